@@ -1,0 +1,227 @@
+"""What a job and a file are, and which moves they may make.
+
+Pure: no boto3, no clock, no I/O. Everything that decides about a job's life is a function of values here;
+`store.py` turns each move into a conditional write.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+
+class JobStatus(StrEnum):
+    QUEUED = "QUEUED"
+    TRIGGERING = "TRIGGERING"
+    WAITING = "WAITING"
+    DOWNLOADING = "DOWNLOADING"
+    SUCCEEDED = "SUCCEEDED"
+    PARTIAL = "PARTIAL"
+    FAILED = "FAILED"
+    TIMED_OUT = "TIMED_OUT"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def terminal(self) -> bool:
+        return self in TERMINAL
+
+
+class FileStatus(StrEnum):
+    PENDING = "PENDING"
+    READY = "READY"
+    COPYING = "COPYING"
+    STORED = "STORED"
+    FAILED = "FAILED"
+
+    @property
+    def settled(self) -> bool:
+        return self in (FileStatus.STORED, FileStatus.FAILED)
+
+
+TERMINAL = frozenset(
+    {JobStatus.SUCCEEDED, JobStatus.PARTIAL, JobStatus.FAILED, JobStatus.TIMED_OUT, JobStatus.CANCELLED}
+)
+_ENDINGS = frozenset({JobStatus.FAILED, JobStatus.TIMED_OUT, JobStatus.CANCELLED})
+
+#: The only legal moves of a job. A retry is the move back to QUEUED, and raises the generation.
+JOB_MOVES: Mapping[JobStatus, frozenset[JobStatus]] = {
+    JobStatus.QUEUED: frozenset({JobStatus.TRIGGERING}) | _ENDINGS,
+    JobStatus.TRIGGERING: frozenset({JobStatus.WAITING}) | _ENDINGS,
+    JobStatus.WAITING: frozenset({JobStatus.DOWNLOADING, JobStatus.SUCCEEDED, JobStatus.PARTIAL}) | _ENDINGS,
+    JobStatus.DOWNLOADING: frozenset({JobStatus.WAITING, JobStatus.SUCCEEDED, JobStatus.PARTIAL}) | _ENDINGS,
+    JobStatus.SUCCEEDED: frozenset(),
+    JobStatus.PARTIAL: frozenset({JobStatus.QUEUED}),
+    JobStatus.FAILED: frozenset({JobStatus.QUEUED}),
+    JobStatus.TIMED_OUT: frozenset({JobStatus.QUEUED}),
+    JobStatus.CANCELLED: frozenset({JobStatus.QUEUED}),
+}
+
+#: The only legal moves of a file. COPYING → READY is a copy given back (to look again, or after a retry).
+FILE_MOVES: Mapping[FileStatus, frozenset[FileStatus]] = {
+    FileStatus.PENDING: frozenset({FileStatus.READY, FileStatus.FAILED}),
+    FileStatus.READY: frozenset({FileStatus.COPYING, FileStatus.FAILED}),
+    FileStatus.COPYING: frozenset({FileStatus.READY, FileStatus.STORED, FileStatus.FAILED}),
+    FileStatus.STORED: frozenset(),
+    FileStatus.FAILED: frozenset({FileStatus.PENDING}),
+}
+
+DEADLINE_MIN = 10
+DEADLINE_MAX = 30 * 86_400  # seconds; the machine's TimeoutSeconds stands one day above it
+
+
+def sources_of(target: JobStatus) -> frozenset[JobStatus]:
+    """Every status from which a job may move to `target`."""
+    return frozenset(status for status, targets in JOB_MOVES.items() if target in targets)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a job or a file failed, in words a user can act on. Never holds a URL with a query or a credential."""
+
+    code: str
+    message: str
+    vendor_code: str | None = None
+    request_id: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        return {k: v for k, v in vars(self).items() if v is not None}
+
+    @classmethod
+    def parse(cls, value: Mapping[str, Any] | None) -> Problem | None:
+        return cls(**{k: value.get(k) for k in cls.__dataclass_fields__}) if value else None  # type: ignore[arg-type]
+
+
+@dataclass
+class File:
+    """One video the vendor yields. `ref` is the vendor's own identity for it within the task."""
+
+    file_id: str
+    ref: str
+    name: str
+    status: FileStatus = FileStatus.PENDING
+    kind: str = "file"  # "file", or "hls": a playlist with its segments
+    size: int | None = None  # bytes; the vendor's word until stored, ours after
+    md5: str | None = None  # the vendor's word
+    detail: dict[str, Any] = field(default_factory=dict)  # what the vendor needs to locate it again; no URLs
+    bytes_copied: int = 0
+    s3_uri: str | None = None
+    evidence: dict[str, Any] | None = None
+    error: Problem | None = None
+    attempts: int = 0  # failed download attempts so far
+    checkpoint: dict[str, Any] = field(default_factory=dict)  # transfer/'s own: upload id, pinned source
+    generation: int = 1  # the job's generation that last worked on it
+
+    def public(self) -> dict[str, Any]:
+        return {
+            "file_id": self.file_id, "name": self.name, "status": self.status.value, "size": self.size,
+            "bytes_copied": self.bytes_copied, "s3_uri": self.s3_uri, "evidence": self.evidence,
+            "error": self.error.as_dict() if self.error else None,
+        }  # fmt: skip
+
+
+@dataclass
+class Job:
+    """One request of a user. The row in the table is the truth; this is one reading of it."""
+
+    job_id: str
+    vendor: str
+    account: str
+    status: JobStatus
+    created_at: datetime
+    updated_at: datetime
+    deadline_at: datetime
+    prefix: str = ""
+    generation: int = 1
+    request: dict[str, Any] | None = None
+    adopt: dict[str, Any] | None = None
+    on_uncertain: str = "fail"
+    deadline_seconds: int = 0
+    labels: dict[str, str] = field(default_factory=dict)
+    fingerprint: str = ""  # of the body that made it, to tell a replay from another request under one key
+    source: str | None = None  # "schedule#name", "batch#id": what made it, beside a plain API call
+    vendor_refs: dict[str, Any] = field(default_factory=dict)
+    refs_complete: bool = False
+    trigger_round: int = 1  # raised when a retry needs new vendor work, so that its key is new too
+    triggered_at: datetime | None = None  # when the intent to trigger was written
+    trigger_attempts: int = 0
+    polls: int = 0
+    poll_errors: int = 0  # in a row
+    unknown_looks: int = 0  # in a row
+    waited: int = 0  # seconds the machine was asked to wait since the trigger
+    progress: int = 0
+    next_poll_at: datetime | None = None
+    finished_at: datetime | None = None
+    error: Problem | None = None
+    event_sent: bool = False
+    files: list[File] = field(default_factory=list)
+
+    @property
+    def key(self) -> str:
+        """The job's idempotency key at the vendor: 32 hex digits, the same however often a trigger is repeated."""
+        return hashlib.sha256(f"{self.job_id}:{self.trigger_round}".encode()).hexdigest()[:32]
+
+    @property
+    def object_prefix(self) -> str:
+        """Where the job's objects live: `{prefix}/{vendor}/{yyyy}/{mm}/{dd}/{job_id}/`."""
+        day = self.created_at.strftime("%Y/%m/%d")
+        return "/".join(part for part in (self.prefix.strip("/"), self.vendor, day, self.job_id) if part) + "/"
+
+    def elapsed(self, now: datetime) -> float:
+        """Seconds since the trigger: by the clock, or by the waits asked for where those ran faster."""
+        since = (now - self.triggered_at).total_seconds() if self.triggered_at else 0.0
+        return max(since, float(self.waited))
+
+    def file(self, file_id: str) -> File | None:
+        return next((f for f in self.files if f.file_id == file_id), None)
+
+    def public(self) -> dict[str, Any]:
+        """The job as the API shows it."""
+        return {
+            "job_id": self.job_id, "vendor": self.vendor, "account": self.account, "status": self.status.value,
+            "progress": self.progress, "generation": self.generation,
+            "request": self.request, "adopt": self.adopt, "vendor_refs": self.vendor_refs,
+            "destination": {"prefix": self.prefix}, "labels": self.labels, "on_uncertain": self.on_uncertain,
+            "deadline_seconds": self.deadline_seconds, "source": self.source,
+            "files": [f.public() for f in self.files],
+            "error": self.error.as_dict() if self.error else None,
+            "polls": self.polls, "poll_errors": self.poll_errors, "trigger_attempts": self.trigger_attempts,
+            "next_poll_at": iso(self.next_poll_at), "created_at": iso(self.created_at),
+            "updated_at": iso(self.updated_at), "deadline_at": iso(self.deadline_at),
+            "finished_at": iso(self.finished_at),
+        }  # fmt: skip
+
+
+def outcome(files: Iterable[File]) -> JobStatus:
+    """The status of a job whose files are all settled; none at all counts as failed."""
+    stored = [f.status is FileStatus.STORED for f in files]
+    if stored and all(stored):
+        return JobStatus.SUCCEEDED
+    return JobStatus.PARTIAL if any(stored) else JobStatus.FAILED
+
+
+def iso(moment: datetime | None) -> str | None:
+    """ISO 8601 in UTC with milliseconds and a Z."""
+    if moment is None:
+        return None
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+def job_id(now: datetime, seed: str | None = None) -> str:
+    """A 26-character ULID (Crockford base 32, 128 bits).
+
+    With a `seed` (an idempotency key, a schedule's firing) the id is a function of the seed alone: creating the same
+    job again meets the same row, so that no lookup, lock or second table is needed to create it once.
+    """
+    if seed is None:
+        value = int(now.timestamp() * 1000) << 80 | int.from_bytes(os.urandom(10), "big")
+    else:
+        value = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:16], "big")
+    return "".join(_CROCKFORD[value >> shift & 31] for shift in range(125, -5, -5))

@@ -1,0 +1,44 @@
+"""The functions' environment, typed and read once. The template sets every variable; nothing else reads os.environ."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cache
+
+
+@dataclass(frozen=True)
+class Settings:
+    table_name: str
+    bucket_name: str
+    secret_prefix: str
+    state_machine_arn: str
+    event_bus_name: str
+    download_hosts: tuple[str, ...]  # host suffixes allowed besides each vendor's own
+    allow_private_network: bool
+    minimum_evidence: str
+    connections: int
+    storage_class: str
+    kms_key_id: str
+    bucket_owner: str
+    retention_days: int
+
+
+@cache
+def settings() -> Settings:
+    env = os.environ
+    return Settings(
+        table_name=env.get("TABLE_NAME", ""),
+        bucket_name=env.get("BUCKET_NAME", ""),
+        secret_prefix=env.get("SECRET_PREFIX", ""),
+        state_machine_arn=env.get("STATE_MACHINE_ARN", ""),
+        event_bus_name=env.get("EVENT_BUS_NAME", ""),
+        download_hosts=tuple(h.strip().lower() for h in env.get("DOWNLOAD_HOSTS", "").split(",") if h.strip()),
+        allow_private_network=env.get("ALLOW_PRIVATE_NETWORK", "false") == "true",
+        minimum_evidence=env.get("MINIMUM_EVIDENCE", "content-length"),
+        connections=int(env.get("CONNECTIONS", "16")),
+        storage_class=env.get("STORAGE_CLASS", ""),
+        kms_key_id=env.get("KMS_KEY_ID", ""),
+        bucket_owner=env.get("BUCKET_OWNER", ""),
+        retention_days=int(env.get("JOB_RETENTION_DAYS", "90")),
+    )
