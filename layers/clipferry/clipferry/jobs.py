@@ -153,7 +153,9 @@ class Job:
     poll_errors: int = 0  # in a row
     unknown_looks: int = 0  # in a row
     waited: int = 0  # seconds the machine was asked to wait since the trigger
-    progress: int = 0
+    progress: int = 0  # percent, the vendor's word
+    listed: bool = False  # the vendor will yield no more files than are known
+    verdict: JobStatus | None = None  # the ending decided by trigger or poll; finish carries it out
     next_poll_at: datetime | None = None
     finished_at: datetime | None = None
     error: Problem | None = None

@@ -154,7 +154,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Remote:
-    """Where a ready file is now, and what the vendor says about its bytes. Never stored: URLs are fetched when needed."""
+    """Where a ready file is now, and what the vendor says about its bytes. Never stored: fetched when needed."""
 
     url: str = field(repr=False)
     size: int | None = None
@@ -180,7 +180,7 @@ class Vendor(Protocol):
     def __init__(self, account: Account, outbound: Any) -> None: ...
 
     def trigger(self, task: Task) -> Submitted:
-        """Start the vendor's work, or its next chunk. Never repeated blindly unless `VendorUnavailable.reached` is False."""
+        """Start the vendor's work, or its next chunk. Repeated blindly only after `VendorUnavailable(reached=False)`."""
 
     def find(self, task: Task) -> Submitted | None:
         """The work of an earlier trigger whose reply was lost. None: provably absent, or harmless to repeat.

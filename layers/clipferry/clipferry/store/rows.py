@@ -1,0 +1,197 @@
+"""The items of the jobs table as PynamoDB models, and the attribute types they need. No decisions here.
+
+One table. A job's items share a partition key: the job itself, one item a file, one item a tag. Names are those of
+`jobs.Job` and `jobs.File`, so that a row and a value convert field by field.
+"""
+
+from __future__ import annotations
+
+from pynamodb.attributes import (
+    Attribute,
+    BooleanAttribute,
+    DiscriminatorAttribute,
+    JSONAttribute,
+    NumberAttribute,
+    UnicodeAttribute,
+    UTCDateTimeAttribute,
+)
+from pynamodb.constants import STRING
+from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
+from pynamodb.models import Model
+
+from clipferry.jobs import FileStatus, JobStatus, Problem
+from clipferry.settings import settings
+
+
+class _Status(Attribute[JobStatus]):
+    attr_type = STRING
+
+    def serialize(self, value: JobStatus) -> str:
+        return value.value
+
+    def deserialize(self, value: str) -> JobStatus:
+        return JobStatus(value)
+
+
+class _FileStatus(Attribute[FileStatus]):
+    attr_type = STRING
+
+    def serialize(self, value: FileStatus) -> str:
+        return value.value
+
+    def deserialize(self, value: str) -> FileStatus:
+        return FileStatus(value)
+
+
+class _Problem(Attribute[Problem]):
+    attr_type = STRING
+    _json = JSONAttribute()
+
+    def serialize(self, value: Problem) -> str:
+        text: str = self._json.serialize(value.as_dict())
+        return text
+
+    def deserialize(self, value: str) -> Problem:
+        return Problem(**self._json.deserialize(value))
+
+
+class Whole(NumberAttribute):
+    """A number that is an int on both sides."""
+
+    def deserialize(self, value: str) -> int:
+        return int(float(value))
+
+
+class Item(Model):
+    """Any item of the table; a query over a job's partition yields the subclass of each."""
+
+    class Meta:
+        table_name = settings().table_name or "clipferry"
+
+    pk = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+    kind = DiscriminatorAttribute()
+    created_key = UnicodeAttribute(null=True)
+    due_at = Whole(null=True)
+    expires_at = Whole(null=True)  # the table's TTL, epoch seconds
+
+
+class JobRow(Item, discriminator="job"):
+    vendor_shard = UnicodeAttribute()
+    status_shard = UnicodeAttribute()
+    due_shard = UnicodeAttribute(null=True)
+
+    job_id = UnicodeAttribute()
+    vendor = UnicodeAttribute()
+    account = UnicodeAttribute()
+    status = _Status()
+    created_at = UTCDateTimeAttribute()
+    updated_at = UTCDateTimeAttribute()
+    deadline_at = UTCDateTimeAttribute()
+    prefix = UnicodeAttribute()
+    generation = Whole()
+    request: JSONAttribute = JSONAttribute(null=True)
+    adopt: JSONAttribute = JSONAttribute(null=True)
+    on_uncertain = UnicodeAttribute()
+    deadline_seconds = Whole()
+    labels: JSONAttribute = JSONAttribute()
+    fingerprint = UnicodeAttribute()
+    source = UnicodeAttribute(null=True)
+    vendor_refs: JSONAttribute = JSONAttribute()
+    refs_complete = BooleanAttribute()
+    trigger_round = Whole()
+    triggered_at = UTCDateTimeAttribute(null=True)
+    trigger_attempts = Whole()
+    polls = Whole()
+    poll_errors = Whole()
+    unknown_looks = Whole()
+    waited = Whole()
+    progress = Whole()
+    listed = BooleanAttribute()
+    verdict = _Status(null=True)
+    next_poll_at = UTCDateTimeAttribute(null=True)
+    finished_at = UTCDateTimeAttribute(null=True)
+    error = _Problem(null=True)
+    event_sent = BooleanAttribute()
+
+
+class FileRow(Item, discriminator="file"):
+    file_id = UnicodeAttribute()
+    ref = UnicodeAttribute()
+    name = UnicodeAttribute()
+    status = _FileStatus()
+    media = UnicodeAttribute()  # File.kind: the word is taken by the discriminator here
+    size = Whole(null=True)
+    md5 = UnicodeAttribute(null=True)
+    detail: JSONAttribute = JSONAttribute()
+    bytes_copied = Whole()
+    s3_uri = UnicodeAttribute(null=True)
+    evidence: JSONAttribute = JSONAttribute(null=True)
+    error = _Problem(null=True)
+    attempts = Whole()
+    checkpoint: JSONAttribute = JSONAttribute()
+    generation = Whole()
+
+
+class TagRow(Item, discriminator="tag"):
+    tag_shard = UnicodeAttribute()
+
+
+class ClaimRow(Item, discriminator="claim"):
+    """What was settled once under a name, for whoever asks again (a schedule's firing)."""
+
+    value = UnicodeAttribute()
+    claimed_at = Whole()
+
+
+class ByVendor(GlobalSecondaryIndex["Entry"]):  # type: ignore[no-untyped-call]
+    class Meta:
+        index_name = "by_vendor"
+        projection = KeysOnlyProjection()
+
+    vendor_shard = UnicodeAttribute(hash_key=True)
+    created_key = UnicodeAttribute(range_key=True)
+
+
+class ByStatus(GlobalSecondaryIndex["Entry"]):  # type: ignore[no-untyped-call]
+    class Meta:
+        index_name = "by_status"
+        projection = KeysOnlyProjection()
+
+    status_shard = UnicodeAttribute(hash_key=True)
+    created_key = UnicodeAttribute(range_key=True)
+
+
+class ByTag(GlobalSecondaryIndex["Entry"]):  # type: ignore[no-untyped-call]
+    class Meta:
+        index_name = "by_tag"
+        projection = KeysOnlyProjection()
+
+    tag_shard = UnicodeAttribute(hash_key=True)
+    created_key = UnicodeAttribute(range_key=True)
+
+
+class Due(GlobalSecondaryIndex["Entry"]):  # type: ignore[no-untyped-call]
+    class Meta:
+        index_name = "due"
+        projection = KeysOnlyProjection()
+
+    due_shard = UnicodeAttribute(hash_key=True)
+    due_at = Whole(range_key=True)
+
+
+class Entry(Model):
+    """What an index holds of an item: its keys. Apart from Item, whose discriminator the indexes do not carry."""
+
+    class Meta:
+        table_name = Item.Meta.table_name
+
+    pk = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+    created_key = UnicodeAttribute(null=True)
+    due_at = Whole(null=True)
+
+    by_vendor = ByVendor()
+    by_status = ByStatus()
+    by_tag = ByTag()
+    due = Due()
