@@ -1,0 +1,1 @@
+"""The stack on one machine: embedded AWS, vendor simulators, demo. Nothing here is deployed."""

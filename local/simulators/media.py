@@ -1,0 +1,190 @@
+"""Real video for the simulators: playable H.264 MP4 files of three sizes and an HLS ladder; each copy has its own hash.
+
+ffmpeg (from the imageio-ffmpeg wheel) makes every master once into `.cache/media`; processes that need the same one at
+the same time wait for each other. A copy differs from its master only in an appended box that players skip.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+
+CACHE = Path(__file__).resolve().parents[2] / ".cache" / "media"
+CHUNK = 256 * 1024  # bytes read at once
+
+_H264 = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-threads", "1"]
+_NOISE = "testsrc2=size=1280x720:rate=30:duration={seconds},noise=alls=60:allf=t"
+
+#: ffmpeg arguments of each size. The bitrate is forced, so sizes are about bitrate × seconds / 8.
+RECIPES: dict[str, list[str]] = {
+    "small": ["-f", "lavfi", "-i", "testsrc2=size=320x240:rate=15:duration=6", *_H264, "-b:v", "130k"],
+    "medium": ["-f", "lavfi", "-i", _NOISE.format(seconds=4), *_H264, "-b:v", "28M", "-minrate", "28M"],
+    "large": ["-f", "lavfi", "-i", _NOISE.format(seconds=6), *_H264, "-b:v", "60M", "-minrate", "60M"],
+}  # fmt: skip
+#: The ladder's renditions: width × height and bitrate.
+RENDITIONS = {"360p": ("640x360", "400k"), "720p": ("1280x720", "1200k")}
+SEGMENT_SECONDS = 2
+LADDER_SECONDS = 8
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Bytes to serve: a master on disk and a tail of its own. `tail` keeps the file valid for its container."""
+
+    path: Path
+    tail: bytes = b""
+    content_type: str = "video/mp4"
+
+    @cached_property
+    def size(self) -> int:
+        return self.path.stat().st_size + len(self.tail)
+
+    @cached_property
+    def sha256(self) -> str:
+        return self._digest("sha256")
+
+    @cached_property
+    def md5(self) -> str:
+        return self._digest("md5")
+
+    @cached_property
+    def crc64(self) -> int:
+        """CRC-64/XZ, which Alibaba OSS calls crc64ecma."""
+        return crc64(self.tail, _master_crc64(self.path))
+
+    def read(self, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """The bytes from `start` up to, not including, `end`, in chunks."""
+        end = self.size if end is None else min(end, self.size)
+        edge = self.size - len(self.tail)
+        with self.path.open("rb") as file:
+            file.seek(start)
+            while start < min(end, edge):
+                chunk = file.read(min(CHUNK, edge - start, end - start))
+                start += len(chunk)
+                yield chunk
+        if start < end:
+            yield self.tail[start - edge : end - edge]
+
+    def _digest(self, algorithm: str) -> str:
+        digest = hashlib.new(algorithm)
+        for chunk in self.read():
+            digest.update(chunk)
+        return digest.hexdigest()
+
+
+def clip(size: str = "small", *, unique: str = "") -> Clip:
+    """An MP4 of about 100 KB (`small`), 15 MB (`medium`) or 48 MB (`large`); one hash for each `unique`."""
+    master = _made(f"{size}.mp4", lambda out: _ffmpeg([*RECIPES[size], "-movflags", "+faststart", str(out)]))
+    return Clip(master, free_box(unique.encode()) if unique else b"")
+
+
+def ladder(*, unique: str = "") -> dict[str, Clip]:
+    """An HLS ladder by relative path: `master.m3u8`, and for each rendition a playlist and at least 3 segments."""
+    home = _made("ladder", _make_ladder)
+    null = null_packet(unique.encode()) if unique else b""
+    files: dict[str, Clip] = {}
+    for path in sorted(home.rglob("*")):
+        if path.suffix == ".ts":
+            files[path.relative_to(home).as_posix()] = Clip(path, null, "video/mp2t")
+        elif path.suffix == ".m3u8":
+            comment = f"# {unique}\n".encode() if unique else b""
+            files[path.relative_to(home).as_posix()] = Clip(path, comment, "application/vnd.apple.mpegurl")
+    return files
+
+
+def free_box(content: bytes) -> bytes:
+    """An ISO-BMFF `free` box (ISO/IEC 14496-12 §8.1.2): players skip it."""
+    return (8 + len(content)).to_bytes(4, "big") + b"free" + content
+
+
+def null_packet(content: bytes) -> bytes:
+    """An MPEG-TS null packet (ISO/IEC 13818-1, PID 0x1FFF): players drop it. `content` is hashed to fit."""
+    return b"\x47\x1f\xff\x10" + hashlib.sha512(content).digest().ljust(184, b"\xff")
+
+
+@cache
+def _crc64_table() -> list[int]:
+    table = []
+    for byte in range(256):
+        for _ in range(8):
+            byte = byte >> 1 ^ (0xC96C5795D7870F42 if byte & 1 else 0)
+        table.append(byte)
+    return table
+
+
+def crc64(data: bytes, crc: int = 0) -> int:
+    """CRC-64/XZ of `data`, continuing `crc`. About 10 MB/s: meant for masters, whose result is kept."""
+    table, crc = _crc64_table(), crc ^ 0xFFFFFFFFFFFFFFFF
+    for byte in data:
+        crc = table[(crc ^ byte) & 0xFF] ^ crc >> 8
+    return crc ^ 0xFFFFFFFFFFFFFFFF
+
+
+@cache
+def _master_crc64(path: Path) -> int:
+    def make(out: Path) -> None:
+        out.write_text(json.dumps(crc64(path.read_bytes())))
+
+    kept = path.relative_to(_home()).as_posix().replace("/", "_") + ".crc64"
+    return int(json.loads(_made(kept, make).read_text()))
+
+
+def _home() -> Path:
+    """One folder for each set of recipes, so that changing one makes new masters."""
+    recipes = json.dumps([RECIPES, RENDITIONS, SEGMENT_SECONDS, LADDER_SECONDS], sort_keys=True)
+    return CACHE / hashlib.sha256(recipes.encode()).hexdigest()[:12]
+
+
+def _made(name: str, make: Callable[[Path], None]) -> Path:
+    """The file or folder `name`, made by the first process that wants it and never changed after."""
+    final = _home() / name
+    if final.exists():
+        return final
+    with _locked(_home() / f".{name}.lock"):
+        if not final.exists():
+            with tempfile.TemporaryDirectory(dir=_home()) as scratch:
+                fresh = Path(scratch) / name
+                make(fresh)
+                os.rename(fresh, final)
+    return final
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)  # freed by the kernel even if this process is killed
+        yield
+
+
+def _make_ladder(home: Path) -> None:
+    master = ["#EXTM3U", "#EXT-X-VERSION:3"]
+    for name, (resolution, bitrate) in RENDITIONS.items():
+        (home / name).mkdir(parents=True)
+        _ffmpeg([
+            "-f", "lavfi", "-i", f"testsrc2=size={resolution}:rate=15:duration={LADDER_SECONDS}", *_H264,
+            "-b:v", bitrate, "-g", str(15 * SEGMENT_SECONDS), "-f", "hls", "-hls_time", str(SEGMENT_SECONDS),
+            "-hls_playlist_type", "vod", "-hls_segment_filename", str(home / name / "seg%03d.ts"),
+            str(home / name / "index.m3u8"),
+        ])  # fmt: skip
+        bandwidth = int(bitrate.rstrip("k")) * 1000
+        master += [f"#EXT-X-STREAM-INF:BANDWIDTH={bandwidth},RESOLUTION={resolution}", f"{name}/index.m3u8"]
+    (home / "master.m3u8").write_text("\n".join(master) + "\n")
+
+
+def _ffmpeg(arguments: list[str]) -> None:
+    import imageio_ffmpeg  # only needed until the cache is full
+
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-loglevel", "error", "-y", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"ffmpeg failed: {done.stderr.strip()[-500:]}")
