@@ -1,0 +1,87 @@
+"""Reading what vendors send: every function takes any JSON value whatever and never raises.
+
+Documented types are promises that replies break: numbers arrive as strings, objects as null, lists as single objects.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+_LONGEST_NUMBER = 18  # digits; anything longer is no size, count or time
+_LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z, the last one datetime holds
+_LONGEST_TEXT = 200  # characters of a vendor's message worth repeating
+
+
+def integer(value: Any) -> int | None:
+    """A whole number of at least 0 from a number or its decimal spelling; None for everything else."""
+    if isinstance(value, str):
+        value = value.strip()
+        return int(value) if value.isascii() and value.isdigit() and len(value) <= _LONGEST_NUMBER else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    whole = math.isfinite(value) and value == int(value) and 0 <= value < 10**_LONGEST_NUMBER
+    return int(value) if whole else None
+
+
+def text(value: Any) -> str:
+    """A string as it is, trimmed; a number in its spelling; everything else empty."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        found = integer(value)
+        return "" if found is None else str(found)
+    return value.strip() if isinstance(value, str) else ""
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """An object as it is; everything else as an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def entries(value: Any) -> list[Mapping[str, Any]]:
+    """The objects of a list; a lone object as a list of one."""
+    if isinstance(value, dict):
+        return [value]
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
+
+
+def fetchable(value: Any) -> str | None:
+    """An absolute http or https URL with a host and without blanks or control characters; None for everything else."""
+    url = text(value)
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return None
+    return url if usable and url.isprintable() and " " not in url else None
+
+
+def message(value: Any) -> str:
+    """A vendor's words, fit to be shown: printable, and no longer than a line or two."""
+    shown = "".join(c if c.isprintable() else " " for c in text(value))
+    return shown if len(shown) <= _LONGEST_TEXT else shown[: _LONGEST_TEXT - 1] + "…"
+
+
+def from_epoch(seconds: float | None) -> datetime | None:
+    """UTC time of epoch seconds; None when there are none, or when they lie outside the years 1970 to 9999."""
+    if seconds is None or not 0 <= seconds <= _LAST_SECOND:
+        return None
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def http_date(value: str | None) -> datetime | None:
+    """UTC time of a `Date` header (RFC 9110 §5.6.7); None when it is missing or is no date."""
+    try:
+        found = parsedate_to_datetime(value or "")
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def retry_after(value: str | None) -> float | None:
+    """Seconds of a `Retry-After` header in its numeric form (RFC 9110 §10.2.3)."""
+    seconds = integer(value)
+    return None if seconds is None else float(min(seconds, 86_400))
