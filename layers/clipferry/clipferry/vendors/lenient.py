@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 _LONGEST_NUMBER = 18  # digits; anything longer is no size, count or time
-_LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z, the last one datetime holds
+_LAST_SECOND = 4_102_444_799  # 2099-12-31T23:59:59Z; a later one is a mistake in units
 _LONGEST_TEXT = 200  # characters of a vendor's message worth repeating
 
 
@@ -66,7 +66,7 @@ def message(value: Any) -> str:
 
 
 def from_epoch(seconds: float | None) -> datetime | None:
-    """UTC time of epoch seconds; None when there are none, or when they lie outside the years 1970 to 9999."""
+    """UTC time of epoch seconds; None when there are none, or when they lie outside the years 1970 to 2099."""
     if seconds is None or not 0 <= seconds <= _LAST_SECOND:
         return None
     return datetime.fromtimestamp(seconds, UTC)

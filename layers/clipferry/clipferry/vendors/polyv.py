@@ -1,25 +1,23 @@
 """Polyv VOD v3: bringing back the source files of videos (source-file tasks).
 
 One task holds up to 100 videos (`vid`), each of which settles by itself. Creating a task has no side effect beyond
-making sources available, so a task whose id was lost is created again. Knows the signature, the envelope and the two
-operations; knows nothing of jobs, waiting or storage.
+making sources available, so a task whose id was lost is created again. Knows the two operations; knows nothing of
+signatures (`polyv_api`), nor of jobs, waiting or storage.
 
-Pages: "创建视频源文件取回任务", "查询视频源文件取回任务", "MD5签名生成规则" of Polyv's VOD API.
+Pages: "创建视频源文件取回任务", "查询视频源文件取回任务" of Polyv's VOD API.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os.path
 import re
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
-from clipferry.http import AddressRefused, NoReply, NotSent, Outbound, Reply
+from clipferry.http import Outbound
 from clipferry.vendors import lenient
 from clipferry.vendors.contract import (
     Account,
@@ -30,13 +28,11 @@ from clipferry.vendors.contract import (
     Sighting,
     Submitted,
     Task,
-    VendorAuthFailed,
     VendorRefused,
-    VendorThrottled,
     VendorUnavailable,
 )
+from clipferry.vendors.polyv_api import API_HOSTS, PolyvApi
 
-PUBLIC_ENDPOINT = "https://api.polyv.net"
 CREATE = "/v3/video/source-file-task/create"
 GET = "/v3/video/source-file-task/get"
 
@@ -44,55 +40,16 @@ VIDS_PER_TASK = 100
 EXPIRE_DAYS_DEFAULT = 3
 EXPIRE_DAYS_MAX = 7
 FIRST_LOOK = 10.0  # seconds; a source in cold storage takes longer, a warm one less
-BLOCKED_FOR = 300.0  # seconds an address stays blocked after more than 1500 calls in 10 seconds
 VISIBLE_WITHIN = 60.0  # seconds after its creation until a task must be known to `get`
 LISTED_WITHIN = 600.0  # seconds after its creation until a task must list each of its videos
 URL_LIFETIME = timedelta(hours=24)  # assumed: Polyv does not say how long a download URL works
 
-CLOCK_ERROR = 100
-AUTH_ERRORS = frozenset({101, 102, 103, 104, 105})
 STATUSES: Mapping[str, LookStatus] = {
     "INIT": LookStatus.RUNNING,
     "PROCESS": LookStatus.RUNNING,
     "SUCCESS": LookStatus.READY,
     "FAIL": LookStatus.FAILED,
 }
-
-
-def sign(params: Mapping[str, str], secret: str) -> str:
-    """Upper-case MD5 of secret + each key and value, by key in ASCII order + secret; empty values are left out."""
-    plain = "".join(key + value for key, value in sorted(params.items()) if key != "sign" and value)
-    return hashlib.md5(f"{secret}{plain}{secret}".encode()).hexdigest().upper()  # noqa: S324 (the vendor's choice)
-
-
-@dataclass(frozen=True)
-class Envelope:
-    """Polyv's reply `{requestId, code, status, error: {code, desc} | null, data}`; `code` decides, not HTTP's status."""
-
-    code: int
-    error_code: int | None
-    description: str
-    request_id: str | None
-    data: Any = field(repr=False)
-
-    @classmethod
-    def parse(cls, reply: Reply) -> Envelope | None:
-        """None when the body is not Polyv's."""
-        try:
-            body = reply.json()
-        except (ValueError, RecursionError):
-            return None
-        code = lenient.integer(body.get("code")) if isinstance(body, dict) else None
-        if code is None or not body.keys() & {"data", "error", "status"}:
-            return None
-        error = lenient.mapping(body.get("error"))
-        return cls(
-            code=code,
-            error_code=lenient.integer(error.get("code")),
-            description=lenient.message(error.get("desc")) or lenient.message(body.get("error")),
-            request_id=lenient.message(body.get("requestId")) or None,
-            data=body.get("data"),
-        )
 
 
 @dataclass(frozen=True)
@@ -126,7 +83,7 @@ class Item:
         extension = os.path.splitext(urlsplit(self.url).path)[1] if self.url else ""
         return self.vid + (extension if re.fullmatch(r"\.[A-Za-z0-9]{1,5}", extension) else "")
 
-    def sighting(self) -> Sighting:
+    def sighting(self, source_ends: datetime | None, now: datetime) -> Sighting:
         sighting = Sighting(
             ref=self.vid,
             name=self.name,
@@ -135,14 +92,12 @@ class Item:
             progress=100 if self.status is LookStatus.READY else None,
             detail={"succeeded_at": self.succeeded_at.isoformat()} if self.succeeded_at else {},
         )
-        if self.status is not LookStatus.FAILED:
-            return sighting
-        return replace(
-            sighting,
-            code="VENDOR_FILE_FAILED",
-            message=f"Polyv could not bring back the source of video {self.vid}; it gives no reason.",
-            vendor_code=self.raw_status,
-        )
+        if self.status is LookStatus.FAILED:
+            message = f"Polyv could not bring back the source of video {self.vid}; it gives no reason."
+            return _failed(sighting, "VENDOR_FILE_FAILED", message)
+        if self.status is not LookStatus.READY and source_ends and source_ends <= now:
+            return _failed(sighting, "SOURCE_EXPIRED", _expired(self.vid, source_ends))
+        return sighting
 
 
 class Polyv:
@@ -152,7 +107,7 @@ class Polyv:
     title: ClassVar[str] = "Polyv VOD v3: source files of videos"
     secret_keys: ClassVar[Sequence[str]] = ("app_id", "app_secret")
     can_abort: ClassVar[bool] = False
-    api_hosts: ClassVar[Sequence[str]] = ("api.polyv.net",)
+    api_hosts: ClassVar[Sequence[str]] = API_HOSTS
     download_hosts: ClassVar[Sequence[str]] = ("videocc.net", "polyv.net")
     default_deadline: ClassVar[int] = 86_400
     limits: ClassVar[Mapping[str, Any]] = {
@@ -200,14 +155,10 @@ class Polyv:
     }
 
     def __init__(self, account: Account, outbound: Outbound) -> None:
-        self._account, self._outbound = account, outbound
-        self._endpoint = (account.endpoint or PUBLIC_ENDPOINT).rstrip("/")
-        self._hosts = (*self.api_hosts, urlsplit(self._endpoint).hostname or "")
-        self._ahead = 0.0  # seconds by which Polyv's clock is ahead of ours, as far as it has told us
-        self._blocked_at: float | None = None  # monotonic; when Polyv last shut this address out
+        self._api = PolyvApi(account, outbound)
 
     def trigger(self, task: Task) -> Submitted:
-        data = self._call("POST", CREATE, {"vids": ",".join(_wanted(task)), "expireDays": str(_expire_days(task))})
+        data = self._api.call("POST", CREATE, {"vids": ",".join(_wanted(task)), "expireDays": str(_expire_days(task))})
         task_id = lenient.text(lenient.mapping(data).get("taskId"))
         if not task_id:
             raise VendorUnavailable("Polyv accepted the task but did not name it.")
@@ -224,7 +175,8 @@ class Polyv:
         items = self._items(task)
         if not items:
             return self._not_listed(task)
-        sightings = [item.sighting() for item in items.values()]
+        now = self._api.now()
+        sightings = [item.sighting(_source_ends(task, item.succeeded_at), now) for item in items.values()]
         sightings += [_missing(vid, task.elapsed) for vid in _wanted(task) if vid not in items]
         still_open = {s.status for s in sightings} - {LookStatus.READY, LookStatus.FAILED}
         if not still_open:
@@ -245,18 +197,14 @@ class Polyv:
         Raises VendorRefused with kind SOURCE_EXPIRED once the source's days are over: only a new task helps then.
         """
         item = self._items(task).get(file.ref)
-        succeeded_at = (item.succeeded_at if item else None) or _recorded_success(file)
-        now = datetime.now(UTC) + timedelta(seconds=self._ahead)
-        source_ends = _source_ends(task, succeeded_at)
-        if source_ends and source_ends <= now:
-            raise VendorRefused(
-                f"The source of video {file.ref} was available until {source_ends:%Y-%m-%dT%H:%MZ}; "
-                "a new task must be created (retry the job to do so).",
-                kind="SOURCE_EXPIRED",
-            )
-        if item is None or item.url is None or item.status is not LookStatus.READY:
-            return None
-        return Remote(item.url, expires_at=min(source_ends or now + URL_LIFETIME, now + URL_LIFETIME))
+        url = item.url if item and item.status is LookStatus.READY else None
+        ends = _source_ends(task, (item.succeeded_at if item else None) or _recorded_success(file))
+        now = self._api.now()
+        if ends and ends <= now:
+            if url is None or self._api.denies(url, self.download_hosts):
+                raise VendorRefused(_expired(file.ref, ends), kind="SOURCE_EXPIRED")
+            ends = None  # the URL works all the same: another task may have kept the source available
+        return Remote(url, expires_at=min(ends or now + URL_LIFETIME, now + URL_LIFETIME)) if url else None
 
     def abort(self, task: Task) -> bool:
         """False: Polyv has no way to stop a task."""
@@ -266,7 +214,7 @@ class Polyv:
         """The task's videos by vid. Empty while a task just created is not known yet."""
         task_id = task.refs["task_id"]
         try:
-            data = self._call("GET", GET, {"taskId": task_id})
+            data = self._api.call("GET", GET, {"taskId": task_id})
         except VendorRefused as refusal:  # the id is all we sent, so it is what is being refused
             if task.request is not None and task.elapsed < VISIBLE_WITHIN:
                 return {}
@@ -286,63 +234,6 @@ class Polyv:
             return Look(LookStatus.RUNNING, progress=0)
         raise _unknown_task(task.refs["task_id"])
 
-    def _call(self, method: str, path: str, params: Mapping[str, str]) -> Any:
-        """One operation's `data`. A refused timestamp is corrected by the reply's Date and sent once more."""
-        reply, envelope = self._send(method, path, params)
-        if envelope and envelope.error_code == CLOCK_ERROR:
-            told = lenient.http_date(reply.headers.get("Date"))
-            self._ahead = told.timestamp() - time.time() if told else 0.0
-            reply, envelope = self._send(method, path, params)
-        return self._judge(reply, envelope)
-
-    def _send(self, method: str, path: str, params: Mapping[str, str]) -> tuple[Reply, Envelope | None]:
-        """One attempt, with its own timestamp and signature."""
-        signed = {
-            **params,
-            "appId": self._account.secret["app_id"],
-            "timestamp": str(int((time.time() + self._ahead) * 1000)),
-        }
-        signed["sign"] = sign(signed, self._account.secret["app_secret"])
-        try:
-            if method == "GET":
-                reply = self._outbound.call("GET", self._endpoint + path, hosts=self._hosts, params=signed)
-            else:
-                form = {"Content-Type": "application/x-www-form-urlencoded"}
-                reply = self._outbound.call(
-                    "POST", self._endpoint + path, hosts=self._hosts, data=urlencode(signed), headers=form
-                )
-        except NotSent as error:
-            if self._blocked_at is not None and time.monotonic() - self._blocked_at < BLOCKED_FOR:
-                raise VendorThrottled(f"Polyv blocks this address: {error}", retry_after=BLOCKED_FOR) from error
-            raise VendorUnavailable(str(error), reached=False) from error
-        except NoReply as error:
-            raise VendorUnavailable(str(error)) from error
-        except AddressRefused as error:
-            raise VendorRefused(str(error), kind="ADDRESS_REFUSED") from error
-        return reply, Envelope.parse(reply)
-
-    def _judge(self, reply: Reply, envelope: Envelope | None) -> Any:
-        """The envelope's data, or the error that its codes stand for."""
-        # What Polyv says while an address is blocked is not documented; it would not be the application speaking.
-        if reply.status == 429 or (envelope is None and reply.status == 403) or (envelope and envelope.code == 429):
-            self._blocked_at = time.monotonic()
-            hint = lenient.retry_after(reply.headers.get("Retry-After"))
-            raise VendorThrottled("Polyv blocks this address after too many calls.", retry_after=hint or BLOCKED_FOR)
-        if envelope is None:
-            raise VendorUnavailable(f"Polyv answered HTTP {reply.status} with something that is not its JSON.")
-        if envelope.code == 200:
-            return envelope.data
-        said = f"{envelope.description or 'no reason given'} (error {envelope.error_code or envelope.code})"
-        code, request_id = str(envelope.error_code or envelope.code), envelope.request_id
-        if envelope.error_code in AUTH_ERRORS or envelope.code == 401:
-            raise VendorAuthFailed(f"Polyv does not accept the account: {said}", code=code, request_id=request_id)
-        if envelope.error_code == CLOCK_ERROR:  # nothing was done, and a clock can come right
-            message = f"Polyv does not accept the time of this machine: {said}"
-            raise VendorUnavailable(message, reached=False, code=code, request_id=request_id)
-        if 400 <= envelope.code < 500:
-            raise VendorRefused(f"Polyv refused: {said}", code=code, request_id=request_id)
-        raise VendorUnavailable(f"Polyv failed: {said}", code=code, request_id=request_id)
-
 
 def _wanted(task: Task) -> list[str]:
     """The vids asked for, each once; none for an adopted task, whose videos only Polyv knows."""
@@ -356,10 +247,22 @@ def _expire_days(task: Task) -> int:
 
 def _missing(vid: str, elapsed: float) -> Sighting:
     """A video that the task should list and does not."""
+    waiting = Sighting(ref=vid, name=vid, status=LookStatus.RUNNING)
     if elapsed < LISTED_WITHIN:
-        return Sighting(ref=vid, name=vid, status=LookStatus.RUNNING)
-    message = f"Polyv's task does not list video {vid}."
-    return Sighting(ref=vid, name=vid, status=LookStatus.FAILED, code="VENDOR_FILE_MISSING", message=message)
+        return waiting
+    return _failed(waiting, "VENDOR_FILE_MISSING", f"Polyv's task does not list video {vid}.")
+
+
+def _failed(sighting: Sighting, code: str, message: str) -> Sighting:
+    vendor_code = sighting.raw_status or None
+    return replace(sighting, status=LookStatus.FAILED, code=code, message=message, vendor_code=vendor_code)
+
+
+def _expired(vid: str, ends: datetime) -> str:
+    return (
+        f"The source of video {vid} was available until {ends:%Y-%m-%dT%H:%MZ}; "
+        "a new task must be created (retry the job to do so)."
+    )
 
 
 def _unknown_task(task_id: str, refusal: VendorRefused | None = None) -> VendorRefused:
@@ -379,9 +282,4 @@ def _recorded_success(file: KnownFile) -> datetime | None:
 
 def _source_ends(task: Task, succeeded_at: datetime | None) -> datetime | None:
     """When the source goes back to cold storage; of an adopted task at the latest possible time."""
-    if succeeded_at is None:
-        return None
-    # A success well before our own trigger is not this task's: the source was warm already.
-    if task.request is not None and task.triggered_at and succeeded_at < task.triggered_at - timedelta(days=1):
-        return None
-    return succeeded_at + timedelta(days=_expire_days(task))
+    return succeeded_at + timedelta(days=_expire_days(task)) if succeeded_at else None
