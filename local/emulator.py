@@ -1,0 +1,169 @@
+"""One embedded AWS on a free port: started, waited for, and gone again whatever happens.
+
+Knows how to run the emulator; nothing of the stack that is deployed onto it.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Self
+
+import boto3
+from botocore.config import Config
+
+ROOT = Path(__file__).resolve().parent.parent
+REGION = "us-east-1"
+ROOT_KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+START_PATIENCE = 30  # seconds; it is ready in less than one
+
+
+class EmulatorFailed(Exception):
+    """The emulator did not start; the message ends with its last words."""
+
+
+class Emulator:
+    """A running emulator with IAM enforced. A context manager; its folder goes when it stops.
+
+    `wait_scale` shortens the state machines' waits and retry pauses: 0.01 lets an hour pass in 36 s.
+    """
+
+    def __init__(self, *, wait_scale: float = 1.0, port: int = 0) -> None:
+        self.wait_scale = wait_scale
+        self._wanted_port = port
+        self.port = port
+        self.folder = Path()
+        self._keeper: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log"
+
+    def start(self) -> None:
+        """Start on the port asked for, or on a free one. Raises EmulatorFailed."""
+        self.folder = Path(tempfile.mkdtemp(prefix="clipferry-aws-"))
+        for name in ("tmp", "s3", "state"):
+            (self.folder / name).mkdir()
+        for _ in range(3):  # another process may take a free port before the emulator does
+            self.port = self._wanted_port or _free_port()
+            if self._launch():
+                return
+        raise EmulatorFailed(f"the emulator did not start on port {self.port}")
+
+    def restart(self) -> None:
+        """Stop cleanly and start again on the same port with the state kept; executions in flight are lost."""
+        self._end(keep=True)
+        if not self._launch():
+            raise EmulatorFailed(f"the emulator did not start again on port {self.port}")
+
+    def stop(self) -> None:
+        """End the emulator and its workers and remove its folder. Harmless to repeat."""
+        self._end(keep=False)
+
+    def scale_waits(self, factor: float) -> None:
+        """Change `wait_scale` while it runs."""
+        self.wait_scale = factor
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            body = json.dumps({"stepfunctions._SFN_WAIT_SCALE": factor})
+            connection.request("POST", "/_ministack/config", body, {"content-type": "application/json"})
+            if connection.getresponse().status != 200:
+                raise EmulatorFailed("the emulator refused another wait scale")
+        finally:
+            connection.close()
+
+    def environment(self) -> dict[str, str]:
+        """What an AWS client needs to talk to this emulator, as its root, and to nothing else."""
+        return {
+            "AWS_ENDPOINT_URL": self.url, **ROOT_KEYS, "AWS_DEFAULT_REGION": REGION, "AWS_REGION": REGION,
+            "AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull, "NO_PROXY": "127.0.0.1,localhost",
+        }  # fmt: skip
+
+    def client(self, service: str, **options: Any) -> Any:
+        """A boto3 client with the emulator's root keys."""
+        settings = {
+            "endpoint_url": self.url, "region_name": REGION, "aws_access_key_id": ROOT_KEYS["AWS_ACCESS_KEY_ID"],
+            "aws_secret_access_key": ROOT_KEYS["AWS_SECRET_ACCESS_KEY"],
+            "config": Config(proxies={}, retries={"total_max_attempts": 3}, max_pool_connections=50),
+        }  # fmt: skip
+        return boto3.session.Session().client(service, **{**settings, **options})
+
+    def _launch(self) -> bool:
+        """True when the emulator answers on `port`; False when it ended at once."""
+        command = [sys.executable, "-m", "local.keeper", str(self.folder), sys.executable, "-m", "ministack"]
+        self._keeper = subprocess.Popen(command, cwd=ROOT, env=self._own_environment(), stdin=subprocess.PIPE)
+        deadline = time.monotonic() + START_PATIENCE
+        while time.monotonic() < deadline:
+            if self._keeper.poll() is not None:
+                return self._gave_up()
+            if self._ready():
+                return True
+            time.sleep(0.1)
+        last_words = self._last_words()
+        self.stop()
+        raise EmulatorFailed(f"the emulator is not ready after {START_PATIENCE} s: {last_words}")
+
+    def _gave_up(self) -> bool:
+        """The emulator ended while starting, and its folder went with it; a taken port may be tried again."""
+        if self._wanted_port:
+            raise EmulatorFailed(f"the emulator ended at once; is port {self._wanted_port} taken?")
+        for name in ("tmp", "s3", "state"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        return False
+
+    def _own_environment(self) -> dict[str, str]:
+        """All of it: Lambda functions see the emulator's environment, so nothing of the user's may be in there."""
+        return {
+            "PATH": os.environ["PATH"], "HOME": str(self.folder), "LANG": "C.UTF-8", **ROOT_KEYS, "AUTH": "true",
+            "BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(self.port), "MINISTACK_AUTOCREATE_AWS_MANAGED": "1",
+            "IOT_MTLS_ENABLED": "0", "SFTP_ENABLED": "0", "TMPDIR": str(self.folder / "tmp"),
+            "S3_DATA_DIR": str(self.folder / "s3"), "S3_PERSIST": "1", "STATE_DIR": str(self.folder / "state"),
+            "PERSIST_STATE": "1", "SFN_WAIT_SCALE": str(self.wait_scale),
+        }  # fmt: skip
+
+    def _ready(self) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
+        try:
+            connection.request("GET", "/_ministack/ready")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    def _last_words(self) -> str:
+        return self.log.read_text(errors="replace")[-2000:] if self.log.exists() else ""
+
+    def _end(self, *, keep: bool) -> None:
+        keeper, self._keeper = self._keeper, None
+        if keeper is None or keeper.stdin is None:
+            return
+        if keep:
+            keeper.stdin.write(b"keep\n")
+        keeper.stdin.close()
+        keeper.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
