@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from clipferry.guard import redact
+
 
 class JobStatus(StrEnum):
     QUEUED = "QUEUED"
@@ -50,7 +52,7 @@ _ENDINGS = frozenset({JobStatus.FAILED, JobStatus.TIMED_OUT, JobStatus.CANCELLED
 
 #: The only legal moves of a job. A retry is the move back to QUEUED, and raises the generation.
 JOB_MOVES: Mapping[JobStatus, frozenset[JobStatus]] = {
-    JobStatus.QUEUED: frozenset({JobStatus.TRIGGERING}) | _ENDINGS,
+    JobStatus.QUEUED: frozenset({JobStatus.TRIGGERING, JobStatus.WAITING}) | _ENDINGS,  # WAITING: nothing to trigger
     JobStatus.TRIGGERING: frozenset({JobStatus.WAITING}) | _ENDINGS,
     JobStatus.WAITING: frozenset({JobStatus.DOWNLOADING, JobStatus.SUCCEEDED, JobStatus.PARTIAL}) | _ENDINGS,
     JobStatus.DOWNLOADING: frozenset({JobStatus.WAITING, JobStatus.SUCCEEDED, JobStatus.PARTIAL}) | _ENDINGS,
@@ -70,6 +72,7 @@ FILE_MOVES: Mapping[FileStatus, frozenset[FileStatus]] = {
     FileStatus.FAILED: frozenset({FileStatus.PENDING}),
 }
 
+DOWNLOAD_BUDGET = 6  # failed attempts of one file
 DEADLINE_MIN = 10
 DEADLINE_MAX = 30 * 86_400  # seconds; the machine's TimeoutSeconds stands one day above it
 
@@ -152,6 +155,7 @@ class Job:
     polls: int = 0
     poll_errors: int = 0  # in a row
     unknown_looks: int = 0  # in a row
+    hint: int = 0  # seconds after the trigger before which no look is worth its call
     waited: int = 0  # seconds the machine was asked to wait since the trigger
     progress: int = 0  # percent, the vendor's word
     listed: bool = False  # the vendor will yield no more files than are known
@@ -168,6 +172,11 @@ class Job:
         return hashlib.sha256(f"{self.job_id}:{self.trigger_round}".encode()).hexdigest()[:32]
 
     @property
+    def in_doubt(self) -> bool:
+        """A trigger was on its way and its answer was never written down."""
+        return self.triggered_at is not None and not self.refs_complete
+
+    @property
     def object_prefix(self) -> str:
         """Where the job's objects live: `{prefix}/{vendor}/{yyyy}/{mm}/{dd}/{job_id}/`."""
         day = self.created_at.strftime("%Y/%m/%d")
@@ -182,11 +191,11 @@ class Job:
         return next((f for f in self.files if f.file_id == file_id), None)
 
     def public(self) -> dict[str, Any]:
-        """The job as the API shows it."""
+        """The job as the API shows it. URLs in the request lose their queries, which may hold a signature."""
         return {
             "job_id": self.job_id, "vendor": self.vendor, "account": self.account, "status": self.status.value,
-            "progress": self.progress, "generation": self.generation,
-            "request": self.request, "adopt": self.adopt, "vendor_refs": self.vendor_refs,
+            "progress": percent(self), "generation": self.generation,
+            "request": _bare(self.request), "adopt": _bare(self.adopt), "vendor_refs": _bare(self.vendor_refs),
             "destination": {"prefix": self.prefix}, "labels": self.labels, "on_uncertain": self.on_uncertain,
             "deadline_seconds": self.deadline_seconds, "source": self.source,
             "files": [f.public() for f in self.files],
@@ -204,6 +213,32 @@ def outcome(files: Iterable[File]) -> JobStatus:
     if stored and all(stored):
         return JobStatus.SUCCEEDED
     return JobStatus.PARTIAL if any(stored) else JobStatus.FAILED
+
+
+def percent(job: Job) -> int:
+    """How far the job is: the vendor's work is the first half, the copying the second."""
+    if job.status is JobStatus.SUCCEEDED:
+        return 100
+    shares = []
+    for file in job.files:
+        if file.status is FileStatus.STORED:
+            shares.append(1.0)
+        elif file.status in (FileStatus.READY, FileStatus.COPYING):
+            shares.append(0.5 + 0.5 * min(1.0, file.bytes_copied / file.size if file.size else 0.0))
+        else:
+            shares.append(job.progress / 200)
+    return min(99, round(100 * sum(shares) / len(shares))) if shares else job.progress // 2
+
+
+def _bare(value: Any) -> Any:
+    match value:
+        case str():
+            return redact(value)
+        case dict():
+            return {key: _bare(item) for key, item in value.items()}
+        case list():
+            return [_bare(item) for item in value]
+    return value
 
 
 def iso(moment: datetime | None) -> str | None:

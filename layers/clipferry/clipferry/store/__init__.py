@@ -131,6 +131,8 @@ class Jobs:
             written["status_shard"] = _index_keys(merged)["status_shard"]
             if target.terminal:
                 written["expires_at"] = int(now.timestamp()) + settings().retention_days * 86_400
+            elif job.status.terminal:
+                written["expires_at"] = None
         unchanged = (JobRow.status == job.status) & (JobRow.generation == job.generation)
         _update(JobRow(_job_pk(job.job_id), "JOB"), written, unchanged)
         for name, value in changes.items():

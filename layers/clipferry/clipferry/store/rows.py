@@ -105,6 +105,7 @@ class JobRow(Item, discriminator="job"):
     polls = Whole()
     poll_errors = Whole()
     unknown_looks = Whole()
+    hint = Whole()
     waited = Whole()
     progress = Whole()
     listed = BooleanAttribute()

@@ -56,7 +56,14 @@ class VendorAuthFailed(VendorError):
 
 
 class TriggerUncertain(VendorError):
-    """`find` cannot tell whether the vendor acted on an earlier trigger."""
+    """`find` cannot tell whether the vendor acted on an earlier trigger.
+
+    `look_again`: seconds after which it may be able to; None when no waiting helps.
+    """
+
+    def __init__(self, message: str, *, look_again: float | None = None) -> None:
+        super().__init__(message)
+        self.look_again = look_again
 
 
 class LookStatus(StrEnum):
@@ -173,6 +180,7 @@ class Vendor(Protocol):
     secret_keys: ClassVar[Sequence[str]]  # required in the account's secret, besides "vendor"
     limits: ClassVar[Mapping[str, Any]]  # for people: batch sizes, call rates
     can_abort: ClassVar[bool]
+    spent_codes: ClassVar[frozenset[str]]  # error codes after which a retry has to ask for new work
     api_hosts: ClassVar[Sequence[str]]  # host suffixes its API answers on
     download_hosts: ClassVar[Sequence[str]]  # host suffixes its files come from
     default_deadline: ClassVar[int]  # seconds a job may take when the user did not say
@@ -180,7 +188,7 @@ class Vendor(Protocol):
     def __init__(self, account: Account, outbound: Any) -> None: ...
 
     def trigger(self, task: Task) -> Submitted:
-        """Start the vendor's work, or its next chunk. Repeated blindly only after `VendorUnavailable(reached=False)`."""
+        """Start the vendor's work, or its next chunk. Repeated blindly only after `VendorUnavailable.reached` False."""
 
     def find(self, task: Task) -> Submitted | None:
         """The work of an earlier trigger whose reply was lost. None: provably absent, or harmless to repeat.

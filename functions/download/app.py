@@ -1,0 +1,39 @@
+"""Copy one file to S3 as far as the time allows."""
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from clipferry.steps.download import download
+from clipferry.steps.runtime import runtime
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+SAFETY = 30.0  # seconds kept back to write the checkpoint down before Lambda ends the call
+
+logger = Logger()
+metrics = Metrics()
+
+
+@cache
+def s3() -> "S3Client":
+    return boto3.client("s3")
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """`{"job_id", "generation", "file_id"}` → a Leg's state."""
+    logger.append_keys(job_id=event["job_id"], generation=event["generation"], file_id=event["file_id"])
+
+    def time_left() -> float:
+        return context.get_remaining_time_in_millis() / 1000 - SAFETY
+
+    leg = download(runtime(), s3(), event["job_id"], event["generation"], event["file_id"], time_left)
+    metrics.add_metric("DownloadCalls", MetricUnit.Count, 1)
+    logger.info("copied", more=leg.more, wait_seconds=leg.wait_seconds)
+    return leg.as_state()

@@ -1,0 +1,33 @@
+"""The end of a job: its terminal status, its manifest, its event."""
+
+from functools import cache
+from typing import Any
+
+import boto3
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from clipferry.steps.ending import Closing
+from clipferry.steps.runtime import runtime
+
+logger = Logger()
+metrics = Metrics()
+
+
+@cache
+def closing() -> Closing:
+    return Closing(runtime(), boto3.client("s3"), logger)
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """`{"job_id", "generation", "caught": null | state name}` → an Ending's state."""
+    logger.append_keys(job_id=event["job_id"], generation=event["generation"])
+    ending = closing().finish(event["job_id"], event["generation"], event.get("caught"))
+    if ending.next == "END":
+        metrics.add_dimension("vendor", ending.job.vendor)
+        metrics.add_metric(f"Jobs{ending.job.status.title().replace('_', '')}", MetricUnit.Count, 1)
+    error = ending.job.error.as_dict() if ending.job.error else None
+    logger.info("finished", status=ending.job.status.value, next=ending.next, error=error)
+    return ending.as_state()

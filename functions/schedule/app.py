@@ -1,0 +1,23 @@
+"""A scheduled rule fires: its constant input becomes jobs, each once per firing however often it is delivered."""
+
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from clipferry.steps.runtime import runtime
+from clipferry.steps.schedule import fire
+
+logger = Logger()
+metrics = Metrics()
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """One job body, or `{"jobs": [body, …]}` → the jobs' ids. An invalid body raises, so that it ends in the DLQ."""
+    fired = fire(runtime(), logger, event, context.aws_request_id)
+    metrics.add_metric("ScheduledJobs", MetricUnit.Count, len(fired.jobs))
+    logger.info("fired", firing=fired.firing, jobs=[job.job_id for job in fired.jobs])
+    fired.raise_for_invalid()
+    return {"firing": fired.firing, "job_ids": [job.job_id for job in fired.jobs]}

@@ -1,0 +1,24 @@
+"""Start the vendor's task, adopt one, or find the one an earlier run started."""
+
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from clipferry.steps.runtime import runtime
+from clipferry.steps.trigger import trigger
+
+logger = Logger()
+metrics = Metrics()
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """`{"job_id", "generation"}` → a Turn's state."""
+    logger.append_keys(job_id=event["job_id"], generation=event["generation"])
+    turn = trigger(runtime(), event["job_id"], event["generation"])
+    if turn.job.error and turn.job.error.code == "TRIGGER_UNCERTAIN":
+        metrics.add_metric("TriggerUncertain", MetricUnit.Count, 1)
+    logger.info("triggered", next=turn.next, wait_seconds=turn.wait_seconds, attempts=turn.job.trigger_attempts)
+    return turn.as_state()

@@ -1,0 +1,60 @@
+"""Vendor credentials from Secrets Manager: `{SecretPrefix}/{account}`, a JSON object (see the README, "Accounts").
+
+Kept in memory for a few minutes by Powertools' Parameters utility and read afresh once when a vendor refuses them.
+A secret's value never leaves this room but inside `Account`, whose repr hides it.
+"""
+
+from __future__ import annotations
+
+import json
+
+from botocore.exceptions import ClientError
+
+from clipferry.settings import settings
+from clipferry.vendors import vendor_class
+from clipferry.vendors.contract import Account
+
+CACHE_SECONDS = 300
+
+
+class AccountError(Exception):
+    """The account cannot be used. `code` is the job's error code; the message names the secret, never its value."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code, self.message = code, message
+
+
+def load_account(name: str, vendor: str, *, fresh: bool = False) -> Account:
+    """The credentials of an account of this vendor.
+
+    Raises AccountError: ACCOUNT_MISSING (no such secret, or no right to read it), ACCOUNT_MALFORMED (not a JSON object
+    of strings, a required key absent, or another vendor's).
+    """
+    from aws_lambda_powertools.utilities import parameters  # here: it costs a cold start that not every path needs
+
+    secret_id = f"{settings().secret_prefix}/{name}"
+    try:
+        text = parameters.get_secret(secret_id, max_age=CACHE_SECONDS, force_fetch=fresh)
+    except parameters.exceptions.GetParameterError as error:
+        cause = error.__cause__ or error.__context__
+        reason = cause.response["Error"]["Code"] if isinstance(cause, ClientError) else ""
+        if reason in ("ResourceNotFoundException", "AccessDeniedException", "InvalidRequestException"):
+            raise AccountError("ACCOUNT_MISSING", f"the secret {secret_id} does not exist or cannot be read") from None
+        raise
+    return _parse(name, vendor, secret_id, text)
+
+
+def _parse(name: str, vendor: str, secret_id: str, text: str | bytes) -> Account:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise AccountError("ACCOUNT_MALFORMED", f"the secret {secret_id} is not a JSON object")
+    if value.get("vendor", vendor) != vendor:
+        raise AccountError("ACCOUNT_MALFORMED", f"the secret {secret_id} is not an account of {vendor}")
+    missing = [key for key in vendor_class(vendor).secret_keys if not isinstance(value.get(key), str) or not value[key]]
+    if missing:
+        raise AccountError("ACCOUNT_MALFORMED", f"the secret {secret_id} lacks {', '.join(missing)}")
+    return Account(name, {key: str(item) for key, item in value.items() if item is not None})

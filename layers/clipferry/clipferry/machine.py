@@ -1,0 +1,60 @@
+"""The state machine from outside: start, stop and describe executions. A start repeated is a start once."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import TYPE_CHECKING
+
+from clipferry.jobs import Job
+from clipferry.settings import settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions import SFNClient
+
+
+@cache
+def _client() -> SFNClient:
+    import boto3
+
+    return boto3.client("stepfunctions")
+
+
+def execution_name(job: Job) -> str:
+    """The job's id and generation, so that one generation runs once."""
+    return f"{job.job_id}-{job.generation}"
+
+
+def execution_arn(job: Job) -> str:
+    return f"{settings().state_machine_arn.replace(':stateMachine:', ':execution:')}:{execution_name(job)}"
+
+
+def start(job: Job) -> None:
+    """Start the job's execution, or find it started already."""
+    client = _client()
+    try:
+        client.start_execution(
+            stateMachineArn=settings().state_machine_arn,
+            name=execution_name(job),
+            input=json.dumps({"job_id": job.job_id, "generation": job.generation}),
+        )
+    except client.exceptions.ExecutionAlreadyExists:
+        return
+
+
+def stop(job: Job, cause: str) -> None:
+    """Stop the job's execution if there is one. A Lambda that runs goes on; its writes meet conditions."""
+    client = _client()
+    try:
+        client.stop_execution(executionArn=execution_arn(job), cause=cause)
+    except client.exceptions.ExecutionDoesNotExist:
+        return
+
+
+def status(job: Job) -> str | None:
+    """RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED; None when the execution was never started."""
+    client = _client()
+    try:
+        return str(client.describe_execution(executionArn=execution_arn(job))["status"])
+    except client.exceptions.ExecutionDoesNotExist:
+        return None

@@ -1,0 +1,138 @@
+"""Copy one file as far as the time allows. S3's own part list is the checkpoint; the row says who is copying."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from clipferry import transfer
+from clipferry.accounts import AccountError
+from clipferry.cadence import error_wait
+from clipferry.jobs import DOWNLOAD_BUDGET, File, FileStatus, Job, JobStatus, Problem
+from clipferry.settings import settings
+from clipferry.steps.runtime import Runtime, download_hosts, problem_of, task_of
+from clipferry.store import Superseded
+from clipferry.vendors.contract import (
+    KnownFile,
+    Remote,
+    VendorAuthFailed,
+    VendorRefused,
+    VendorThrottled,
+    VendorUnavailable,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+@dataclass(frozen=True)
+class Leg:
+    """One call's part of a copy. `more`: call again after `wait_seconds`."""
+
+    file_id: str
+    more: bool
+    wait_seconds: int = 0
+
+    def as_state(self) -> dict[str, Any]:
+        return {"file_id": self.file_id, "more": self.more, "wait_seconds": self.wait_seconds}
+
+
+def download(rt: Runtime, s3: S3Client, job_id: str, generation: int, file_id: str,
+             time_left: Callable[[], float]) -> Leg:  # fmt: skip
+    """Copy on. `time_left` is in seconds, until this call must have returned. Raises NotFound."""
+    job = rt.jobs.load(job_id)
+    file = job.file(file_id)
+    done = Leg(file_id, more=False)
+    if file is None or file.status.settled or job.generation != generation or job.status is not JobStatus.DOWNLOADING:
+        return done
+    try:
+        if rt.now() >= job.deadline_at:
+            return done
+        if file.status is FileStatus.READY:
+            rt.jobs.change_file(job, file, FileStatus.COPYING, generation=job.generation)
+        return _copy(rt, s3, job, file, time_left)
+    except Superseded:
+        return done
+
+
+def _copy(rt: Runtime, s3: S3Client, job: Job, file: File, time_left: Callable[[], float]) -> Leg:
+    try:
+        vendor = rt.vendor(job)
+        result = transfer.copy(
+            locate=lambda: _locate(rt, job, file), destination=_destination(job, file), outbound=rt.outbound,
+            hosts=download_hosts(vendor), s3=s3, checkpoint=dict(file.checkpoint), save=_saver(rt, job, file),
+            time_left=time_left, options=_options(),
+        )  # fmt: skip
+    except transfer.Superseded as error:
+        raise Superseded(str(error)) from error
+    except VendorThrottled as error:
+        return Leg(file.file_id, more=True, wait_seconds=error_wait(1, error.retry_after, rt.rng))
+    except VendorUnavailable as error:
+        return _failed_attempt(rt, s3, job, file, problem_of(error), 0)
+    except (AccountError, VendorRefused, VendorAuthFailed) as error:
+        return _fail(rt, s3, job, file, problem_of(error))
+    match result:
+        case transfer.Stored():
+            uri = f"s3://{settings().bucket_name}/{result.key}"
+            rt.jobs.change_file(job, file, FileStatus.STORED, size=result.size, bytes_copied=result.size, s3_uri=uri,
+                                evidence=result.evidence, checkpoint={}, error=None)  # fmt: skip
+            return Leg(file.file_id, more=False)
+        case transfer.More():
+            return Leg(file.file_id, more=True, wait_seconds=_whole(result.wait_seconds))
+        case transfer.Retry():
+            problem = Problem(result.code, result.message)
+            return _failed_attempt(rt, s3, job, file, problem, result.wait_seconds)
+        case transfer.Failed():
+            return _fail(rt, s3, job, file, Problem(result.code, result.message))
+
+
+def _locate(rt: Runtime, job: Job, file: File) -> Remote | None:
+    known = KnownFile(file.ref, file.name, settled=False, ready=True, detail=file.detail)
+    remote = rt.ask(job, lambda vendor: vendor.locate(task_of(job, rt.now()), known))
+    if remote is None:
+        return None
+    return Remote(remote.url, remote.size or file.size, remote.md5 or file.md5, remote.expires_at, remote.kind)
+
+
+def _saver(rt: Runtime, job: Job, file: File) -> Callable[[dict[str, Any], int], None]:
+    def save(checkpoint: dict[str, Any], bytes_copied: int) -> None:
+        try:
+            rt.jobs.change_file(job, file, checkpoint=dict(checkpoint), bytes_copied=bytes_copied)
+        except Superseded as error:
+            raise transfer.Superseded(str(error)) from error
+
+    return save
+
+
+def _failed_attempt(rt: Runtime, s3: S3Client, job: Job, file: File, problem: Problem, wait: float) -> Leg:
+    """Count it against the file's budget; the reason stays visible while it is tried again."""
+    attempts = file.attempts + 1
+    if attempts >= DOWNLOAD_BUDGET:
+        return _fail(rt, s3, job, file, problem)
+    rt.jobs.change_file(job, file, attempts=attempts, error=problem)
+    return Leg(file.file_id, more=True, wait_seconds=max(_whole(wait), error_wait(attempts, None, rt.rng)))
+
+
+def _fail(rt: Runtime, s3: S3Client, job: Job, file: File, problem: Problem) -> Leg:
+    transfer.abandon(s3, settings().bucket_name, file.checkpoint)
+    rt.jobs.change_file(job, file, FileStatus.FAILED, error=problem, checkpoint={})
+    return Leg(file.file_id, more=False)
+
+
+def _destination(job: Job, file: File) -> transfer.Destination:
+    env = settings()
+    return transfer.Destination(
+        bucket=env.bucket_name, stem=job.object_prefix + file.file_id, file_name=file.name,
+        metadata={"job-id": job.job_id, "file-id": file.file_id, "vendor": job.vendor}, tags=job.labels,
+        storage_class=env.storage_class or None, kms_key_id=env.kms_key_id or None,
+        expected_owner=env.bucket_owner or None,
+    )  # fmt: skip
+
+
+def _options() -> transfer.Options:
+    return transfer.Options(connections=settings().connections, minimum_evidence=settings().minimum_evidence)
+
+
+def _whole(seconds: float) -> int:
+    return max(0, round(seconds))

@@ -1,0 +1,174 @@
+"""Look at the vendor once, write down what is new, say what next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from clipferry.accounts import AccountError
+from clipferry.cadence import POLL_ERROR_BUDGET, View, error_wait, next_wait
+from clipferry.jobs import DOWNLOAD_BUDGET, File, FileStatus, Job, JobStatus, Problem
+from clipferry.steps.runtime import Runtime, problem_of, task_of
+from clipferry.steps.trigger import end
+from clipferry.steps.turn import Turn, current, overtaken
+from clipferry.store import Superseded
+from clipferry.vendors.contract import (
+    Look,
+    LookStatus,
+    Sighting,
+    VendorAuthFailed,
+    VendorRefused,
+    VendorThrottled,
+    VendorUnavailable,
+)
+
+UNKNOWN_BUDGET = 20  # looks in a row at a status nobody told us of
+HANDOVER_AFTER = 1_500  # looks of one execution: about 12 history events each, of the 25,000 that AWS allows
+
+
+def poll(rt: Runtime, job_id: str, generation: int) -> Turn:
+    """One look. Raises NotFound."""
+    job = rt.jobs.load(job_id)
+    if not current(job, generation):
+        return Turn(job, generation, "STOP")
+    if job.verdict:
+        return Turn(job, generation, "FINISH")
+    try:
+        if rt.now() >= job.deadline_at:
+            problem = Problem("DEADLINE_PASSED", f"the vendor had not finished within {job.deadline_seconds} seconds")
+            return end(rt, job, JobStatus.TIMED_OUT, problem)
+        return _poll(rt, job)
+    except Superseded as error:
+        return overtaken(rt, job_id, generation, error)
+
+
+def _poll(rt: Runtime, job: Job) -> Turn:
+    try:
+        look = rt.ask(job, lambda vendor: vendor.poll(task_of(job, rt.now())))
+    except VendorThrottled as error:
+        return _wait(rt, job, error_wait(job.poll_errors + 1, error.retry_after, rt.rng))
+    except VendorUnavailable as error:
+        errors = job.poll_errors + 1
+        if errors >= POLL_ERROR_BUDGET:
+            return end(rt, job, JobStatus.FAILED, problem_of(error))
+        return _wait(rt, job, error_wait(errors, None, rt.rng), poll_errors=errors)
+    except (AccountError, VendorRefused, VendorAuthFailed) as error:
+        return end(rt, job, JobStatus.FAILED, problem_of(error))
+    if look.status in (LookStatus.FAILED, LookStatus.EMPTY):
+        return end(rt, job, JobStatus.FAILED, _task_problem(look))
+    unknown = job.unknown_looks + 1 if _unheard_of(look) else 0
+    if unknown >= UNKNOWN_BUDGET:
+        said = f"the vendor reports a status that is not known here: {look.raw_status or 'of a file'}"
+        return end(rt, job, JobStatus.FAILED, Problem("VENDOR_STATUS_UNKNOWN", said))
+    _count_broken_copies(rt, job)
+    _record(rt, job, look.files)
+    return _route(rt, job, look, unknown)
+
+
+def _route(rt: Runtime, job: Job, look: Look, unknown: int) -> Turn:
+    """What the machine does after a look that worked."""
+    listed = look.status is LookStatus.READY
+    ready = [f.file_id for f in job.files if f.status in (FileStatus.READY, FileStatus.COPYING)]
+    settled = sum(f.status.settled for f in job.files)
+    all_here = listed and bool(job.files) and settled + len(ready) == len(job.files)
+    seen: dict[str, Any] = {
+        "unknown_looks": unknown, "poll_errors": 0, "listed": listed,
+        "progress": look.progress if look.progress is not None else job.progress,
+        "error": Problem(look.code, look.message or "", look.vendor_code, look.request_id) if look.code else None,
+    }  # fmt: skip
+    if all_here and not ready:
+        rt.jobs.change(job, rt.now(), polls=job.polls + 1, next_poll_at=None, **seen)
+        return Turn(job, job.generation, "FINISH")
+    wait = _next_wait(rt, job, look)
+    if ready:
+        return _wait(rt, job, wait, JobStatus.DOWNLOADING, ready, "FINISH" if all_here else "WAIT", **seen)
+    return _wait(rt, job, wait, **seen)
+
+
+def _wait(
+    rt: Runtime, job: Job, seconds: int, status: JobStatus = JobStatus.WAITING, ready: Sequence[str] = (),
+    then: str = "WAIT", **seen: Any,
+) -> Turn:  # fmt: skip
+    """Write the look down and wait, after the downloads if there are any."""
+    now = rt.now()
+    wait = max(1, min(seconds, int((job.deadline_at - now).total_seconds()) + 1))
+    polls = job.polls + 1
+    handover = not ready and polls % HANDOVER_AFTER == 0
+    rt.jobs.change(
+        job, now, status, polls=polls, waited=job.waited + wait, next_poll_at=now + timedelta(seconds=wait), **seen
+    )
+    if handover:
+        generation = job.generation
+        rt.jobs.change(job, now, generation=generation + 1)
+        return Turn(job, generation, "HANDOVER", wait)
+    return Turn(job, job.generation, "DOWNLOAD" if ready else "WAIT", wait, ready, then)
+
+
+def _next_wait(rt: Runtime, job: Job, look: Look) -> int:
+    now = rt.now()
+    view = View(
+        elapsed=job.elapsed(now),
+        looks=job.polls + 1,
+        hint=job.hint,
+        progress=look.progress,
+        retry_after=look.retry_after,
+        deadline_left=max(1.0, (job.deadline_at - now).total_seconds()),
+    )
+    return next_wait(view, rt.rng)
+
+
+def _unheard_of(look: Look) -> bool:
+    """Whether only unknown statuses keep this job from being settled."""
+    if look.status is LookStatus.UNKNOWN:
+        return True
+    statuses = {s.status for s in look.files}
+    return LookStatus.UNKNOWN in statuses and LookStatus.RUNNING not in statuses
+
+
+def _record(rt: Runtime, job: Job, sightings: Sequence[Sighting]) -> None:
+    """Write new files, and what has changed about those still pending; a file once ready is the transfer's."""
+    known = {file.ref: file for file in job.files}
+    for seen in sightings:
+        file = known.get(seen.ref)
+        if file is None:
+            number = f"f{len(job.files) + 1:03d}"
+            file = File(number, seen.ref, seen.name, _file_status(seen), generation=job.generation, **_facts(seen))
+            known[seen.ref] = rt.jobs.add_file(job, file)
+        elif file.status is FileStatus.PENDING and _file_status(seen) is not FileStatus.PENDING:
+            rt.jobs.change_file(job, file, _file_status(seen), name=seen.name, **_facts(seen))
+
+
+def _count_broken_copies(rt: Runtime, job: Job) -> None:
+    """No copy runs while the machine polls: one still COPYING ended without a word, which counts as an attempt."""
+    for file in job.files:
+        if file.status is FileStatus.COPYING:
+            attempts = file.attempts + 1
+            broken = Problem("DOWNLOAD_BROKEN", "the copy ended without a word, time and again; its log has the cause")
+            if attempts >= DOWNLOAD_BUDGET:
+                rt.jobs.change_file(job, file, FileStatus.FAILED, error=broken, attempts=attempts)
+            else:
+                rt.jobs.change_file(job, file, attempts=attempts)
+
+
+def _file_status(seen: Sighting) -> FileStatus:
+    match seen.status:
+        case LookStatus.READY:
+            return FileStatus.READY
+        case LookStatus.FAILED | LookStatus.EMPTY:
+            return FileStatus.FAILED
+    return FileStatus.PENDING
+
+
+def _facts(seen: Sighting) -> dict[str, Any]:
+    failed = _file_status(seen) is FileStatus.FAILED
+    problem = Problem(seen.code or "VENDOR_FILE_FAILED", seen.message or "the vendor could not produce this file",
+                      seen.vendor_code)  # fmt: skip
+    return {"kind": seen.kind, "size": seen.size, "md5": seen.md5, "detail": dict(seen.detail),
+            "error": problem if failed else None}  # fmt: skip
+
+
+def _task_problem(look: Look) -> Problem:
+    code = look.code or ("VENDOR_TASK_EMPTY" if look.status is LookStatus.EMPTY else "VENDOR_TASK_FAILED")
+    message = look.message or f"the vendor's task ended as {look.raw_status or look.status}"
+    return Problem(code, message, look.vendor_code, look.request_id)

@@ -1,0 +1,90 @@
+"""What a step works with: the store, the way out, a clock; and how it reaches a job's vendor."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from typing import TypeVar
+
+from clipferry.accounts import AccountError, load_account
+from clipferry.http import Outbound
+from clipferry.jobs import FileStatus, Job, Problem
+from clipferry.settings import settings
+from clipferry.store import Jobs, utc_now
+from clipferry.vendors import VENDORS, vendor_class
+from clipferry.vendors.contract import KnownFile, Task, Vendor, VendorAuthFailed, VendorError, VendorRefused
+
+Answer = TypeVar("Answer")
+
+
+@dataclass
+class Runtime:
+    """Built once a process; tests build their own."""
+
+    jobs: Jobs
+    outbound: Outbound
+    now: Callable[[], datetime] = utc_now
+    rng: random.Random = field(default_factory=random.Random)
+
+    def vendor(self, job: Job) -> Vendor:
+        """The job's vendor under the job's account. Raises AccountError."""
+        return vendor_class(job.vendor)(load_account(job.account, job.vendor), self.outbound)
+
+    def ask(self, job: Job, question: Callable[[Vendor], Answer]) -> Answer:
+        """Put a question to the job's vendor; refused credentials are read afresh once, for they may have been changed.
+
+        Raises AccountError and the vendor's errors.
+        """
+        account = load_account(job.account, job.vendor)
+        vendor = vendor_class(job.vendor)
+        try:
+            return question(vendor(account, self.outbound))
+        except VendorAuthFailed:
+            renewed = load_account(job.account, job.vendor, fresh=True)
+            if renewed == account:
+                raise
+            return question(vendor(renewed, self.outbound))
+
+
+@cache
+def runtime() -> Runtime:
+    """The process's own."""
+    outbound = Outbound(allow_private=settings().allow_private_network, extra_hosts=settings().download_hosts)
+    return Runtime(Jobs(tuple(VENDORS)), outbound)
+
+
+def task_of(job: Job, now: datetime) -> Task:
+    """The job's vendor task in the vendor's words."""
+    return Task(
+        key=job.key,
+        request=job.request,
+        adopt=job.adopt,
+        refs=job.vendor_refs,
+        triggered_at=job.triggered_at,
+        elapsed=job.elapsed(now),
+        files=[
+            KnownFile(f.ref, f.name, f.status.settled, f.status in (FileStatus.READY, FileStatus.COPYING), f.detail)
+            for f in job.files
+        ],
+    )
+
+
+def problem_of(error: VendorError | AccountError) -> Problem:
+    """What a user reads of an error that no repeating mends."""
+    match error:
+        case AccountError():
+            return Problem(error.code, error.message)
+        case VendorAuthFailed():
+            return Problem("ACCOUNT_REFUSED", f"the vendor refuses the account: {error.message}",
+                           error.code, error.request_id)  # fmt: skip
+        case VendorRefused():
+            return Problem(error.kind, error.message, error.code, error.request_id)
+    return Problem("VENDOR_UNAVAILABLE", error.message, error.code, error.request_id)
+
+
+def download_hosts(vendor: Vendor) -> Sequence[str]:
+    """Host suffixes a vendor's files may come from: its own, and those its account names."""
+    return [*vendor.download_hosts, *getattr(vendor, "trusted_hosts", ())]

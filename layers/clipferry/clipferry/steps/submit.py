@@ -1,0 +1,94 @@
+"""The door: a job body becomes a row and an execution, once; a failed job is taken up again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from clipferry import machine
+from clipferry.jobs import FileStatus, Job, JobStatus
+from clipferry.steps.ending import NotNow
+from clipferry.steps.runtime import Runtime
+from clipferry.store import Superseded
+from clipferry.submission import new_job
+from clipferry.vendors import vendor_class
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools import Logger
+
+
+class KeyReused(Exception):
+    """The idempotency key came with another body before."""
+
+
+def submit(rt: Runtime, logger: Logger, body: Mapping[str, Any], *, seed: str | None = None,
+           source: str | None = None) -> Job:  # fmt: skip
+    """Create the job and start it. With a `seed`, the same seed and body give the same job however often.
+
+    Raises InvalidBody, KeyReused.
+    """
+    wanted = new_job(body, rt.now(), seed=seed, source=source)
+    job, created = rt.jobs.create(wanted)
+    if job.fingerprint != wanted.fingerprint:
+        raise KeyReused
+    if created or job.status is JobStatus.QUEUED:
+        _start(job, logger)
+    return job
+
+
+def retry(rt: Runtime, logger: Logger, job_id: str) -> Job:
+    """Take up what is not STORED again, as a new generation. A second click meets the first.
+
+    Raises NotFound, NotNow.
+    """
+    job = rt.jobs.load(job_id)
+    if job.status is JobStatus.SUCCEEDED or (not job.status.terminal and job.generation == 1):
+        raise NotNow(job, "retried")
+    if job.status.terminal:
+        try:
+            _reopen(rt, job)
+        except Superseded:
+            job = rt.jobs.load(job_id)
+    if job.status is JobStatus.QUEUED:
+        _start(job, logger)
+    return job
+
+
+def _reopen(rt: Runtime, job: Job) -> None:
+    """QUEUED again. Vendor work that is still good is kept; spent work is asked for anew under a new key."""
+    now = rt.now()
+    spent = _spent(job)
+    uncertain = job.error is not None and job.error.code == "TRIGGER_UNCERTAIN"
+    for file in job.files:
+        if file.status is FileStatus.FAILED:
+            rt.jobs.change_file(job, file, FileStatus.PENDING, error=None, attempts=0, bytes_copied=0, checkpoint={})
+    rt.jobs.change(
+        job, now, JobStatus.QUEUED, generation=job.generation + 1, verdict=None, error=None, finished_at=None,
+        event_sent=False, listed=False, next_poll_at=None, poll_errors=0, unknown_looks=0, trigger_attempts=0,
+        deadline_at=now + timedelta(seconds=job.deadline_seconds), waited=0,
+        on_uncertain="retrigger" if uncertain else job.on_uncertain,
+        **({"vendor_refs": {}, "refs_complete": False, "triggered_at": None, "hint": 0, "progress": 0,
+            "trigger_round": job.trigger_round + 1} if spent else {}),
+    )  # fmt: skip
+
+
+def _spent(job: Job) -> bool:
+    """Whether the vendor's work can yield nothing more, so that a retry has to ask for new work."""
+    if job.adopt is not None or not job.refs_complete:
+        return False
+    vendor = vendor_class(job.vendor)
+    if vendor.can_abort and job.status in (JobStatus.CANCELLED, JobStatus.TIMED_OUT) and not job.listed:
+        return True  # it was told to stop
+    codes = {job.error.code if job.error else "", *(f.error.code for f in job.files if f.error)}
+    return bool(codes & vendor.spent_codes)
+
+
+def _start(job: Job, logger: Logger) -> None:
+    """Start the execution; when that fails the row stays QUEUED and the sweep starts it."""
+    try:
+        machine.start(job)
+    except (ClientError, BotoCoreError) as error:
+        logger.error("execution not started, the sweep will", job_id=job.job_id, reason=type(error).__name__)

@@ -1,0 +1,164 @@
+"""From a job body as users send it to a Job: validation with every bad field named, defaults, identity.
+
+Used by the API, the schedules and the batches, so that all doors take the same body. The vendors' JSON Schemas are
+the only statement of what a request may hold (`GET /vendors` shows the same ones).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from clipferry.jobs import DEADLINE_MAX, DEADLINE_MIN, Job, JobStatus, job_id
+from clipferry.vendors import VENDORS, vendor_class
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
+
+BODY_MAX = 256 * 1024  # bytes: a DynamoDB item holds 400 KB (AWS limit), and the row holds the request
+
+_TAG = r"^[\w .:/=+@-]*$"  # what S3 object tags may hold; labels become tags
+BODY_SCHEMA: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {
+        "vendor": {"enum": list(VENDORS), "description": "whose cloud the video is in"},
+        "account": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+                    "description": "name of the secret below the secret prefix; the vendor's name when absent"},
+        "request": {"type": "object", "description": "new work for the vendor; see GET /vendors"},
+        "adopt": {"type": "object", "description": "work that exists at the vendor already; see GET /vendors"},
+        "destination": {
+            "type": "object",
+            "properties": {"prefix": {
+                "type": "string", "maxLength": 512,
+                "pattern": r"^(?!/)(?!.*(^|/)\.{1,2}(/|$))(?!.*//)[A-Za-z0-9!_.*'()/ =@:+-]*$",
+                "description": "first part of the objects' keys in the bucket"}},
+            "additionalProperties": False,
+        },
+        "deadline_seconds": {"type": "integer", "minimum": DEADLINE_MIN, "maximum": DEADLINE_MAX,
+                             "description": "seconds from now after which the job is TIMED_OUT"},
+        "on_uncertain": {"enum": ["fail", "retrigger"],
+                         "description": "when nobody can tell whether a lost trigger reached the vendor"},
+        "labels": {
+            "type": "object", "maxProperties": 8,
+            "propertyNames": {"pattern": _TAG, "minLength": 1, "maxLength": 64},
+            "additionalProperties": {"type": "string", "pattern": _TAG, "maxLength": 128},
+            "description": "for listings, events and object tags",
+        },
+    },
+    "required": ["vendor"],
+    "oneOf": [{"required": ["request"]}, {"required": ["adopt"]}],
+    "x-problem": "give exactly one of request and adopt",
+    "additionalProperties": False,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """One bad field: a JSON Pointer (RFC 6901) into the body, and the limit it breaks. Never echoes the value."""
+
+    pointer: str
+    detail: str
+
+
+class InvalidBody(Exception):
+    """The body cannot become a job."""
+
+    def __init__(self, errors: list[FieldError]) -> None:
+        super().__init__("; ".join(f"{e.pointer or '/'}: {e.detail}" for e in errors))
+        self.errors = errors
+
+
+def check(body: object) -> list[FieldError]:
+    """Every bad field of a body; an empty list for a good one."""
+    from jsonschema import Draft202012Validator  # here: only the doors need it, not every function
+
+    errors = list(_field_errors(Draft202012Validator(BODY_SCHEMA).iter_errors(body), ""))
+    vendor = body.get("vendor") if isinstance(body, dict) else None
+    if not isinstance(body, dict) or vendor not in VENDORS:
+        return errors
+    described = vendor_class(vendor)
+    for name, schema in (("request", described.request_schema), ("adopt", described.adopt_schema)):
+        if isinstance(body.get(name), dict):
+            errors += _field_errors(Draft202012Validator(schema).iter_errors(body[name]), f"/{name}")
+    return errors
+
+
+def fingerprint(body: Mapping[str, Any]) -> str:
+    """Equal for equal bodies, whatever the order of their keys."""
+    return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def new_job(body: Mapping[str, Any], now: datetime, *, seed: str | None = None, source: str | None = None) -> Job:
+    """A QUEUED job for a body. With a `seed` its id is a function of the seed (see `jobs.job_id`).
+
+    Raises InvalidBody.
+    """
+    if errors := check(body):
+        raise InvalidBody(errors)
+    vendor = vendor_class(body["vendor"])
+    seconds = int(body.get("deadline_seconds") or _default_deadline(vendor.default_deadline, body))
+    return Job(
+        job_id=job_id(now, seed),
+        vendor=body["vendor"],
+        account=body.get("account", body["vendor"]),
+        status=JobStatus.QUEUED,
+        created_at=_milliseconds(now),
+        updated_at=_milliseconds(now),
+        deadline_at=_milliseconds(now) + timedelta(seconds=seconds),
+        deadline_seconds=seconds,
+        prefix=body.get("destination", {}).get("prefix", ""),
+        request=body.get("request"),
+        adopt=body.get("adopt"),
+        on_uncertain=body.get("on_uncertain", "fail"),
+        labels=body.get("labels", {}),
+        fingerprint=fingerprint(body),
+        source=source,
+    )
+
+
+def _default_deadline(base: int, body: Mapping[str, Any]) -> int:
+    """The vendor's default, on top of the time a recording takes by itself."""
+    return base + int((body.get("request") or {}).get("record_duration", 0))
+
+
+def _milliseconds(moment: datetime) -> datetime:
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def _field_errors(found: Iterator[ValidationError], base: str) -> Iterator[FieldError]:
+    for error in found:
+        pointer = base + "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in error.absolute_path)
+        match error.validator:
+            case "required" if isinstance(error.instance, dict):
+                for name in error.validator_value:
+                    if name not in error.instance and repr(name) in error.message:
+                        yield FieldError(f"{pointer}/{name}", "is required")
+            case "additionalProperties" if error.validator_value is False:
+                for name in sorted(set(error.instance) - set(error.schema.get("properties", {}))):
+                    yield FieldError(f"{pointer}/{name}", "is not a known field")
+            case _:
+                yield FieldError(pointer, _limit(error))
+
+
+def _limit(error: ValidationError) -> str:
+    """The broken limit in words, without the value that broke it."""
+    if isinstance(error.schema, dict) and error.validator in ("oneOf", "anyOf", "not", "pattern", "dependentRequired",
+                                                              "propertyNames"):  # fmt: skip
+        told = error.schema.get("x-problem")
+        if told:
+            return str(told)
+    limit = error.validator_value
+    words = {
+        "type": f"must be of type {limit}", "enum": f"must be one of {', '.join(map(str, limit))}"
+        if isinstance(limit, list) else "", "minimum": f"must be at least {limit}",
+        "maximum": f"must be at most {limit}", "minItems": f"must have at least {limit} items",
+        "maxItems": f"must have at most {limit} items", "minLength": f"must have at least {limit} characters",
+        "maxLength": f"must have at most {limit} characters", "pattern": f"must match {limit}",
+        "uniqueItems": "must not hold the same item twice", "maxProperties": f"must have at most {limit} entries",
+        "const": f"must be {limit}", "minProperties": f"must have at least {limit} entries",
+    }  # fmt: skip
+    return words.get(str(error.validator), f"breaks the rule {error.validator}")
