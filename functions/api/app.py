@@ -146,7 +146,8 @@ def _key_reused(error: KeyReused) -> Response[str]:
 def _defect(error: Exception) -> Response[str]:
     logger.exception("the request failed")
     metrics.add_metric("ApiErrors", MetricUnit.Count, 1)
-    return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the request failed", request_id=app.lambda_context.aws_request_id)
+    request_id = app.lambda_context.aws_request_id
+    return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the request failed", request_id=request_id)
 
 
 @logger.inject_lambda_context

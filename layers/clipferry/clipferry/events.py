@@ -11,6 +11,7 @@ from clipferry.settings import settings
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_events.type_defs import PutEventsRequestEntryTypeDef
 
 SCHEMA_VERSION = "1"
 _DETAIL_TYPES = {
@@ -38,7 +39,7 @@ def announce(job: Job) -> None:
 
     Raises EventNotSent or botocore's errors.
     """
-    entry = {
+    entry: PutEventsRequestEntryTypeDef = {
         "Source": "clipferry",
         "DetailType": _DETAIL_TYPES[job.status],
         "Detail": json.dumps(detail(job)),

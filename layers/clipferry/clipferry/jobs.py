@@ -160,6 +160,7 @@ class Job:
     progress: int = 0  # percent, the vendor's word
     listed: bool = False  # the vendor will yield no more files than are known
     verdict: JobStatus | None = None  # the ending decided by trigger or poll; finish carries it out
+    restarts: int = 0  # executions lost and started anew by the sweep
     next_poll_at: datetime | None = None
     finished_at: datetime | None = None
     error: Problem | None = None

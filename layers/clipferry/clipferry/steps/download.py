@@ -125,8 +125,8 @@ def _destination(job: Job, file: File) -> transfer.Destination:
     return transfer.Destination(
         bucket=env.bucket_name, stem=job.object_prefix + file.file_id, file_name=file.name,
         metadata={"job-id": job.job_id, "file-id": file.file_id, "vendor": job.vendor}, tags=job.labels,
-        storage_class=env.storage_class or None, kms_key_id=env.kms_key_id or None,
-        expected_owner=env.bucket_owner or None,
+        storage_class=env.storage_class, kms_key_id=env.kms_key_id,
+        expected_owner=env.bucket_owner,
     )  # fmt: skip
 
 

@@ -91,6 +91,7 @@ class Closing:
         if job.status is JobStatus.CANCELLED:
             machine.stop(job, "the job was cancelled")
         self._settle_files(job)
+        self._end_uploads(job)
         if job.status in (JobStatus.CANCELLED, JobStatus.TIMED_OUT):
             self._abort_vendor(job)
         self._write_manifest(job)
@@ -117,6 +118,13 @@ class Closing:
             return JobStatus.PARTIAL, job.error  # the vendor said that something is missing
         return status, job.error or _files_problem(job)
 
+    def time_out(self, job: Job) -> None:
+        """End a job whose machine failed to. Raises Superseded."""
+        message = f"not finished within {job.deadline_seconds} seconds"
+        self._end(job, JobStatus.TIMED_OUT, Problem("DEADLINE_PASSED", message))
+        machine.stop(job, "the job's deadline has passed")
+        self.conclude(job)
+
     def _end(self, job: Job, status: JobStatus, problem: Problem | None) -> None:
         now = self.rt.now()
         self.rt.jobs.change(job, now, status, finished_at=now, error=problem, next_poll_at=None)
@@ -135,6 +143,14 @@ class Closing:
                 return self._settle_files(job)
             transfer.abandon(self.s3, settings().bucket_name, checkpoint)
         return None
+
+    def _end_uploads(self, job: Job) -> None:
+        """No upload below the job's prefix outlives it, not even one whose maker died before writing it down."""
+        owner: dict[str, Any] = {"ExpectedBucketOwner": settings().bucket_owner} if settings().bucket_owner else {}
+        bucket, prefix = settings().bucket_name, job.object_prefix
+        for upload in self.s3.list_multipart_uploads(Bucket=bucket, Prefix=prefix, **owner).get("Uploads", []):
+            with suppress(self.s3.exceptions.NoSuchUpload):
+                self.s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"], **owner)
 
     def _abort_vendor(self, job: Job) -> None:
         """Best effort: the job has ended whatever the vendor says, and the vendor's work ends by itself too."""

@@ -54,10 +54,7 @@ def fire(rt: Runtime, logger: Logger, event: Mapping[str, Any], request_id: str)
 
 
 def _bodies(event: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    if "jobs" in event:
-        jobs = event["jobs"]
-    else:
-        jobs = [{key: value for key, value in event.items() if key != "firing"}]
+    jobs = event["jobs"] if "jobs" in event else [{key: value for key, value in event.items() if key != "firing"}]
     if not isinstance(jobs, list) or not jobs or not all(isinstance(body, Mapping) for body in jobs):
         raise ScheduleInvalid('the input must be one job body, or {"jobs": [body, …]} with at least one')
     return jobs

@@ -186,6 +186,15 @@ class Jobs:
         ]
         return (pk.removeprefix("JOB#") for _, pk in heapq.merge(*streams))
 
+    def oldest_unfinished(self) -> datetime | None:
+        """When the oldest job that has not ended was created: one short query a partition of each live status."""
+        oldest = []
+        live = [status for status in JobStatus if not status.terminal]
+        for value in (f"{vendor}#{status}" for vendor in self.vendors for status in live):
+            for shard in _shards(value):
+                oldest += [entry.created_key for entry in Entry.by_status.query(shard, limit=1)]
+        return datetime.fromisoformat(min(oldest).split("#")[0]) if oldest else None
+
     # -- files ------------------------------------------------------------------------------------------------
 
     def add_file(self, job: Job, file: File) -> File:

@@ -110,6 +110,7 @@ class JobRow(Item, discriminator="job"):
     progress = Whole()
     listed = BooleanAttribute()
     verdict = _Status(null=True)
+    restarts = Whole()
     next_poll_at = UTCDateTimeAttribute(null=True)
     finished_at = UTCDateTimeAttribute(null=True)
     error = _Problem(null=True)

@@ -1,0 +1,42 @@
+"""A scheduled rule, and every execution that ended badly: nothing is left hanging."""
+
+from functools import cache
+from typing import Any
+
+import boto3
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from clipferry.steps.ending import Closing
+from clipferry.steps.runtime import runtime
+from clipferry.steps.sweep import Sweep, Swept
+
+logger = Logger()
+metrics = Metrics()
+
+
+@cache
+def closing() -> Closing:
+    return Closing(runtime(), boto3.client("s3"), logger)
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """A "Step Functions Execution Status Change" event sweeps its job; anything else sweeps what is due."""
+    sweep = Sweep(closing(), lambda: context.get_remaining_time_in_millis() / 1000)
+    name = (event.get("detail") or {}).get("name") if event.get("source") == "aws.states" else None
+    if name:
+        job_id, _, generation = str(name).rpartition("-")
+        return _report(sweep.reconcile(job_id, int(generation)))
+    swept = sweep.run()
+    metrics.add_metric("OldestUnfinishedJobAge", MetricUnit.Seconds, swept.oldest_age)
+    return _report(swept)
+
+
+def _report(swept: Swept) -> dict[str, Any]:
+    metrics.add_metric("JobsSwept", MetricUnit.Count, swept.jobs)
+    metrics.add_metric("UploadsAborted", MetricUnit.Count, swept.uploads_aborted)
+    report = {name: getattr(swept, name) for name in ("concluded", "started", "restarted", "ended", "uploads_aborted")}
+    logger.info("swept", **report)
+    return report

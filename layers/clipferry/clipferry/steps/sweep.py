@@ -1,0 +1,132 @@
+"""Nothing is left hanging: rows, executions and uploads that disagree are brought together.
+
+Candidates come from the index of jobs that nothing has touched for longer than it should take, and from the events
+that Step Functions sends when an execution ends badly. A job is touched by every look at it, so that a job which is
+merely slow comes up once per patience, not at every run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from clipferry import machine
+from clipferry.jobs import Job, JobStatus, Problem
+from clipferry.settings import settings
+from clipferry.steps.ending import Closing
+from clipferry.store import NotFound, Superseded
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.type_defs import MultipartUploadTypeDef
+
+RESTART_BUDGET = 5  # executions of one job that may be lost
+DEADLINE_GRACE = timedelta(minutes=2)  # for the machine to end an overdue job itself
+ORPHAN_AGE = timedelta(hours=1)  # an upload younger than this may just not be written down yet
+RESERVE = 20.0  # seconds of a run kept back to report
+
+
+@dataclass
+class Swept:
+    """What one run did, by job id."""
+
+    concluded: list[str] = field(default_factory=list)
+    started: list[str] = field(default_factory=list)
+    restarted: list[str] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
+    uploads_aborted: int = 0
+    oldest_age: float = 0.0  # seconds since the oldest unfinished job was created
+
+    @property
+    def jobs(self) -> int:
+        return len(self.concluded) + len(self.started) + len(self.restarted) + len(self.ended)
+
+
+class Sweep:
+    """One run."""
+
+    def __init__(self, closing: Closing, time_left: Callable[[], float]) -> None:
+        self.closing, self.rt, self.time_left = closing, closing.rt, time_left
+        self.swept = Swept()
+
+    def run(self) -> Swept:
+        """Everything that is due, oldest first, as far as the time allows; the next run goes on."""
+        for job_id in self.rt.jobs.due(self.rt.now()):
+            if self.time_left() < RESERVE:
+                break
+            self.reconcile(job_id)
+        self._end_orphans()
+        oldest = self.rt.jobs.oldest_unfinished()
+        self.swept.oldest_age = (self.rt.now() - oldest).total_seconds() if oldest else 0.0
+        return self.swept
+
+    def reconcile(self, job_id: str, generation: int | None = None) -> Swept:
+        """Bring one job's row and execution together; only if it is still at `generation`, when that is given."""
+        try:
+            job = self.rt.jobs.load(job_id)
+            if generation is None or job.generation == generation:
+                self._reconcile(job)
+        except (NotFound, Superseded) as error:  # gone, or it has just moved by itself
+            self.closing.logger.info("nothing to sweep", job_id=job_id, reason=type(error).__name__)
+        return self.swept
+
+    def _reconcile(self, job: Job) -> None:
+        if job.status.terminal:
+            if not job.event_sent:
+                self.closing.conclude(job)
+                self.swept.concluded.append(job.job_id)
+            return
+        now = self.rt.now()
+        state = machine.status(job)
+        if state is None and job.deadline_at > now:
+            machine.start(job)
+            self._touch(job)
+            self.swept.started.append(job.job_id)
+        elif now >= job.deadline_at + (DEADLINE_GRACE if state == "RUNNING" else timedelta()):
+            self.closing.time_out(job)
+            self.swept.ended.append(job.job_id)
+        elif state == "RUNNING":
+            self._touch(job)
+        else:
+            self._execution_lost(job)
+
+    def _execution_lost(self, job: Job) -> None:
+        """The row lives and its execution does not: carry out its verdict, or run it anew as the next generation."""
+        if job.verdict or job.restarts >= RESTART_BUDGET:
+            if not job.verdict:
+                message = f"its executions ended {job.restarts + 1} times before the job did"
+                self.rt.jobs.change(job, self.rt.now(), verdict=JobStatus.FAILED,
+                                    error=Problem("EXECUTION_LOST", message))  # fmt: skip
+            self.closing.finish(job.job_id, job.generation, None)
+            self.swept.ended.append(job.job_id)
+            return
+        self.rt.jobs.change(job, self.rt.now(), generation=job.generation + 1, restarts=job.restarts + 1)
+        machine.start(job)
+        self.swept.restarted.append(job.job_id)
+
+    def _touch(self, job: Job) -> None:
+        self.rt.jobs.change(job, self.rt.now())
+
+    def _end_orphans(self) -> None:
+        """Uploads that no unfinished file answers for. Those of unfinished files are in the files' checkpoints."""
+        for page in self.closing.s3.get_paginator("list_multipart_uploads").paginate(Bucket=settings().bucket_name):
+            for upload in page.get("Uploads", []):
+                if self.time_left() < RESERVE:
+                    return
+                if self.rt.now() - upload["Initiated"] >= ORPHAN_AGE and not self._wanted(upload):
+                    self.closing.s3.abort_multipart_upload(
+                        Bucket=settings().bucket_name, Key=upload["Key"], UploadId=upload["UploadId"]
+                    )
+                    self.swept.uploads_aborted += 1
+
+    def _wanted(self, upload: MultipartUploadTypeDef) -> bool:
+        parts = upload["Key"].split("/")
+        job_id = next((part for part in reversed(parts) if len(part) == 26 and part.isalnum()), None)
+        if job_id is None:
+            return True  # not a key of ours: the bucket's lifecycle rule is for it
+        try:
+            job = self.rt.jobs.load(job_id)
+        except NotFound:
+            return False
+        return not job.status.terminal
