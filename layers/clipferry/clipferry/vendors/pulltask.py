@@ -1,0 +1,229 @@
+"""What pullVideoQuery says of a Cloud VoD task, read leniently, and what that means for each wanted file.
+
+Pure: values in, values out, no call is made here. Numbers arrive as strings and strings as numbers, keys are missing
+or null, items change their order; none of that may raise.
+
+Source: CDNetworks Cloud VoD "Video Fetch Query"; value ranges from the vendor's SDK models (uploadassets).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from clipferry.vendors import lenient
+from clipferry.vendors.contract import LookStatus
+
+PROCESSING, SUCCEEDED, FAILED = 1, 2, 3  # pullStatus and cmdStatus of an item
+COMPLETED = 2  # status of a task: every item has settled, for better or worse
+ORIGINAL = 1  # clarity
+OTHER = 0  # a clarity that the reply does not say
+CLARITY_NAMES = {0: "other", 1: "original", 2: "ld", 3: "sd", 4: "hd", 5: "fhd"}
+_ORIGINAL_SERVER_TYPES = (-1, 1)  # the sample of the vendor's page and its SDK disagree
+MAX_ITEMS = 1000  # a task takes 50; more than this is not a reply to believe
+
+Wanted = str | Sequence[int]  # "original", "all", or clarity values
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One element of videoFileList."""
+
+    clarity: int
+    server_type: int | None
+    url: str  # absolute, or a path on the customer's own playback domain; may be empty
+    size: int | None  # bytes
+
+
+@dataclass(frozen=True)
+class Item:
+    """One video of a task. `identity` is the same in every look, whatever the order of the items."""
+
+    identity: str
+    fetch_url: str
+    name: str
+    md5: str | None
+    pull_status: int | None
+    command_status: int | None
+    video_id: str
+    entries: Sequence[Entry]
+    raw_status: str  # for people
+
+    @property
+    def commands_done(self) -> bool:
+        """Whether transcoding has ended. An absent cmdStatus means that there was no command to wait for."""
+        return self.command_status != PROCESSING
+
+    @property
+    def processing(self) -> bool:
+        """Whether renditions may still be added to what was fetched."""
+        return self.pull_status == SUCCEEDED and not self.commands_done
+
+
+@dataclass(frozen=True)
+class PullTask:
+    """One reading of a task."""
+
+    task_id: str
+    trans_no: str
+    status: int | None
+    items: Sequence[Item]
+
+    @property
+    def completed(self) -> bool:
+        return self.status == COMPLETED
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One file somebody wants of an item. READY still needs a URL to be found for its entry."""
+
+    ref: str
+    item: Item
+    clarity: int
+    status: LookStatus
+    entry: Entry | None = None
+    code: str | None = None
+    message: str | None = None
+
+    @property
+    def address(self) -> str:
+        """The entry's fileUrl, or nothing."""
+        return self.entry.url if self.entry else ""
+
+
+def read_task(data: Any) -> PullTask | None:
+    """The task in a reply's `data`; None when there is none in it."""
+    if not isinstance(data, Mapping):
+        return None
+    task_id, trans_no = text(data.get("taskId")), text(data.get("transNo")) or text(data.get("tranNo"))
+    items = lenient.entries(data.get("items"))[:MAX_ITEMS]
+    status = lenient.integer(data.get("status"))
+    if not task_id and not trans_no and status is None and not items:
+        return None
+    return PullTask(task_id, trans_no, status, tuple(_items(items)))
+
+
+def candidates(task: PullTask, item: Item, wanted: Wanted) -> Iterator[Candidate]:
+    """Every wanted file of an item, each with what is known of it. The refs of a final item never change."""
+    clarities = [ORIGINAL] if isinstance(wanted, str) else list(dict.fromkeys(wanted))
+    for clarity in clarities:
+        yield from _of_clarity(task, item, clarity, every=wanted == "all")
+    if wanted == "all" and item.pull_status == SUCCEEDED and item.commands_done:
+        for clarity in sorted({entry.clarity for entry in item.entries} - {ORIGINAL}):
+            yield from _of_clarity(task, item, clarity, every=True)
+        if item.command_status == FAILED:
+            yield Candidate(
+                f"{item.identity}:all", item, OTHER, LookStatus.FAILED, code="RENDITION_MISSING",
+                message="the vendor's processing failed, so there may be fewer renditions than it should have made",
+            )  # fmt: skip
+
+
+def _of_clarity(task: PullTask, item: Item, clarity: int, every: bool) -> Iterator[Candidate]:
+    ref = f"{item.identity}:{clarity}"
+    if item.pull_status == FAILED:
+        yield Candidate(ref, item, clarity, LookStatus.FAILED, code="VENDOR_FILE_FAILED",
+                        message="the vendor could not fetch this file from its fetch_url")  # fmt: skip
+    elif item.pull_status != SUCCEEDED:
+        known = item.pull_status == PROCESSING
+        yield Candidate(ref, item, clarity, LookStatus.RUNNING if known else LookStatus.UNKNOWN)
+    elif clarity != ORIGINAL and not item.commands_done:
+        yield Candidate(ref, item, clarity, LookStatus.RUNNING)
+    else:
+        yield from _of_finished(task, item, clarity, every)
+
+
+def _of_finished(task: PullTask, item: Item, clarity: int, every: bool) -> Iterator[Candidate]:
+    ref = f"{item.identity}:{clarity}"
+    entries = sorted((e for e in item.entries if e.clarity == clarity), key=_entry_order)
+    if clarity == ORIGINAL and not (every and item.commands_done):
+        entries = entries[:1]
+    if entries:
+        for position, entry in enumerate(entries):
+            own = ref if position == 0 else f"{ref}:{_digest(f'{entry.server_type} {path_of(entry.url)}')}"
+            yield Candidate(own, item, clarity, LookStatus.READY, entry)
+    elif task.completed and item.commands_done and item.entries:
+        yield Candidate(ref, item, clarity, LookStatus.FAILED, code="RENDITION_MISSING",
+                        message=f"the vendor finished without a file of clarity {clarity} "
+                                f"({CLARITY_NAMES.get(clarity, 'unknown')})")  # fmt: skip
+    else:
+        yield Candidate(ref, item, clarity, LookStatus.READY, None)
+
+
+def _entry_order(entry: Entry) -> tuple[bool, int, str]:
+    server_type = entry.server_type if entry.server_type is not None else 99
+    not_the_original = entry.clarity == ORIGINAL and server_type not in _ORIGINAL_SERVER_TYPES
+    return not_the_original, server_type, path_of(entry.url)
+
+
+def _items(raw: Sequence[Mapping[str, Any]]) -> Iterator[Item]:
+    seen: Counter[str] = Counter()
+    for position, item in enumerate(raw):
+        fetch_url = text(item.get("fetchUrl"))
+        identity = identity_of(fetch_url) if fetch_url else str(position)
+        seen[identity] += 1
+        if seen[identity] > 1:  # the same source twice in one task: told apart by their order alone
+            identity += f".{seen[identity]}"
+        info = lenient.mapping(item.get("videoInfo"))
+        pull, command = lenient.integer(item.get("pullStatus")), lenient.integer(item.get("cmdStatus"))
+        yield Item(
+            identity=identity,
+            fetch_url=fetch_url,
+            name=text(item.get("fileName")) or last_segment(fetch_url) or f"video-{position + 1}",
+            md5=_md5(item.get("md5")),
+            pull_status=pull,
+            command_status=command,
+            video_id=text(info.get("videoId")),
+            entries=tuple(_entry(entry) for entry in lenient.entries(info.get("videoFileList"))),
+            raw_status=f"pull {text(item.get('pullStatus')) or '-'}, cmd {text(item.get('cmdStatus')) or '-'}",
+        )
+
+
+def _entry(raw: Mapping[str, Any]) -> Entry:
+    clarity, size = lenient.integer(raw.get("clarity")), lenient.integer(raw.get("fileSize"))
+    server_type = -1 if lenient.text(raw.get("serverType")) == "-1" else lenient.integer(raw.get("serverType"))
+    if clarity is None and server_type in _ORIGINAL_SERVER_TYPES:
+        clarity = ORIGINAL
+    return Entry(clarity or OTHER, server_type, text(raw.get("fileUrl")), size or None)
+
+
+def text(value: Any) -> str:
+    """Text, or a number's spelling, fit to be sent and stored: JSON lets half a surrogate pair through."""
+    return lenient.text(value).encode("utf-8", "replace").decode()
+
+
+def path_of(url: str) -> str:
+    """A URL or path without its query: what stays the same when it is signed anew."""
+    return url.partition("#")[0].partition("?")[0]
+
+
+def last_segment(url: str) -> str:
+    """The file name in a URL, decoded."""
+    try:
+        return unquote(urlsplit(url).path.rstrip("/").rpartition("/")[2])
+    except ValueError:
+        return ""
+
+
+def _md5(value: Any) -> str | None:
+    found = text(value).lower()
+    return found if re.fullmatch(r"[0-9a-f]{32}", found) else None
+
+
+def identity_of(fetch_url: str) -> str:
+    """What tells a task's items apart: their source."""
+    return _digest(text(fetch_url))
+
+
+def source_of(ref: str) -> str:
+    """The source of an item's identity, or of a file's ref."""
+    return ref.partition(":")[0].partition(".")[0]
+
+
+def _digest(value: str) -> str:
+    return hashlib.sha256(value.encode()).hexdigest()[:12]
