@@ -145,6 +145,13 @@ def test_create_sends_each_vid_once_and_returns_the_task_id():
     assert submitted.complete
 
 
+def test_a_retry_asks_for_what_is_not_settled_only():
+    client, outbound = polyv(ok({"taskId": TASK_ID}))
+    stored = KnownFile("v1", "v1.mp4", settled=True, ready=False)
+    client.trigger(requested("v1", "v2", files=(stored,)))
+    assert outbound.sent[0][2]["vids"] == "v2"
+
+
 def test_sources_stay_three_days_when_the_user_did_not_say():
     client, outbound = polyv(ok({"taskId": TASK_ID}))
     client.trigger(requested("v1"))
@@ -323,7 +330,7 @@ def test_after_its_days_a_source_without_url_needs_a_new_task():
     with pytest.raises(VendorRefused) as caught:
         client.locate(requested("a", expire_days=1), known("a"))
     assert caught.value.kind == "SOURCE_EXPIRED"
-    assert "a new task must be created" in caught.value.message
+    assert "retry this job to create one" in caught.value.message
 
 
 def test_expiry_is_remembered_from_the_look_that_saw_the_success():
@@ -338,6 +345,7 @@ def test_a_look_fails_a_source_that_expired_unfetched():
     client, _ = polyv(ok([item("a", "SUCCESS", None, NOW - timedelta(days=8))]))
     look = client.poll(adopted())
     assert (look.status, look.files[0].code) == (LookStatus.READY, "SOURCE_EXPIRED")
+    assert "start a job that requests this video" in look.files[0].message
 
 
 # --- errors ---

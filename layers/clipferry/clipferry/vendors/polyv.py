@@ -32,6 +32,7 @@ from clipferry.vendors.contract import (
     VendorUnavailable,
 )
 from clipferry.vendors.polyv_api import API_HOSTS, PolyvApi
+from clipferry.vendors.tally import tally
 
 CREATE = "/v3/video/source-file-task/create"
 GET = "/v3/video/source-file-task/get"
@@ -83,22 +84,6 @@ class Item:
         extension = os.path.splitext(urlsplit(self.url).path)[1] if self.url else ""
         return self.vid + (extension if re.fullmatch(r"\.[A-Za-z0-9]{1,5}", extension) else "")
 
-    def sighting(self, source_ends: datetime | None, now: datetime) -> Sighting:
-        sighting = Sighting(
-            ref=self.vid,
-            name=self.name,
-            status=self.status,
-            raw_status=self.raw_status,
-            progress=100 if self.status is LookStatus.READY else None,
-            detail={"succeeded_at": self.succeeded_at.isoformat()} if self.succeeded_at else {},
-        )
-        if self.status is LookStatus.FAILED:
-            message = f"Polyv could not bring back the source of video {self.vid}; it gives no reason."
-            return _failed(sighting, "VENDOR_FILE_FAILED", message)
-        if self.status is not LookStatus.READY and source_ends and source_ends <= now:
-            return _failed(sighting, "SOURCE_EXPIRED", _expired(self.vid, source_ends))
-        return sighting
-
 
 class Polyv:
     """Source-file tasks of Polyv VOD v3, for a sub-account's `app_id` and `app_secret`."""
@@ -107,6 +92,9 @@ class Polyv:
     title: ClassVar[str] = "Polyv VOD v3: source files of videos"
     secret_keys: ClassVar[Sequence[str]] = ("app_id", "app_secret")
     can_abort: ClassVar[bool] = False
+    spent_codes: ClassVar[frozenset[str]] = frozenset(
+        {"SOURCE_EXPIRED", "VENDOR_FILE_FAILED", "VENDOR_FILE_MISSING", "VENDOR_TASK_NOT_FOUND"}
+    )
     api_hosts: ClassVar[Sequence[str]] = API_HOSTS
     download_hosts: ClassVar[Sequence[str]] = ("videocc.net", "polyv.net")
     default_deadline: ClassVar[int] = 86_400
@@ -176,20 +164,9 @@ class Polyv:
         if not items:
             return self._not_listed(task)
         now = self._api.now()
-        sightings = [item.sighting(_source_ends(task, item.succeeded_at), now) for item in items.values()]
+        sightings = [_sighting(task, item, now) for item in items.values()]
         sightings += [_missing(vid, task.elapsed) for vid in _wanted(task) if vid not in items]
-        still_open = {s.status for s in sightings} - {LookStatus.READY, LookStatus.FAILED}
-        if not still_open:
-            status = LookStatus.READY
-        else:
-            status = LookStatus.UNKNOWN if still_open == {LookStatus.UNKNOWN} else LookStatus.RUNNING
-        done = sum(s.status in (LookStatus.READY, LookStatus.FAILED) for s in sightings)
-        return Look(
-            status=status,
-            raw_status=",".join(sorted({s.raw_status for s in sightings if s.raw_status})),
-            progress=100 * done // len(sightings),
-            files=sightings,
-        )
+        return tally(sightings)
 
     def locate(self, task: Task, file: KnownFile) -> Remote | None:
         """Polyv's URL of the moment.
@@ -202,7 +179,7 @@ class Polyv:
         now = self._api.now()
         if ends and ends <= now:
             if url is None or self._api.denies(url, self.download_hosts):
-                raise VendorRefused(_expired(file.ref, ends), kind="SOURCE_EXPIRED")
+                raise VendorRefused(_expired(task, file.ref, ends), kind="SOURCE_EXPIRED")
             ends = None  # the URL works all the same: another task may have kept the source available
         return Remote(url, expires_at=min(ends or now + URL_LIFETIME, now + URL_LIFETIME)) if url else None
 
@@ -236,13 +213,32 @@ class Polyv:
 
 
 def _wanted(task: Task) -> list[str]:
-    """The vids asked for, each once; none for an adopted task, whose videos only Polyv knows."""
-    return list(dict.fromkeys((task.request or {}).get("vids", ())))
+    """The vids asked for and not settled before, each once; none for an adopted task: only Polyv knows its videos."""
+    settled = {file.ref for file in task.files if file.settled}
+    return [vid for vid in dict.fromkeys((task.request or {}).get("vids", ())) if vid not in settled]
 
 
 def _expire_days(task: Task) -> int:
     """Days asked for; for an adopted task, of which nobody says, the most there can be."""
     return EXPIRE_DAYS_MAX if task.request is None else int(task.request.get("expire_days", EXPIRE_DAYS_DEFAULT))
+
+
+def _sighting(task: Task, item: Item, now: datetime) -> Sighting:
+    sighting = Sighting(
+        ref=item.vid,
+        name=item.name,
+        status=item.status,
+        raw_status=item.raw_status,
+        progress=100 if item.status is LookStatus.READY else None,
+        detail={"succeeded_at": item.succeeded_at.isoformat()} if item.succeeded_at else {},
+    )
+    if item.status is LookStatus.FAILED:
+        message = f"Polyv could not bring back the source of video {item.vid}; it gives no reason."
+        return _failed(sighting, "VENDOR_FILE_FAILED", message)
+    ends = _source_ends(task, item.succeeded_at)
+    if item.status is not LookStatus.READY and ends and ends <= now:
+        return _failed(sighting, "SOURCE_EXPIRED", _expired(task, item.vid, ends))
+    return sighting
 
 
 def _missing(vid: str, elapsed: float) -> Sighting:
@@ -258,11 +254,9 @@ def _failed(sighting: Sighting, code: str, message: str) -> Sighting:
     return replace(sighting, status=LookStatus.FAILED, code=code, message=message, vendor_code=vendor_code)
 
 
-def _expired(vid: str, ends: datetime) -> str:
-    return (
-        f"The source of video {vid} was available until {ends:%Y-%m-%dT%H:%MZ}; "
-        "a new task must be created (retry the job to do so)."
-    )
+def _expired(task: Task, vid: str, ends: datetime) -> str:
+    how = "retry this job to create one" if task.adopt is None else "start a job that requests this video"
+    return f"The source of video {vid} was available until {ends:%Y-%m-%dT%H:%MZ}; a new task is needed: {how}."
 
 
 def _unknown_task(task_id: str, refusal: VendorRefused | None = None) -> VendorRefused:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode, urlsplit
+from weakref import WeakKeyDictionary
 
 from clipferry.http import AddressRefused, NotSent, Outbound, OutboundError, Reply
 from clipferry.vendors import lenient
@@ -31,6 +32,9 @@ BLOCKED_FOR = 300.0  # seconds an address stays blocked after more than 1500 cal
 
 CLOCK_ERROR = 100
 AUTH_ERRORS = frozenset({101, 102, 103, 104, 105})
+
+#: When (monotonic) Polyv last shut out the address behind a way out; whatever account was calling.
+_blocked: WeakKeyDictionary[Outbound, float] = WeakKeyDictionary()
 
 
 def sign(params: Mapping[str, str], secret: str) -> str:
@@ -77,7 +81,6 @@ class PolyvApi:
         self._endpoint = (account.endpoint or PUBLIC_ENDPOINT).rstrip("/")
         self._hosts = (*API_HOSTS, urlsplit(self._endpoint).hostname or "")
         self._ahead = 0.0  # seconds by which Polyv's clock is ahead of ours, as far as it has told us
-        self._blocked_at: float | None = None  # monotonic; when Polyv last shut this address out
 
     def now(self) -> datetime:
         """Polyv's time, as far as it has told us."""
@@ -119,7 +122,7 @@ class PolyvApi:
                     "POST", self._endpoint + path, hosts=self._hosts, data=urlencode(signed), headers=form
                 )
         except NotSent as error:
-            if self._blocked_at is not None and time.monotonic() - self._blocked_at < BLOCKED_FOR:
+            if time.monotonic() - _blocked.get(self._outbound, -BLOCKED_FOR) < BLOCKED_FOR:
                 raise VendorThrottled(f"Polyv blocks this address: {error}", retry_after=BLOCKED_FOR) from error
             raise VendorUnavailable(str(error), reached=False) from error
         except AddressRefused as error:
@@ -132,7 +135,7 @@ class PolyvApi:
         """The envelope's data, or the error that its codes stand for."""
         # What Polyv says while an address is blocked is not documented; it would not be the application speaking.
         if reply.status == 429 or (envelope is None and reply.status == 403) or (envelope and envelope.code == 429):
-            self._blocked_at = time.monotonic()
+            _blocked[self._outbound] = time.monotonic()
             hint = lenient.retry_after(reply.headers.get("Retry-After"))
             raise VendorThrottled("Polyv blocks this address after too many calls.", retry_after=hint or BLOCKED_FOR)
         if envelope is None:
