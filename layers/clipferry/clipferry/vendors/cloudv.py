@@ -36,6 +36,7 @@ from clipferry.vendors.pulltask import (
     ORIGINAL,
     PROCESSING,
     Candidate,
+    Item,
     PullTask,
     Wanted,
     candidates,
@@ -297,11 +298,11 @@ def _sight(task: Task, pull: PullTask, candidate: Candidate, known: KnownFile | 
         if url is None:
             return _without_url(seen, task, pull, known, lookups.refusal)
         kind = kind_of(url)
-        detail = _detail(candidate, kind)
+        detail = _detail(task, candidate, kind)
     return replace(seen, progress=100, kind=kind, size=detail.get("size"), md5=detail.get("md5"), detail=detail)
 
 
-def _detail(candidate: Candidate, kind: str) -> dict[str, Any]:
+def _detail(task: Task, candidate: Candidate, kind: str) -> dict[str, Any]:
     """What `locate` needs. A fileUrl with a host or a query is left out: it may be signed, and is asked for anew."""
     address, entry = candidate.address, candidate.entry
     kept = {
@@ -310,9 +311,15 @@ def _detail(candidate: Candidate, kind: str) -> dict[str, Any]:
         "video_id": candidate.item.video_id,
         "path": address if "://" not in address and "?" not in address and not address.startswith("//") else "",
         "size": entry.size if entry and kind == "file" else None,
-        "md5": candidate.item.md5 if candidate.clarity == ORIGINAL and kind == "file" else None,
+        "md5": _md5(task, candidate.item) if candidate.clarity == ORIGINAL and kind == "file" else None,
     }
     return {key: value for key, value in kept.items() if value}
+
+
+def _md5(task: Task, item: Item) -> str | None:
+    """The vendor's word for the original's MD5, else the one that the request demanded of it."""
+    asked = (file.get("md5") for file in _files(task.request or {}) if file["fetchUrl"] == item.fetch_url)
+    return item.md5 or next((md5.lower() for md5 in asked if md5), None)
 
 
 def _without_url(seen: Sighting, task: Task, pull: PullTask, known: KnownFile | None,
