@@ -1,0 +1,67 @@
+# Two commands matter: `make demo` and `make test`. Both set themselves up; only Python 3.11+, make and git are needed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python
+READY := $(VENV)/.ready
+# No credentials of the user reach a check, and the SAM CLI needs a region to read the template.
+OFFLINE := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1
+WORKERS ?= 2
+# What the Lambda runtime brings itself, so that the layer need not.
+IN_LAMBDA := boto3|botocore|s3transfer|python-dateutil|six
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test unit integration lint up down bench chaos lock clean
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */\1\t/' | expand -t 14
+
+setup: $(READY)  ## the virtual environment with everything pinned
+
+$(READY): requirements-dev.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+demo: setup  ## the whole way once, on this machine, with a live table
+	$(RUN) -m local demo
+
+up: setup  ## keep the stack and the simulators running; prints the API's address
+	$(RUN) -m local up
+
+down: setup  ## end what `make up` started
+	$(RUN) -m local down
+
+test: lint unit integration  ## lint and every test
+
+unit: setup  ## pure core, handlers, vendors against their simulators, template and machine
+	$(RUN) -m pytest -n $(WORKERS) tests/unit tests/conformance
+
+integration: setup  ## the deployed stack, end to end
+	$(RUN) -m pytest tests/integration
+
+lint: setup  ## ruff, mypy --strict, sam validate --lint, cfn-lint with the serverless rules
+	$(RUN) -m ruff check .
+	$(RUN) -m mypy
+	$(OFFLINE) $(RUN) -m samcli validate --lint
+	$(OFFLINE) $(RUN) -m cfnlint -a cfn_lint_serverless.rules -t template.yaml
+
+bench: setup  ## the figures of docs/performance.md
+	$(RUN) -m tests.benchmarks
+
+chaos: setup  ## the fault campaign of docs/reliability.md
+	$(RUN) -m local.chaos
+
+lock:  ## pin requirements-dev.txt and layers/dependencies/requirements.txt anew
+	rm -rf .cache/lock
+	$(PYTHON) -m venv .cache/lock/dev
+	.cache/lock/dev/bin/python -m pip install --quiet -r requirements-dev.in
+	.cache/lock/dev/bin/python -m pip freeze > requirements-dev.txt
+	$(PYTHON) -m venv .cache/lock/layer
+	.cache/lock/layer/bin/python -m pip install --quiet -c requirements-dev.txt -r layers/dependencies/requirements.in
+	{ echo '# Made by `make lock` from requirements.in; the Lambda runtime brings boto3 and botocore itself.'; \
+	  .cache/lock/layer/bin/python -m pip freeze | grep -vE '^($(IN_LAMBDA))=='; } > layers/dependencies/requirements.txt
+	rm -rf .cache/lock
+
+clean:  ## everything that can be made again
+	rm -rf $(VENV) .aws-sam .local-aws .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
