@@ -1,0 +1,236 @@
+"""What past tasks teach about how long the next one takes. Pure: no clock, no I/O, no storage.
+
+`Durations` is the small record kept for a vendor and size class: a histogram of logarithms, at most 40 numbers
+whatever the traffic, forgetting as it learns. `law` turns it into a smooth probability law that is sound with no, few
+or many past tasks, and with clusters among them (a warm and a cold archive, a short and a long queue).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+STEP = 0.1  # width of a bin in ln(seconds): 10 %
+MAX_BINS = 40
+KEEP = 0.98  # what one more task leaves of the older ones' weight: a memory of some fifty tasks
+LONGEST = 90 * 86_400.0  # seconds; nothing longer is believed
+
+_FORGOTTEN = 0.02  # a bin's weight below which it goes
+_DOUBT = 0.4  # tasks' worth of doubt that the next one is like those before
+_BROADER = 0.8  # by how much that doubt is wider, in ln
+_NARROWEST = 0.05  # sigma of a cluster in ln, at least: half a bin
+_CLUSTERS = 3  # at most
+_ROUNDS = 30  # of expectation-maximisation, at most
+
+
+class Part(NamedTuple):
+    """A log-normal that begins at `shift` seconds, and its share of the law."""
+
+    weight: float
+    mu: float  # of ln(seconds - shift)
+    sigma: float
+    shift: float = 0.0
+
+
+NOTHING_KNOWN = Part(1.0, math.log(60.0), 1.3)
+
+
+@dataclass(frozen=True)
+class Law:
+    """How long a task may take: a mixture whose weights sum to 1."""
+
+    parts: tuple[Part, ...]
+
+    def cdf(self, seconds: float) -> float:
+        """The probability that a task is finished within `seconds`."""
+        return sum(
+            weight * _phi((math.log(seconds - shift) - mu) / sigma)
+            for weight, mu, sigma, shift in self.parts
+            if seconds > shift
+        )
+
+    def quantile(self, p: float) -> float:
+        """The seconds within which a share `p` (0 < p < 1) of tasks is finished."""
+        low, high = -3.0, math.log(LONGEST) + 3
+        for _ in range(32):
+            middle = (low + high) / 2
+            low, high = (middle, high) if self.cdf(math.exp(middle)) < p else (low, middle)
+        return math.exp(high)
+
+    @property
+    def scale(self) -> float:
+        """The geometric mean in seconds: unlike the median it does not jump from one cluster to another."""
+        return math.exp(sum(weight * math.log(shift + math.exp(mu)) for weight, mu, _, shift in self.parts))
+
+
+@dataclass(frozen=True)
+class Durations:
+    """How long past tasks of one class took. Immutable; `as_dict` and `parse` carry it through JSON.
+
+    `bins` holds (k, weight) in ascending k: that many tasks took around exp(k * STEP) seconds.
+    """
+
+    bins: tuple[tuple[int, float], ...] = ()
+    count: int = 0  # tasks ever learned from
+
+    @property
+    def weight(self) -> float:
+        """Tasks' worth of knowledge still held: at most 1 / (1 - KEEP)."""
+        return sum(weight for _, weight in self.bins)
+
+    def add(self, seconds: float, *, after: float = 0.0) -> Durations:
+        """With one more task: seen finished `seconds` after its trigger, and last seen unfinished at `after`.
+
+        The task finished somewhere between the two, so its weight is spread over that stretch as the law learned so
+        far sees it. Taking the moment of the look itself would teach our own lag as if it were the vendor's.
+        """
+        bins = {k: weight * KEEP for k, weight in self.bins}
+        end = min(max(seconds, 1.0), LONGEST)
+        for k, share in self._shares(min(max(after, 0.0), end), end):
+            bins[k] = bins.get(k, 0.0) + share
+        return Durations(_trim(bins), self.count + 1)
+
+    def merge(self, other: Durations) -> Durations:
+        """What both know, within the memory of one."""
+        bins = dict(self.bins)
+        for k, weight in other.bins:
+            bins[k] = bins.get(k, 0.0) + weight
+        excess = max(1.0, sum(bins.values()) * (1 - KEEP))
+        return Durations(_trim({k: weight / excess for k, weight in bins.items()}), self.count + other.count)
+
+    def quantile(self, p: float) -> float:
+        """Seconds within which a share `p` (0 < p < 1) of tasks of this class is finished."""
+        return law(self).quantile(p)
+
+    def survival(self, seconds: float) -> float:
+        """The probability that a task of this class is still running after `seconds`."""
+        return 1.0 - law(self).cdf(seconds)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"count": self.count, "bins": {str(k): round(weight, 4) for k, weight in self.bins}}
+
+    @classmethod
+    def parse(cls, value: Mapping[str, Any] | None) -> Durations:
+        """From the form of `as_dict`, with numbers of any numeric type; None is nothing learned."""
+        value = value or {}
+        bins = {int(k): float(weight) for k, weight in (value.get("bins") or {}).items()}
+        return cls(_trim(bins), int(value.get("count") or 0))
+
+    def _shares(self, low: float, high: float) -> list[tuple[int, float]]:
+        low = max(low, high / 50)
+        first, last = _bin(low), _bin(high)
+        if first == last:
+            return [(last, 1.0)]
+        edges = [low, *(math.exp((k + 0.5) * STEP) for k in range(first, last)), high]
+        belief = law(self)
+        marks = [belief.cdf(edge) for edge in edges]
+        if marks[-1] - marks[0] < 1e-6:  # unheard of so far: spread evenly in ln
+            marks = [math.log(edge) for edge in edges]
+        total = marks[-1] - marks[0]
+        return [(first + i, (marks[i + 1] - marks[i]) / total) for i in range(len(edges) - 1)]
+
+
+def size_class(vendor: str, size: float = 0.0) -> str:
+    """The class to learn in: the vendor and the power of two that `size` (seconds of hint, or bytes) falls in."""
+    return f"{vendor}#{int(math.log2(size))}" if size >= 1 else f"{vendor}#any"
+
+
+@lru_cache(maxsize=64)
+def law(learned: Durations, hint: float = 0.0) -> Law:
+    """The law of the next task's duration, in seconds since its trigger.
+
+    Clusters found in what was learned; a broad doubt around them, which also carries the tail beyond the longest task
+    seen; and a first guess (just after `hint` seconds, when the vendor gave one), which the first few tasks replace.
+    """
+    guess = Part(1.0, math.log(max(5.0, 0.25 * hint)), 1.0, hint) if hint > 0 else NOTHING_KNOWN
+    known = learned.weight
+    if known < 0.5:
+        return Law((guess,))
+    points = [(k * STEP, weight) for k, weight in learned.bins]
+    _, mu, sigma, _ = _cluster(points, known)
+    parts = [part._replace(weight=part.weight * known) for part in _clusters(points, known)]
+    parts += [Part(_DOUBT, mu, sigma + _BROADER), guess._replace(weight=3.0 * math.exp(-known / 3))]
+    total = sum(part.weight for part in parts)
+    return Law(tuple(part._replace(weight=part.weight / total) for part in parts if part.weight / total > 1e-6))
+
+
+Points = Sequence[tuple[float, float]]  # (ln seconds, weight), ascending
+
+
+def _clusters(points: Points, known: float) -> list[Part]:
+    """One to three log-normals, as many as the Bayesian information criterion finds worth their parameters."""
+    best, chosen = math.inf, [_cluster(points, known)]
+    for count in range(1, min(_CLUSTERS, len(points) // 2 + 1) + 1):
+        parts, likelihood = _fit(points, known, _split(points, known, count))
+        criterion = (3 * count - 1) * math.log(max(known, 2.0)) - 2 * likelihood
+        if criterion < best:
+            best, chosen = criterion, parts
+    return chosen
+
+
+def _split(points: Points, known: float, count: int) -> list[Part]:
+    """A start for the fit: cut in two where the means are furthest apart for their weights, in more by equal shares."""
+    if count == 2:
+        total, gain, cut = sum(x * w for x, w in points), -1.0, 1
+        below = summed = 0.0
+        for i, (x, w) in enumerate(points[:-1], 1):
+            below, summed = below + w, summed + x * w
+            between = below * (known - below) * (summed / below - (total - summed) / (known - below)) ** 2
+            if between > gain:
+                gain, cut = between, i
+        groups = [points[:cut], points[cut:]]
+    else:
+        groups, below, start = [], 0.0, 0
+        for i, (_, w) in enumerate(points, 1):
+            below += w
+            if below >= known * (len(groups) + 1) / count - 1e-9 or i == len(points):
+                groups.append(points[start:i])
+                start = i
+    return [_cluster(group, known) for group in groups if group]
+
+
+def _cluster(points: Points, known: float) -> Part:
+    weight = sum(w for _, w in points)
+    mu = sum(x * w for x, w in points) / weight
+    variance = sum(w * (x - mu) ** 2 for x, w in points) / weight
+    return Part(weight / known, mu, math.sqrt(variance + _NARROWEST**2))
+
+
+def _fit(points: Points, known: float, parts: list[Part]) -> tuple[list[Part], float]:
+    """Expectation-maximisation from `parts`: the parts it settles on, and their ln-likelihood."""
+    likelihood = -math.inf
+    for _ in range(_ROUNDS if len(parts) > 1 else 1):
+        before, likelihood = likelihood, 0.0
+        claims: list[list[tuple[float, float]]] = [[] for _ in parts]
+        for x, weight in points:
+            shares = [p / sigma * math.exp(-0.5 * ((x - mu) / sigma) ** 2) for p, mu, sigma, _ in parts]
+            total = sum(shares) + 1e-12
+            likelihood += weight * math.log(total)
+            for claim, share in zip(claims, shares, strict=True):
+                claim.append((x, weight * share / total))
+        if likelihood - before < 1e-3:
+            break
+        claims = [claim for claim in claims if sum(w for _, w in claim) > 0.5]
+        parts = [_cluster(claim, known) for claim in claims] or parts
+    return parts, likelihood
+
+
+def _trim(bins: Mapping[int, float]) -> tuple[tuple[int, float], ...]:
+    """At most MAX_BINS bins: what is all but forgotten goes, then the lightest join their nearest neighbour."""
+    kept = {k: weight for k, weight in bins.items() if weight > _FORGOTTEN}
+    while len(kept) > MAX_BINS:
+        light = min(kept, key=lambda k: kept[k])
+        weight = kept.pop(light)
+        kept[min(kept, key=lambda k: abs(k - light))] += weight
+    return tuple(sorted(kept.items()))
+
+
+def _bin(seconds: float) -> int:
+    return round(math.log(seconds) / STEP)
+
+
+def _phi(z: float) -> float:
+    return 0.5 * math.erfc(-z * math.sqrt(0.5))
