@@ -1,0 +1,198 @@
+"""LinkVisual's replies (product `Linkvisual`, version 2018-01-20): envelope, refusals, recorded files, download states.
+
+Parsing only: no call, no clock. Everything takes any JSON value whatever.
+
+Pages: TriggerRecord, StopTriggeredRecord, QueryRecordByRecordId, QueryRecord, QueryRecordDownloadUrl, "Error codes".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+from clipferry.vendors import lenient
+from clipferry.vendors.alibaba import said
+from clipferry.vendors.contract import (
+    LookStatus,
+    VendorAuthFailed,
+    VendorError,
+    VendorRefused,
+    VendorThrottled,
+    VendorUnavailable,
+)
+
+VERSION = "2018-01-20"
+NOT_FOUND = "VENDOR_TASK_NOT_FOUND"
+OFFLINE = "DEVICE_OFFLINE"
+#: The gateway's words for an operation that this account, region or version does not offer.
+UNSUPPORTED = frozenset({"InvalidAction.NotFound", "InvalidAction", "UnsupportedOperation", "NoSuchVersion"})
+#: Zone of times without one; an account may name another (`timezone_offset`).
+CHINA = timezone(timedelta(hours=8))
+
+STATUSES: Mapping[str, LookStatus] = {
+    "-1": LookStatus.FAILED,
+    "0": LookStatus.READY,
+    "1": LookStatus.RUNNING,
+}
+
+
+def data_of(action: str, body: Mapping[str, Any]) -> Any:
+    """`Data` of a reply that says it worked; raises the contract's errors for one that does not.
+
+    LinkVisual refuses with HTTP 200 and `Success: false`; `Code` is "200" (or 200) when all is well.
+    """
+    success = body.get("Success")
+    code = lenient.message(body.get("Code"))
+    if success is True or lenient.text(success).lower() == "true" or (success is None and code == "200"):
+        return body.get("Data")
+    request_id = lenient.message(body.get("RequestId")) or None
+    if not code and not body.get("ErrorMessage"):
+        raise VendorUnavailable(f"{action}: the reply says neither success nor failure", request_id=request_id)
+    raise refusal(action, code, said(body.get("ErrorMessage")), request_id)
+
+
+def refusal(action: str, code: str, words: str, request_id: str | None) -> VendorError:
+    """The error that a LinkVisual failure is, through whichever channel it came.
+
+    The texts come with and without a final dot and in either case; codes are group numbers (403) or names
+    (iot.vision.DeviceOffline).
+    """
+    plain, name = words.lower().replace(".", ""), code.lower()
+    shown = f"{action}: {words or code}"
+    given: dict[str, Any] = {"code": code or None, "request_id": request_id}
+    if name == "429" or "throttling" in name or "trafficcontrol" in name or "concurrencyexceedlimit" in name:
+        return VendorThrottled(shown, **given)
+    if "temporary failure" in plain or re.fullmatch(r"5\d\d", name):
+        return VendorUnavailable(shown, **given)
+    if "ram system auth error" in plain:
+        return VendorAuthFailed(shown, **given)
+    if "device status error" in plain or "deviceoffline" in name or re.search(r"device( is)? offline", plain):
+        return VendorRefused(f"{action}: the camera is not connected ({words or code})", kind=OFFLINE, **given)
+    if _unknown_record(plain, name):
+        return VendorRefused(shown, kind=NOT_FOUND, **given)
+    return VendorRefused(shown, **given)
+
+
+def _unknown_record(plain: str, name: str) -> bool:
+    if name.endswith(("recordnotexist", "invalidparameter.recordid", "invalidparameter.filename")):
+        return True
+    if re.search(r"\b(record ?id|file ?name)\b.*(not valid|invalid)", plain):
+        return True
+    return bool(re.search(r"not exist|not found", plain)) and not re.search(r"device|product|instance|tenant", plain)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One file of a recording, at most 30 minutes of it. Times are UTC."""
+
+    name: str
+    begin: datetime | None = None
+    end: datetime | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Its length; 0 when the vendor gave no times that make sense."""
+        return max(0.0, (self.end - self.begin).total_seconds()) if self.begin and self.end else 0.0
+
+    def detail(self) -> dict[str, str]:
+        """JSON to remember it by; `from_detail` reads it."""
+        moments = {"begin": self.begin, "end": self.end}
+        return {key: moment.isoformat() for key, moment in moments.items() if moment}
+
+    @classmethod
+    def from_detail(cls, name: str, detail: Mapping[str, Any]) -> Segment:
+        return cls(name, moment(detail.get("begin"), CHINA), moment(detail.get("end"), CHINA))
+
+
+def segments(listing: Any, zone: timezone) -> list[Segment]:
+    """The files of a listing in the order of their begin, each name once."""
+    found: dict[str, Segment] = {}
+    for entry in lenient.entries(listing):
+        name = lenient.text(entry.get("FileName"))
+        if name:
+            begin, end = moment(entry.get("BeginTime"), zone), moment(entry.get("EndTime"), zone)
+            found.setdefault(name, Segment(name, begin, end))
+    return in_order(found.values())
+
+
+def in_order(found: Iterable[Segment]) -> list[Segment]:
+    """By begin; files without one come last, as they were listed."""
+    latest = datetime.max.replace(tzinfo=UTC)
+    return sorted(found, key=lambda segment: segment.begin or latest)
+
+
+def moment(value: Any, zone: timezone) -> datetime | None:
+    """UTC time of `YYYY-MM-DD HH:mm:ss` in `zone`, of ISO 8601, or of epoch seconds or milliseconds."""
+    number = lenient.integer(value)
+    if number is not None:
+        found = lenient.from_epoch(number / 1000 if number > 99_999_999_999 else number)
+    else:
+        try:
+            local = datetime.fromisoformat(lenient.text(value))
+            found = (local if local.tzinfo else local.replace(tzinfo=zone)).astimezone(UTC)
+        except (ValueError, OverflowError):
+            return None
+    return found if found and 1970 < found.year < 9999 else None  # so that sums with it stay within what dates can be
+
+
+def zone_of(offset: str) -> timezone:
+    """The zone of an account's `timezone_offset` such as `+08:00` or `8`; China's when there is none.
+
+    Raises VendorRefused (ACCOUNT_MALFORMED).
+    """
+    if not offset.strip():
+        return CHINA
+    found = re.fullmatch(r"([+-]?)(\d{1,2})(?::?(\d{2}))?", offset.strip())
+    minutes = int(found[2]) * 60 + int(found[3] or 0) if found else 24 * 60
+    if minutes >= 24 * 60:
+        message = "the account's timezone_offset is not an offset such as +08:00"
+        raise VendorRefused(message, kind="ACCOUNT_MALFORMED")
+    return timezone(timedelta(minutes=-minutes if found and found[1] == "-" else minutes))
+
+
+@dataclass(frozen=True)
+class Download:
+    """Data of QueryRecordDownloadUrl: how far the MP4 of one file is."""
+
+    raw_status: str
+    progress: int | None
+    url: str | None = field(repr=False)
+
+    @classmethod
+    def parse(cls, data: Any) -> Download:
+        reply = lenient.mapping(data)
+        progress = lenient.integer(reply.get("Progress"))
+        return cls(
+            raw_status=_signed(reply.get("Status")),
+            progress=None if progress is None else min(progress, 100),
+            url=lenient.fetchable(reply.get("Url")),
+        )
+
+    @property
+    def status(self) -> LookStatus:
+        """READY takes Status 0, Progress 100 and a URL: the vendor's own sample has Status 0 at Progress 0."""
+        status = STATUSES.get(self.raw_status, LookStatus.UNKNOWN)
+        if status is LookStatus.READY and not (self.progress == 100 and self.url):
+            return LookStatus.RUNNING
+        return status
+
+    @property
+    def raw(self) -> str:
+        """For people."""
+        return (
+            f"Status {self.raw_status or 'missing'}, Progress {'missing' if self.progress is None else self.progress}"
+        )
+
+
+def _signed(value: Any) -> str:
+    """A whole number's decimal spelling, the sign kept; other texts as they are."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return ""
+    spelling = str(int(value) if isinstance(value, float) and value.is_integer() else value).strip()
+    number = lenient.integer(spelling.removeprefix("-"))
+    if number is None:
+        return lenient.message(spelling)
+    return f"-{number}" if spelling.startswith("-") else str(number)
