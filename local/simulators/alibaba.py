@@ -101,10 +101,7 @@ class AlibabaGateway(Simulator):
         try:
             call = self._verified(request)
             self._pace(call.action)
-            handler = getattr(self, f"on_{call.action}", None)
-            if handler is None:
-                raise GatewayError(404, "InvalidAction.NotFound", "Specified api is not found.")
-            body = {"RequestId": request_id, **handler(call)}
+            body = {"RequestId": request_id, **self.perform(call)}
         except GatewayError as error:
             body = {
                 "RequestId": request_id, "HostId": request.headers.get("Host") or "", "Code": error.code,
@@ -112,6 +109,14 @@ class AlibabaGateway(Simulator):
             }  # fmt: skip
             return _xml("Error", body, error) if as_xml else json_response(body, error.status, error.headers)
         return _xml(f"{call.action}Response", body) if as_xml else json_response(body)
+
+    def perform(self, call: Call) -> dict[str, Any]:
+        """The reply of `on_<action>`."""
+        handler = getattr(self, f"on_{call.action}", None)
+        if handler is None:
+            raise GatewayError(404, "InvalidAction.NotFound", "Specified api is not found.")
+        reply: dict[str, Any] = handler(call)
+        return reply
 
     def fault_response(self, fault: Fault) -> Response:
         code, message, status, headers = fault.code, fault.message, fault.status, {}
