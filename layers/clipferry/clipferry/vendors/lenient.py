@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 _LONGEST_NUMBER = 18  # digits; anything longer is no size, count or time
 _LAST_SECOND = 4_102_444_799  # 2099-12-31T23:59:59Z; a later one is a mistake in units
@@ -59,6 +59,14 @@ def fetchable(value: Any) -> str | None:
     return url if usable and url.isprintable() and " " not in url else None
 
 
+def file_name(url: str) -> str:
+    """The last segment of a URL's path, decoded; empty when there is none."""
+    try:
+        return unquote(urlsplit(url).path).rpartition("/")[2]
+    except ValueError:
+        return ""
+
+
 def message(value: Any) -> str:
     """A vendor's words, fit to be shown: printable, and no longer than a line or two."""
     shown = "".join(c if c.isprintable() else " " for c in text(value))
@@ -70,6 +78,15 @@ def from_epoch(seconds: float | None) -> datetime | None:
     if seconds is None or not 0 <= seconds <= _LAST_SECOND:
         return None
     return datetime.fromtimestamp(seconds, UTC)
+
+
+def iso_time(value: Any) -> datetime | None:
+    """UTC time of `2021-11-07T10:03:37Z` and of `2021-11-26 21:47:37`, which is taken for UTC; None for no time."""
+    try:
+        found = datetime.fromisoformat(text(value))
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def http_date(value: str | None) -> datetime | None:

@@ -118,6 +118,7 @@ class Polyv:
                     "description": "A video's id, such as 1b448be32370f4822ac40fd926112a66_1.",
                     "type": "string",
                     "pattern": "^[0-9A-Za-z._-]{1,64}$",
+                    "x-problem": "must be 1 to 64 letters, digits, dots, dashes or underscores",
                 },
             },
             "expire_days": {
