@@ -12,7 +12,7 @@ needs a read before its write. With `T = rate.interval`:
 
     reserve, while calls queue   SET next = next + :n*T
                                  IF next >= :now                        → slot = returned next - n*T
-    reserve, idle (the above     SET next = :now + :n*T, shift = if_not_exists(shift, :0), blocked = if_not_exists(…, :0)
+    reserve, idle (the above     SET next = :now_plus_n*T, and shift and blocked = if_not_exists(…, :0)
     failed)                      IF attribute_not_exists(next) OR next < :now       → slot = now; failed: start over
     both return ALL_NEW; the job keeps (slot, shift) in its row, and its wait is slot - now
 
@@ -65,7 +65,7 @@ class Rate:
 
     @classmethod
     def parse(cls, value: Mapping[str, Any], default: Rate) -> Rate:
-        """An account's own rate, `{"calls": 600, "per": 300}` in its secret. Raises ValueError when it makes no sense."""
+        """An account's own rate, `{"calls": 600, "per": 300}` in its secret; ValueError when it makes no sense."""
         try:
             return cls(int(value["calls"]), float(value["per"]), default.pushback)
         except (KeyError, TypeError) as problem:
