@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from pynamodb.connection import Connection
@@ -145,7 +146,7 @@ class Jobs:
         keys = self._created_keys(listing, before)
         last = None
         while len(found) < limit:
-            page = [key for key, _ in zip(keys, range(limit - len(found)), strict=False)]
+            page = list(islice(keys, limit - len(found)))
             if not page:
                 return found, None
             last = page[-1]
@@ -167,6 +168,8 @@ class Jobs:
             index, column, values = Entry.by_vendor, ByVendor.created_key, vendors
         low = iso(listing.since) or "0"
         high = min(before or "~", (iso(listing.until) or "~"))
+        if low > high:  # DynamoDB refuses such a BETWEEN
+            return iter(())
         streams = [
             (row.created_key for row in index.query(shard, column.between(low, high), scan_index_forward=False,
                                                     page_size=PAGE_MAX))
@@ -176,7 +179,7 @@ class Jobs:
 
     def _rows(self, job_ids: Iterable[str]) -> dict[str, Job]:
         keys = [(_job_pk(job_id), "JOB") for job_id in job_ids]
-        return {row.job_id: _job(row) for row in JobRow.batch_get(keys)}
+        return {row.job_id: _job(row) for row in JobRow.batch_get(keys, consistent_read=True)}
 
     def due(self, now: datetime) -> Iterator[str]:
         """Ids of unfinished jobs that nothing has touched for longer than it should take, oldest first."""
