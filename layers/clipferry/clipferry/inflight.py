@@ -4,7 +4,7 @@ First come, first served, at a cost per step that does not depend on how many wa
 which grows:
 
     tail      pk INFLIGHT#account, sk TAIL: {tickets}, how many were handed out
-    slot      pk INFLIGHT#account, sk SLOT#<number below max_in_flight>: {holder, until}; free when absent or past `until`
+    slot      pk INFLIGHT#account, sk SLOT#<number below max_in_flight>: {holder, until}; absent or past `until`: free
     waiting   pk INFLIGHT#account, sk WAIT#<ticket, 12 digits>: {holder, until}; deleted when its job starts or ends
 
 A row's `until` is its lease, in epoch seconds: the holder's next wake plus LEASE. Whoever stops waking (a crash, a
