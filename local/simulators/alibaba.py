@@ -196,11 +196,11 @@ class AlibabaGateway(Simulator):
             raise GatewayError(400, "InvalidParameter", "The specified signature method or version is not supported.")
         self._check_account(params["AccessKeyId"], params.get("SecurityToken", ""))
         self._check_clock(params["Timestamp"])
-        signed = {name: value for name, value in params.items() if name != "Signature"}
-        text = "&".join([request.method, quote("/", safe=""), quote(_canonical(signed), safe="~")])
-        digest = hmac.new(f"{self.settings.access_key_secret}&".encode(), text.encode(), hashlib.sha1).digest()
-        if not hmac.compare_digest(base64.b64encode(digest), params["Signature"].encode()):
-            raise self._mismatch(text)
+        if not hmac.compare_digest(
+            rpc_signature(request.method, params, self.settings.access_key_secret).encode(),
+            params["Signature"].encode(),
+        ):
+            raise self._mismatch(rpc_string(request.method, params))
         self._check_nonce(params["AccessKeyId"], params["SignatureNonce"])
         self._check_version(params["Version"])
         self.signatures["v1"] += 1
@@ -237,6 +237,17 @@ class AlibabaGateway(Simulator):
     def _check_version(self, version: str) -> None:
         if version != self.version:
             raise GatewayError(400, "NoSuchVersion", "The specified version does not exist.")
+
+
+def rpc_string(method: str, params: Mapping[str, str]) -> str:
+    """What signature generation 1 signs: every parameter but the signature, however it was sent."""
+    signed = {name: value for name, value in params.items() if name != "Signature"}
+    return "&".join([method, quote("/", safe=""), quote(_canonical(signed), safe="~")])
+
+
+def rpc_signature(method: str, params: Mapping[str, str], secret: str) -> str:
+    digest = hmac.new(f"{secret}&".encode(), rpc_string(method, params).encode(), hashlib.sha1).digest()
+    return base64.b64encode(digest).decode()
 
 
 def _canonical(params: Mapping[str, str]) -> str:

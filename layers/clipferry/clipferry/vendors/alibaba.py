@@ -81,17 +81,25 @@ class Acs3Auth(AuthBase):
             request.headers["x-acs-accesskey-id"] = self._key_id
             request.headers["x-acs-security-token"] = self._token
         headers = {name.lower(): str(value).strip() for name, value in request.headers.items()}
-        signed = sorted(n for n in headers if n in ("host", "content-type") or n.startswith("x-acs-"))
-        canonical = "\n".join([
-            request.method or "POST", urlsplit(url).path or "/", canonical_query(url),
-            "".join(f"{name}:{headers[name]}\n" for name in signed), ";".join(signed), payload_hash,
-        ])  # fmt: skip
-        text = f"{ALGORITHM}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-        signature = hmac.new(self._secret.encode(), text.encode(), hashlib.sha256).hexdigest()
-        request.headers["Authorization"] = (
-            f"{ALGORITHM} Credential={self._key_id},SignedHeaders={';'.join(signed)},Signature={signature}"
+        signed = {n: v for n, v in headers.items() if n in ("host", "content-type") or n.startswith("x-acs-")}
+        request.headers["Authorization"] = authorization(
+            request.method or "POST", url, signed, payload_hash, self._key_id, self._secret
         )
         return request
+
+
+def authorization(
+    method: str, url: str, headers: Mapping[str, str], payload_hash: str, key_id: str, secret: str
+) -> str:  # fmt: skip
+    """The Authorization header that signs `headers` (lower-case names) and the query of `url`."""
+    names = sorted(headers)
+    canonical = "\n".join([
+        method, urlsplit(url).path or "/", canonical_query(url), "".join(f"{n}:{headers[n]}\n" for n in names),
+        ";".join(names), payload_hash,
+    ])  # fmt: skip
+    text = f"{ALGORITHM}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+    signature = hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()
+    return f"{ALGORITHM} Credential={key_id},SignedHeaders={';'.join(names)},Signature={signature}"
 
 
 def _authority(url: str) -> str:
