@@ -10,7 +10,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -73,6 +73,7 @@ FILE_MOVES: Mapping[FileStatus, frozenset[FileStatus]] = {
 }
 
 DOWNLOAD_BUDGET = 6  # failed attempts of one file
+CALL_LIFETIME = timedelta(seconds=120)  # no call of a function that talks to a vendor lives longer (its Timeout)
 DEADLINE_MIN = 10
 DEADLINE_MAX = 30 * 86_400  # seconds; the machine's TimeoutSeconds stands one day above it
 
@@ -152,7 +153,10 @@ class Job:
     trigger_round: int = 1  # raised when a retry needs new vendor work, so that its key is new too
     triggered_at: datetime | None = None  # when the intent to trigger was written
     trigger_attempts: int = 0
+    retriggers: int = 0  # triggers sent although an earlier one may have acted, as `on_uncertain` allows
+    quiet_until: datetime | None = None  # an earlier execution's trigger may be on its way until then
     polls: int = 0
+    polls_before: int = 0  # looks of earlier executions
     poll_errors: int = 0  # in a row
     unknown_looks: int = 0  # in a row
     hint: int = 0  # seconds after the trigger before which no look is worth its call
@@ -182,6 +186,13 @@ class Job:
         """Where the job's objects live: `{prefix}/{vendor}/{yyyy}/{mm}/{dd}/{job_id}/`."""
         day = self.created_at.strftime("%Y/%m/%d")
         return "/".join(part for part in (self.prefix.strip("/"), self.vendor, day, self.job_id) if part) + "/"
+
+    def handed_on(self) -> dict[str, Any]:
+        """What changes when another execution takes the job over. A trigger of the old one may still be on its way."""
+        return {
+            "generation": self.generation + 1, "polls_before": self.polls,
+            "quiet_until": self.updated_at + CALL_LIFETIME if self.in_doubt else None,
+        }  # fmt: skip
 
     def elapsed(self, now: datetime) -> float:
         """Seconds since the trigger: by the clock, or by the waits asked for where those ran faster."""

@@ -3,7 +3,9 @@ intent without refs looks for the work before asking for any."""
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
+from typing import Any
 
 from clipferry.accounts import AccountError
 from clipferry.cadence import error_wait
@@ -22,6 +24,8 @@ from clipferry.vendors.contract import (
 )
 
 TRIGGER_BUDGET = 6  # failed calls: those that never reached the vendor, and the lookups after one that may have
+RETRIGGER_BUDGET = 3  # triggers of one job sent in spite of a doubt
+_FINAL = (AccountError, VendorRefused, VendorAuthFailed)  # no repeating mends these
 
 
 def trigger(rt: Runtime, job_id: str, generation: int) -> Turn:
@@ -41,36 +45,69 @@ def trigger(rt: Runtime, job_id: str, generation: int) -> Turn:
 
 
 def _trigger(rt: Runtime, job: Job) -> Turn:
+    if job.refs_complete:
+        return _wait(rt, job, Submitted(job.vendor_refs, job.hint - job.elapsed(rt.now())))
+    if job.adopt is not None:
+        return _adopt(rt, job)
+    return _find(rt, job) if job.in_doubt else _send(rt, job)
+
+
+def _adopt(rt: Runtime, job: Job) -> Turn:
+    """Take over work that exists. Nothing is started, so every call may be repeated."""
+    rt.jobs.change(job, rt.now(), triggered_at=rt.now(), trigger_attempts=job.trigger_attempts + 1)
     try:
-        if job.refs_complete:
-            return _wait(rt, job, Submitted(job.vendor_refs, job.hint - job.elapsed(rt.now())))
-        if job.adopt is not None:
-            rt.jobs.change(job, rt.now(), triggered_at=rt.now())
-            return _wait(rt, job, rt.ask(job, lambda vendor: vendor.adopt(task_of(job, rt.now()))))
-        return _wait(rt, job, _submit(rt, job))
+        return _wait(rt, job, rt.ask(job, lambda vendor: vendor.adopt(task_of(job, rt.now()))))
     except VendorThrottled as error:
-        return _again(rt, job, error, retry_after=error.retry_after, sent=False, counts=False)
+        return _again(rt, job, error.retry_after, counts=False)
     except VendorUnavailable as error:
-        return _again(rt, job, error, retry_after=None, sent=error.reached, counts=True)
+        return _fail(rt, job, error) if _spent(job) else _again(rt, job)
+    except _FINAL as error:
+        return _fail(rt, job, error)
+
+
+def _find(rt: Runtime, job: Job) -> Turn:
+    """A trigger was sent and its answer never written down: look for its work before asking for any.
+
+    Whatever goes wrong here, the doubt stays; only the vendor's word that there is no such work takes it away.
+    """
+    if job.quiet_until and rt.now() < job.quiet_until:
+        return _pause(rt, job, (job.quiet_until - rt.now()).total_seconds())
+    rt.jobs.change(job, rt.now(), trigger_attempts=job.trigger_attempts + 1)
+    try:
+        found = rt.ask(job, lambda vendor: vendor.find(task_of(job, rt.now())))
+    except VendorThrottled as error:
+        return _again(rt, job, error.retry_after, counts=False)
+    except VendorUnavailable as error:
+        return _uncertain(rt, job, error) if _spent(job) else _again(rt, job)
     except TriggerUncertain as error:
+        if error.look_again is not None:
+            return _pause(rt, job, error.look_again, trigger_attempts=job.trigger_attempts - 1)
         return _uncertain(rt, job, error)
-    except (AccountError, VendorRefused, VendorAuthFailed) as error:
-        return end(rt, job, JobStatus.FAILED, problem_of(error))
+    except _FINAL as error:
+        return _fail(rt, job, error)
+    if found is None and _spent(job):
+        return _fail(rt, job, VendorUnavailable("the vendor gave no usable answer, however often it was triggered"))
+    return _send(rt, job, found)
 
 
-def _submit(rt: Runtime, job: Job) -> Submitted:
+def _send(rt: Runtime, job: Job, submitted: Submitted | None = None) -> Turn:
     """New work at the vendor, in as many calls as it takes, each one's refs written before the next call."""
-    submitted = None
-    if job.in_doubt:
-        rt.jobs.change(job, rt.now(), trigger_attempts=job.trigger_attempts + 1)
-        submitted = rt.ask(job, lambda vendor: vendor.find(task_of(job, rt.now())))
     if submitted is None:
         _intend(rt, job)
-        submitted = rt.ask(job, lambda vendor: vendor.trigger(task_of(job, rt.now())))
-    while not submitted.complete:
-        rt.jobs.change(job, rt.now(), vendor_refs=dict(submitted.refs))
-        submitted = rt.ask(job, lambda vendor: vendor.trigger(task_of(job, rt.now())))
-    return submitted
+    try:
+        while submitted is None or not submitted.complete:
+            if submitted is not None:
+                rt.jobs.change(job, rt.now(), vendor_refs=dict(submitted.refs))
+            submitted = rt.ask(job, lambda vendor: vendor.trigger(task_of(job, rt.now())))
+    except VendorThrottled as error:
+        return _again(rt, job, error.retry_after, counts=False, **_no_doubt(job))
+    except VendorUnavailable as error:
+        if error.reached:
+            return _again(rt, job)
+        return _fail(rt, job, error, **_no_doubt(job)) if _spent(job) else _again(rt, job, **_no_doubt(job))
+    except _FINAL as error:
+        return _fail(rt, job, error, **_no_doubt(job))
+    return _wait(rt, job, submitted)
 
 
 def _intend(rt: Runtime, job: Job) -> None:
@@ -79,6 +116,15 @@ def _intend(rt: Runtime, job: Job) -> None:
     rt.jobs.change(
         job, now, JobStatus.TRIGGERING, triggered_at=job.triggered_at or now, trigger_attempts=job.trigger_attempts + 1
     )
+
+
+def _spent(job: Job) -> bool:
+    return job.trigger_attempts >= TRIGGER_BUDGET
+
+
+def _no_doubt(job: Job) -> dict[str, Any]:
+    """The call that just failed had no effect. Parts accepted before it stay, and are to be found."""
+    return {} if job.vendor_refs else {"triggered_at": None}
 
 
 def _wait(rt: Runtime, job: Job, submitted: Submitted) -> Turn:
@@ -94,39 +140,35 @@ def _wait(rt: Runtime, job: Job, submitted: Submitted) -> Turn:
     return Turn(job, job.generation, "WAIT", wait)
 
 
-def _again(rt: Runtime, job: Job, error: VendorError, *, retry_after: float | None, sent: bool, counts: bool) -> Turn:
-    """Try the trigger once more later. What provably had no effect takes the doubt away."""
-    if counts and job.trigger_attempts >= TRIGGER_BUDGET:
-        if sent:
-            return _uncertain(rt, job, error)
-        return end(rt, job, JobStatus.FAILED, problem_of(error))
-    attempts = max(job.trigger_attempts, 1)
-    wait = error_wait(attempts, retry_after, rt.rng)
-    partial = bool(job.vendor_refs)
-    rt.jobs.change(
-        job, rt.now(), next_poll_at=rt.now() + timedelta(seconds=wait),
-        trigger_attempts=attempts - (0 if counts else 1),
-        triggered_at=job.triggered_at if sent or partial else None, waited=job.waited + wait if sent else job.waited,
-    )  # fmt: skip
+def _again(rt: Runtime, job: Job, retry_after: float | None = None, *, counts: bool = True, **changes: Any) -> Turn:
+    """Once more, later. What the vendor throttled does not count."""
+    wait = error_wait(max(job.trigger_attempts, 1), retry_after, rt.rng)
+    attempts = job.trigger_attempts if counts else job.trigger_attempts - 1
+    return _pause(rt, job, wait, trigger_attempts=attempts, **changes)
+
+
+def _pause(rt: Runtime, job: Job, seconds: float, **changes: Any) -> Turn:
+    """Come back in `seconds`, or at the deadline."""
+    now = rt.now()
+    wait = math.ceil(max(1.0, min(seconds, (job.deadline_at - now).total_seconds() + 1)))
+    rt.jobs.change(job, now, waited=job.waited + wait, next_poll_at=now + timedelta(seconds=wait), **changes)
     return Turn(job, job.generation, "TRIGGER", wait)
 
 
 def _uncertain(rt: Runtime, job: Job, error: VendorError) -> Turn:
-    """Nobody can tell whether the work exists: look again while that may help, then do as the job said."""
-    if isinstance(error, TriggerUncertain) and error.look_again is not None:
-        wait = max(1, int(error.look_again))
-        rt.jobs.change(job, rt.now(), waited=job.waited + wait, next_poll_at=rt.now() + timedelta(seconds=wait),
-                       trigger_attempts=max(0, job.trigger_attempts - 1))  # fmt: skip
-        return Turn(job, job.generation, "TRIGGER", wait)
-    if job.on_uncertain == "retrigger":
-        rt.jobs.change(job, rt.now(), triggered_at=None, trigger_attempts=0, waited=0)
-        return Turn(job, job.generation, "TRIGGER", 1)
+    """Nobody can tell whether the work exists: do as the job said."""
+    if job.on_uncertain == "retrigger" and job.retriggers < RETRIGGER_BUDGET:
+        return _pause(rt, job, 1, triggered_at=None, trigger_attempts=0, retriggers=job.retriggers + 1)
     problem = Problem("TRIGGER_UNCERTAIN", f"a trigger was sent and its reply was lost: {error.message}",
                       error.code, error.request_id)  # fmt: skip
     return end(rt, job, JobStatus.FAILED, problem)
 
 
-def end(rt: Runtime, job: Job, verdict: JobStatus, problem: Problem) -> Turn:
+def _fail(rt: Runtime, job: Job, error: VendorError | AccountError, **changes: Any) -> Turn:
+    return end(rt, job, JobStatus.FAILED, problem_of(error), **changes)
+
+
+def end(rt: Runtime, job: Job, verdict: JobStatus, problem: Problem, **changes: Any) -> Turn:
     """Write down how the job ends and let finish carry it out."""
-    rt.jobs.change(job, rt.now(), verdict=verdict, error=problem, next_poll_at=None)
+    rt.jobs.change(job, rt.now(), verdict=verdict, error=problem, next_poll_at=None, **changes)
     return Turn(job, job.generation, "FINISH")
