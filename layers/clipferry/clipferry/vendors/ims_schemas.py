@@ -21,7 +21,7 @@ _URL = {
     "type": "string",
     "pattern": r"^https?://[0-9A-Za-z._~%!$&'()*+,;=:@-]+([/?#]\S*)?$",
     "maxLength": 2048,
-    "x-problem": "must be an http or https URL of at most 2048 characters",
+    "x-problem": "must be an http or https URL",
 }
 _URLS = {"type": "array", "minItems": 1, "maxItems": URLS_PER_JOB, "items": _URL}
 
