@@ -24,7 +24,7 @@ from clipferry.vendors.contract import (
 )
 
 UNKNOWN_BUDGET = 20  # looks in a row at a status nobody told us of
-HANDOVER_AFTER = 1_500  # looks of one execution: about 12 history events each, of the 25,000 that AWS allows
+HANDOVER_AFTER = 1_000  # looks of one execution: about 12 history events each, of the 25,000 that AWS allows
 
 
 def poll(rt: Runtime, job_id: str, generation: int) -> Turn:
@@ -61,6 +61,8 @@ def _poll(rt: Runtime, job: Job) -> Turn:
     if unknown >= UNKNOWN_BUDGET:
         said = f"the vendor reports a status that is not known here: {look.raw_status or 'of a file'}"
         return end(rt, job, JobStatus.FAILED, Problem("VENDOR_STATUS_UNKNOWN", said))
+    if look.status is LookStatus.READY and not (look.files or job.files):
+        return end(rt, job, JobStatus.FAILED, Problem("VENDOR_TASK_EMPTY", "the vendor is done and has no file"))
     _count_broken_copies(rt, job)
     _record(rt, job, look.files)
     return _route(rt, job, look, unknown)
@@ -93,16 +95,16 @@ def _wait(
     """Write the look down and wait, after the downloads if there are any."""
     now = rt.now()
     wait = max(1, min(seconds, int((job.deadline_at - now).total_seconds()) + 1))
-    polls = job.polls + 1
-    handover = not ready and polls % HANDOVER_AFTER == 0
+    generation, polls = job.generation, job.polls + 1
+    handover = not ready and polls - job.polls_before >= HANDOVER_AFTER
+    if handover:
+        seen |= job.handed_on() | {"polls_before": polls}
     rt.jobs.change(
         job, now, status, polls=polls, waited=job.waited + wait, next_poll_at=now + timedelta(seconds=wait), **seen
     )
     if handover:
-        generation = job.generation
-        rt.jobs.change(job, now, generation=generation + 1)
         return Turn(job, generation, "HANDOVER", wait)
-    return Turn(job, job.generation, "DOWNLOAD" if ready else "WAIT", wait, ready, then)
+    return Turn(job, generation, "DOWNLOAD" if ready else "WAIT", wait, ready, then)
 
 
 def _next_wait(rt: Runtime, job: Job, look: Look) -> int:
@@ -140,9 +142,13 @@ def _record(rt: Runtime, job: Job, sightings: Sequence[Sighting]) -> None:
 
 
 def _count_broken_copies(rt: Runtime, job: Job) -> None:
-    """No copy runs while the machine polls: one still COPYING ended without a word, which counts as an attempt."""
+    """No copy runs while the machine polls: one still COPYING, or handed out and never begun, ended without a word.
+
+    That counts as an attempt, so that a file nobody can copy does not go round until the deadline.
+    """
+    handed_out = job.status is JobStatus.DOWNLOADING
     for file in job.files:
-        if file.status is FileStatus.COPYING:
+        if file.status is FileStatus.COPYING or (handed_out and file.status is FileStatus.READY):
             attempts = file.attempts + 1
             broken = Problem("DOWNLOAD_BROKEN", "the copy ended without a word, time and again; its log has the cause")
             if attempts >= DOWNLOAD_BUDGET:
