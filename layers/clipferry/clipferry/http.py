@@ -22,14 +22,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 from clipferry.guard import AddressRefused, OutboundError, Target, check_url, redact
-from clipferry.wire import BROKEN, Connection, NoReply, NotSent, Timeouts, no_reply
+from clipferry.wire import BROKEN, Connection, NoReply, NotSent, Timeouts, Truncated, no_reply
 
 if TYPE_CHECKING:
     from requests.auth import AuthBase
 
 __all__ = [
     "API_TIMEOUTS", "DOWNLOAD_TIMEOUTS", "AddressRefused", "Headers", "NoReply", "NotSent", "Outbound", "OutboundError",
-    "Reply", "Stream", "Timeouts", "redact",
+    "Reply", "Stream", "Timeouts", "Truncated", "redact",
 ]  # fmt: skip
 
 logger = logging.getLogger(__name__)
@@ -138,7 +138,7 @@ class Outbound:
             connection, response = self._get(target, sent, timeout, deadline)
             location = response.getheader("Location")
             if response.status not in _REDIRECTS or not location:
-                return Stream(self, connection, response, target.host)
+                return Stream(self, connection, response, target)
             response.close()
             connection.close()
             following = self._follow(target, location, hosts)
@@ -202,11 +202,12 @@ class Stream:
     """An open download. Use as a context manager; the body is read with `readinto` or `read`, never decoded."""
 
     def __init__(self, outbound: Outbound, connection: Connection, response: http.client.HTTPResponse,
-                 host: str) -> None:  # fmt: skip
+                 target: Target) -> None:  # fmt: skip
         self._outbound, self._connection, self._response = outbound, connection, response
         self._left: int | None = response.length
         self._ended = response.length == 0
-        self.host = host
+        self.host = target.host
+        self.url = f"{target.scheme}://{target.authority}{target.path}"  # after redirects; may be signed: never logged
         self.status: int = response.status
         self.headers = Headers(response.getheaders())
         self.length: int | None = response.length  # bytes the body will have; None: until it ends
@@ -239,7 +240,7 @@ class Stream:
             raise no_reply(self.host, error) from None
         if self._left is not None:
             if count == 0:
-                raise NoReply(f"{self.host} ended the body {self._left} bytes before its declared length")
+                raise Truncated(f"{self.host} ended the body {self._left} bytes before its declared length")
             self._left -= count
         self._ended = count == 0 or self._left == 0
         return count
@@ -248,6 +249,10 @@ class Stream:
         chunk = self._response.read1(len(buffer))
         buffer[: len(chunk)] = chunk
         return len(chunk)
+
+    def cut(self) -> None:
+        """Break the connection from another thread; a `readinto` that waits raises NoReply."""
+        self._connection.cut()
 
     def read(self, limit: int) -> bytes:
         """At most `limit` bytes of the body, fewer only at its end."""

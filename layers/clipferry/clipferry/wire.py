@@ -13,6 +13,7 @@ import socket
 import ssl
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -29,6 +30,10 @@ class NotSent(OutboundError):
 
 class NoReply(OutboundError):
     """Timeout, reset, truncated or oversized reply: the other side may have acted."""
+
+
+class Truncated(NoReply):
+    """The body ended before its declared length."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ def no_reply(host: str, error: Exception) -> NoReply:
     if isinstance(error, TimeoutError):
         return NoReply(f"{host} did not answer in time")
     if isinstance(error, http.client.IncompleteRead):
-        return NoReply(f"{host} ended the body before its end")
+        return Truncated(f"{host} ended the body too early")
     if isinstance(error, ConnectionError | ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return NoReply(f"{host} closed the connection without a whole answer")
     return NoReply(f"{host} gave no usable answer ({type(error).__name__}: {redact(str(error))[:200]})")
@@ -90,6 +95,12 @@ class Connection(http.client.HTTPConnection):
         if coding != "chunked" or (declared is not None and not declared.strip().isdecimal()):
             raise NoReply(f"{target.host} sent a body of unclear length")
         return response
+
+    def cut(self) -> None:
+        """End the connection from another thread: a reader that waits on it wakes up with an error."""
+        if self.sock:
+            with suppress(OSError):  # closed meanwhile
+                self.sock.shutdown(socket.SHUT_RDWR)
 
     def _limited_response(self, sock: socket.socket, **options: Any) -> http.client.HTTPResponse:
         self._limits.head_left = MAX_HEADERS

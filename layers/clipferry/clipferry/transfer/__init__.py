@@ -1,6 +1,7 @@
 """Copying one file from a vendor into S3: in parallel, resumable over any number of calls, proven whole.
 
 It knows HTTP (through `clipferry.http`), S3 (through a client it is given) and nothing of jobs, tables or vendors.
+`copy` copies or goes on copying, `abandon` ends whatever a checkpoint names, `client_config` makes the S3 client fit.
 """
 
 from __future__ import annotations
@@ -16,5 +17,10 @@ from clipferry.transfer.contract import (
     Stored,
     Superseded,
 )
+from clipferry.transfer.copy import abandon, copy
+from clipferry.transfer.upload import client_config
 
-__all__ = ["Code", "Destination", "Failed", "Level", "More", "Options", "Retry", "Stored", "Superseded"]
+__all__ = [
+    "Code", "Destination", "Failed", "Level", "More", "Options", "Retry", "Stored", "Superseded", "abandon",
+    "client_config", "copy",
+]  # fmt: skip

@@ -76,7 +76,7 @@ _NVME_POLYNOMIAL = 0x9A6C9329AC4BC9B5
 def object_crc() -> Crc:
     """The full-object checksum to send to S3: CRC-64/NVME where awscrt computes it in hardware, else CRC-32."""
     try:
-        from awscrt import checksums
+        from awscrt import checksums  # type: ignore[import-untyped,import-not-found,unused-ignore]
     except ImportError:
         return CRC32
     return Crc("CRC64NVME", 64, _NVME_POLYNOMIAL, checksums.crc64nvme)

@@ -18,6 +18,11 @@ class Code(StrEnum):
     SOURCE_CHANGED = "SOURCE_CHANGED"  # another size or ETag than at the start, too many times
     SHORT_BODY = "SHORT_BODY"  # ended before its declared length
     NOT_A_VIDEO = "NOT_A_VIDEO"  # an error page, JSON, a few bytes, an unknown container
+    HLS_ENCRYPTED = "HLS_ENCRYPTED"  # a playlist names a key
+    HLS_LIVE = "HLS_LIVE"  # a playlist without end
+    HLS_INVALID = "HLS_INVALID"  # a playlist that breaks RFC 8216 in a way that matters here
+    HLS_TOO_LARGE = "HLS_TOO_LARGE"  # more playlists, segments or bytes than are copied
+    HLS_SEGMENT_MISSING = "HLS_SEGMENT_MISSING"  # the playlist lists it, the source does not have it
     EVIDENCE_MISMATCH = "EVIDENCE_MISMATCH"  # size, MD5 or CRC differs from what was declared
     EVIDENCE_TOO_WEAK = "EVIDENCE_TOO_WEAK"  # whole as far as known, but not proven as strongly as asked for
     STORAGE_UNAVAILABLE = "STORAGE_UNAVAILABLE"  # S3 5xx, SlowDown, timeouts
@@ -51,9 +56,9 @@ class Destination:
     file_name: str = ""  # the vendor's name, for Content-Disposition
     metadata: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
-    storage_class: str = ""  # empty: the bucket's default
-    kms_key_id: str = ""  # empty: the bucket's default encryption
-    expected_owner: str = ""  # the account id that must own the bucket
+    storage_class: str | None = None  # None: the bucket's default
+    kms_key_id: str | None = None  # None: the bucket's default encryption
+    expected_owner: str | None = None  # the account id that must own the bucket
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,7 @@ class Options:
     part_size: int = 8 * 1024 * 1024  # bytes; grows with the file, so that 10,000 parts suffice
     buffers: int = 144 * 1024 * 1024  # bytes of part buffers in memory
     save_every: float = 4.0  # seconds between two saves of the checkpoint
+    backoff: float = 0.5  # seconds before the first repeat of a failed request; doubles
     not_there_grace: float = 600.0  # seconds a file said to be ready may answer 404
     max_generations: int = 5  # fresh starts because the source changed or the upload was lost
 

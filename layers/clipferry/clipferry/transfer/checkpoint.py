@@ -1,0 +1,42 @@
+"""What one call of a copy leaves for the next. Small and JSON-able: S3's own part list says which bytes are there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from clipferry.transfer.evidence import Facts
+from clipferry.transfer.upload import UploadRef
+
+
+@dataclass
+class Checkpoint:
+    stem: str
+    generation: int = 1  # raised when the source changed or the upload was lost, and all begins again
+    not_there: float = 0.0  # seconds waited for a source that is ready but not to be found
+    ranges: bool = True  # False: asking for parts of this source has failed, take it as one stream
+    facts: Facts | None = None
+    upload: UploadRef | None = None
+    digests: dict[str, Any] | None = None  # Digests.state()
+
+    def forget_upload(self) -> None:
+        self.facts = self.upload = self.digests = None
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "stem": self.stem, "generation": self.generation, "not_there": round(self.not_there), "ranges": self.ranges,
+            "facts": self.facts.as_dict() if self.facts else None,
+            "upload": self.upload.as_dict() if self.upload else None, "digests": self.digests,
+        }  # fmt: skip
+
+    @classmethod
+    def parse(cls, value: Mapping[str, Any], stem: str) -> Checkpoint:
+        """A saved checkpoint; a new one from an empty mapping."""
+        facts, upload = value.get("facts"), value.get("upload")
+        return cls(
+            stem=value.get("stem") or stem, generation=int(value.get("generation", 1)),
+            not_there=float(value.get("not_there", 0)), ranges=bool(value.get("ranges", True)),
+            facts=Facts.parse(facts) if facts else None, upload=UploadRef.parse(upload) if upload else None,
+            digests=dict(value["digests"]) if value.get("digests") else None,
+        )  # fmt: skip

@@ -1,0 +1,46 @@
+"""What can stop a copy midway, sorted by what has to happen next. Inside this package only."""
+
+from __future__ import annotations
+
+from clipferry.transfer.contract import Code
+
+
+class Stopped(Exception):
+    """The time is over, or the copy was called off: nothing is wrong."""
+
+
+class NotThere(Exception):
+    """The source is ready, people say, but not to be found at the moment."""
+
+
+class SourceChanged(Exception):
+    """The source is no longer the one that was begun with: another ETag, size or digest."""
+
+
+class UploadLost(Exception):
+    """The multipart upload does not exist any more: completed or aborted by somebody."""
+
+
+class Taken(Exception):
+    """An object stands under the key already."""
+
+
+class AttemptFailed(Exception):
+    """This attempt failed; another may succeed after the wait (seconds).
+
+    `fresh`: it has to begin from nothing. `no_ranges`: and must not ask for parts of the file.
+    """
+
+    def __init__(self, code: Code, message: str, *, wait: float = 0.0, fresh: bool = False,
+                 no_ranges: bool = False) -> None:  # fmt: skip
+        super().__init__(message)
+        self.code, self.message, self.wait = code, message, wait
+        self.fresh, self.no_ranges = fresh or no_ranges, no_ranges
+
+
+class Hopeless(Exception):
+    """No attempt can succeed."""
+
+    def __init__(self, code: Code, message: str) -> None:
+        super().__init__(message)
+        self.code, self.message = code, message

@@ -1,0 +1,87 @@
+"""A download link that is never used after its time: expiry read from the URL, renewed through the vendor.
+
+Renewing asks the vendor for another URL of the same file; it never starts vendor work.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qsl, urlsplit
+
+from clipferry.transfer.errors import NotThere, SourceChanged
+from clipferry.vendors.contract import Remote
+
+MARGIN = timedelta(seconds=60)  # renew this long before the end, or after 4/5 of a shorter life
+
+
+def expiry(url: str, now: datetime) -> datetime | None:
+    """When a signed URL ends by its own words; None when it does not say.
+
+    `Expires` (OSS and S3 V2 signatures, epoch seconds), `X-Amz-Date` with `X-Amz-Expires`, `x-oss-date` with
+    `x-oss-expires`, and the epoch in front of `auth_key` (CDN type A) when it lies ahead: one that lies behind is the
+    moment of signing, which is how Polyv uses it, and says nothing about the end.
+    """
+    query = {name.lower(): value for name, value in parse_qsl(urlsplit(url).query)}
+    for prefix in ("x-amz", "x-oss"):
+        if ends := _signed_for(query.get(f"{prefix}-date", ""), query.get(f"{prefix}-expires", "")):
+            return ends
+    if ends := _epoch(query.get("expires", "")) or _epoch(query.get("x-oss-expires", "")):
+        return ends
+    ahead = _epoch(query.get("auth_key", "").partition("-")[0])
+    return ahead if ahead and ahead > now else None
+
+
+def _signed_for(date: str, seconds: str) -> datetime | None:
+    try:
+        return datetime.strptime(date, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC) + timedelta(seconds=int(seconds))
+    except (ValueError, OverflowError):
+        return None
+
+
+def _epoch(text: str) -> datetime | None:
+    if not text.isdecimal() or not 9 <= len(text) <= 11:  # years 1973 to 5138: an epoch, not a duration
+        return None
+    return datetime.fromtimestamp(int(text), UTC)
+
+
+class Link:
+    """The current URL of one file, shared by all connections that read it."""
+
+    def __init__(self, locate: Callable[[], Remote | None], clock: Callable[[], datetime] | None = None) -> None:
+        self._locate = locate
+        self._now = clock or (lambda: datetime.now(UTC))
+        self._lock = threading.Lock()
+        self._remote: Remote | None = None
+        self._renew_at: datetime | None = None
+        self.renewals = 0
+
+    def current(self) -> Remote:
+        """A URL that is still good for a while. Raises NotThere, or whatever `locate` raises."""
+        with self._lock:
+            if self._remote is None or (self._renew_at is not None and self._now() >= self._renew_at):
+                return self._ask()
+            return self._remote
+
+    def renew(self, stale: Remote) -> Remote:
+        """Another URL after `stale` was refused; the same for all who come with the same stale one."""
+        with self._lock:
+            return self._ask() if self._remote is stale or self._remote is None else self._remote
+
+    def _ask(self) -> Remote:
+        before, remote = self._remote, self._locate()
+        if remote is None:
+            self._remote = None
+            raise NotThere("the vendor has no URL for the file at the moment")
+        if before is not None:
+            self.renewals += 1
+            if (before.size and remote.size and before.size != remote.size) or (
+                before.md5 and remote.md5 and before.md5.lower() != remote.md5.lower()
+            ):
+                raise SourceChanged("the vendor now declares another size or MD5")
+        now = self._now()
+        ends = min((end for end in (remote.expires_at, expiry(remote.url, now)) if end), default=None)
+        self._renew_at = None if ends is None else max(ends - MARGIN, now + (ends - now) * 4 / 5)
+        self._remote = remote
+        return remote

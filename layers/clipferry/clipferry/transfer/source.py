@@ -1,0 +1,442 @@
+"""Reading one file from where the vendor keeps it: what it is, then any range of it, as often as needed.
+
+The first answer is pinned; every later one must be about the same bytes. What is worth another request is repeated
+here, from the byte where the last one broke; everything else is raised in the words of `errors`. Knows nothing of S3.
+"""
+
+from __future__ import annotations
+
+import base64
+import email.utils
+import random
+import re
+import threading
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from clipferry.http import AddressRefused, NoReply, NotSent, Outbound, Stream, Timeouts, Truncated
+from clipferry.transfer.containers import HEAD
+from clipferry.transfer.contract import Code, Options
+from clipferry.transfer.errors import AttemptFailed, Hopeless, NotThere, SourceChanged, Stopped
+from clipferry.transfer.evidence import Facts, clean_md5
+from clipferry.transfer.freshness import Link
+from clipferry.transfer.gate import Gate
+from clipferry.vendors.contract import Remote
+
+ATTEMPTS = 5  # requests in a row that bring nothing, before this attempt at the file is given up
+THROTTLES = 12  # … that are told to slow down
+RENEWALS = 2  # … that are refused although the URL was just renewed
+_PROGRESS = 64 * 1024  # bytes that make a broken request worth having sent
+_BACKOFF_MAX = 8.0
+_GONE = frozenset({401, 403, 404, 410})
+_THROTTLED = frozenset({429, 503})
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+
+
+class _Throttled(Exception):
+    def __init__(self, status: int, wait: float | None) -> None:
+        super().__init__(f"HTTP {status}")
+        self.wait = wait
+
+
+class _Refused(Exception):
+    """401, 403, 404 or 410: the URL may have ended its life."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"HTTP {status}")
+        self.status = status
+
+
+class _Bad(Exception):
+    """An answer that cannot be used; asking again may bring a better one. `ranges`: a plain GET may."""
+
+    def __init__(self, message: str, code: Code = Code.SOURCE_UNAVAILABLE, *, ranges: bool = False) -> None:
+        super().__init__(message)
+        self.code, self.ranges = code, ranges
+
+
+@dataclass
+class Opening:
+    """The first answer: what it declares, the first bytes, and the body still to be read behind them."""
+
+    facts: Facts
+    head: bytes
+    body: Body
+
+
+class Body:
+    """An open answer read from its start: the head again, then the rest."""
+
+    def __init__(self, stream: Stream, decoder: zlib._Decompress | None) -> None:
+        self._stream, self._decoder = stream, decoder
+        self._pushed = b""
+        self._raw = memoryview(bytearray(256 * 1024)) if decoder else memoryview(b"")
+
+    def push_back(self, head: bytes) -> None:
+        self._pushed = head + self._pushed
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Like Stream.readinto, decoded where the server compressed unasked."""
+        if self._pushed:
+            count = min(len(buffer), len(self._pushed))
+            buffer[:count], self._pushed = self._pushed[:count], self._pushed[count:]
+            return count
+        return self._stream.readinto(buffer) if self._decoder is None else self._inflate(self._decoder, buffer)
+
+    def _inflate(self, decoder: zlib._Decompress, buffer: memoryview) -> int:
+        while not decoder.eof:
+            waiting = decoder.unconsumed_tail
+            if not waiting:
+                count = self._stream.readinto(self._raw)
+                if count == 0:
+                    raise Truncated(f"{self._stream.host} ended the compressed body too early")
+                waiting = bytes(self._raw[:count])
+            try:
+                plain = decoder.decompress(waiting, len(buffer))
+            except zlib.error:
+                raise NoReply(f"{self._stream.host} sent a compressed body that is damaged") from None
+            if plain:
+                buffer[: len(plain)] = plain
+                return len(plain)
+        return 0
+
+    def close(self) -> None:
+        self._stream.__exit__(None, None, None)
+
+
+class Source:
+    """One file at the vendor. Safe to use from many threads, one range each."""
+
+    def __init__(self, link: Link, outbound: Outbound, hosts: Sequence[str], options: Options,
+                 facts: Facts | None = None) -> None:  # fmt: skip
+        self._link, self._outbound, self._hosts, self._options = link, outbound, hosts, options
+        self._facts = facts
+        self._opening: Body | None = None
+        self._open: set[Stream] = set()
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self.gate = Gate(options.connections)
+        self.bytes_read = 0
+
+    # -- the first answer ---------------------------------------------------------------------------------------------
+
+    def open(self, part_size: int, until: float, *, ranges: bool = True) -> Opening:
+        """Ask for the first part and learn what the file is. Ranges count as working when a 206 proves it."""
+        failures = _Failures(self._options, self._stopped)
+        while True:
+            remote = self._link.current()
+            try:
+                opening = self._first_answer(remote, part_size if ranges else None, until)
+                self._facts, self._opening = opening.facts, opening.body
+                return opening
+            except _Bad as error:
+                if error.ranges and ranges:
+                    ranges = False
+                    continue
+                failures.count(error, until)
+            except (_Throttled, _Refused, NoReply, NotSent) as error:
+                self._cope(error, remote, failures, until)
+
+    def _first_answer(self, remote: Remote, part_size: int | None, until: float) -> Opening:
+        headers = {} if part_size is None else {"Range": f"bytes=0-{part_size - 1}"}
+        stream = self._request(remote, headers, until)
+        try:
+            facts = _facts(stream, remote, part_size)
+            body = Body(stream, _decoder(stream))
+            head = bytearray(HEAD)
+            filled = 0
+            while filled < HEAD and (count := body.readinto(memoryview(head)[filled:])):
+                filled += count
+            body.push_back(bytes(head[:filled]))
+        except BaseException:
+            self._release(stream)
+            raise
+        return Opening(facts, bytes(head[:filled]), body)
+
+    def read_on(self, buffer: memoryview) -> int:
+        """The next bytes of a body that cannot be asked for in ranges; fewer than asked for only at its end."""
+        if self._opening is None:
+            raise AttemptFailed(Code.SOURCE_UNAVAILABLE, "the source cannot continue where it stopped", fresh=True)
+        filled = 0
+        try:
+            while filled < len(buffer) and (count := self._opening.readinto(buffer[filled:])):
+                filled += count
+                self.bytes_read += count
+        except Truncated as error:
+            self._give_up_reading()
+            raise AttemptFailed(Code.SHORT_BODY, error.message, fresh=True) from None
+        except NoReply as error:
+            self._give_up_reading()
+            raise AttemptFailed(Code.SOURCE_UNAVAILABLE, error.message, fresh=True) from None
+        return filled
+
+    def _give_up_reading(self) -> None:
+        if self._stopped.is_set():
+            raise Stopped
+
+    # -- ranges -------------------------------------------------------------------------------------------------------
+
+    def fetch(self, start: int, buffer: memoryview, until: float) -> None:
+        """Fill the buffer with the file's bytes from `start` on; `until` is on the monotonic clock.
+
+        Raises Stopped, SourceChanged, NotThere, AttemptFailed or Hopeless.
+        """
+        failures = _Failures(self._options, self._stopped)
+        filled = 0
+        while filled < len(buffer):
+            if not self.gate.enter(until) or self._stopped.is_set():
+                raise Stopped
+            remote, before, good = self._link.current(), filled, False
+            try:
+                for count in self._pieces(remote, start + filled, buffer[filled:], until):
+                    filled += count
+                good = True
+            except (_Bad, _Throttled, _Refused, NoReply, NotSent) as error:
+                failure = error
+            finally:
+                self.gate.leave(good=good)
+                self.bytes_read += filled - before
+            if not good:
+                if filled - before >= _PROGRESS:
+                    failures.forget()
+                self._cope(failure, remote, failures, until)
+
+    def _pieces(self, remote: Remote, start: int, buffer: memoryview, until: float) -> Iterator[int]:
+        """Read one range, yielding how much came, piece by piece, so that what came before a break is kept."""
+        body = self._take_opening() if start == 0 else None
+        if body is not None:
+            try:
+                yield from _piecewise(body, buffer)
+            finally:
+                self._release(body._stream)
+            return
+        with self._range(remote, start, len(buffer), until) as stream:
+            yield from _piecewise(stream, buffer)
+
+    def _take_opening(self) -> Body | None:
+        with self._lock:
+            body, self._opening = self._opening, None
+            return body
+
+    @contextmanager
+    def _range(self, remote: Remote, start: int, length: int, until: float) -> Iterator[Stream]:
+        facts, end = self.facts, start + length - 1
+        headers = {"Range": f"bytes={start}-{end}"}
+        if facts.etag:
+            headers |= {"If-Range": facts.etag, "If-Match": facts.etag}
+        elif facts.modified:
+            headers["If-Range"] = facts.modified
+        stream = self._request(remote, headers, until)
+        try:
+            _check_range(stream, facts, start, end)
+            yield stream
+        finally:
+            self._release(stream)
+
+    @property
+    def facts(self) -> Facts:
+        if self._facts is None:
+            raise RuntimeError("the source has not been opened")
+        return self._facts
+
+    # -- one request, and what may go wrong with it -------------------------------------------------------------------
+
+    def _request(self, remote: Remote, headers: dict[str, str], until: float) -> Stream:
+        left = until - time.monotonic()
+        if left <= 0 or self._stopped.is_set():
+            raise Stopped
+        timeouts = Timeouts(connect=min(10.0, left), read=min(30.0, left), total=left)
+        try:
+            stream = self._outbound.stream(remote.url, hosts=self._hosts, headers=headers, timeout=timeouts)
+        except AddressRefused as error:
+            raise Hopeless(Code.ADDRESS_REFUSED, error.message) from None
+        with self._lock:
+            self._open.add(stream)
+        if stream.status in (200, 206):
+            return stream
+        self._release(stream)
+        if stream.status in _THROTTLED:
+            raise _Throttled(stream.status, retry_after(stream.headers.get("Retry-After"), datetime.now(UTC)))
+        if stream.status in _GONE:
+            raise _Refused(stream.status)
+        if stream.status == 412:
+            raise SourceChanged(f"{stream.host} says that the file is no longer the same (HTTP 412)")
+        if stream.status == 416:
+            if self._facts is not None:
+                raise SourceChanged(f"{stream.host} says that the file is shorter now (HTTP 416)")
+            raise _Bad(f"{stream.host} has nothing to send (HTTP 416)", Code.NOT_A_VIDEO, ranges=True)
+        raise _Bad(f"{stream.host} answered HTTP {stream.status}")
+
+    def _release(self, stream: Stream) -> None:
+        with self._lock:
+            self._open.discard(stream)
+        stream.__exit__(None, None, None)
+
+    def _cope(self, error: Exception, remote: Remote, failures: _Failures, until: float) -> None:
+        """Do what makes the next request worth sending, or raise why there should be none."""
+        if self._stopped.is_set() or time.monotonic() >= until:
+            raise Stopped from None
+        if isinstance(error, _Refused):
+            failures.count_refusal(error.status)
+            self._link.renew(remote)
+        elif isinstance(error, _Throttled):
+            self.gate.slow_down(failures.count_throttle(error.wait))
+        else:
+            failures.count(error, until)
+
+    def stop(self) -> None:
+        """End every request that is under way; their threads get Stopped."""
+        self._stopped.set()
+        with self._lock:
+            streams = list(self._open)
+        for stream in streams:
+            stream.cut()
+        self.gate.open_up()
+
+    def close(self) -> None:
+        """Drop what is still open."""
+        body = self._take_opening()
+        if body is not None:
+            self._release(body._stream)
+
+
+class _Failures:
+    """Requests in a row that brought nothing, and how long to wait before the next."""
+
+    def __init__(self, options: Options, stopped: threading.Event) -> None:
+        self._backoff, self._stopped = options.backoff, stopped
+        self.forget()
+
+    def forget(self) -> None:
+        self._broken = self._throttled = self._refused = 0
+
+    def count(self, error: Exception, until: float) -> None:
+        self._broken += 1
+        if self._broken >= ATTEMPTS:
+            no_ranges = isinstance(error, _Bad) and error.ranges
+            raise AttemptFailed(_code_of(error), str(error), no_ranges=no_ranges) from None
+        pause = min(_BACKOFF_MAX, self._backoff * 2 ** (self._broken - 1)) * random.uniform(0.5, 1.0)
+        if time.monotonic() + pause >= until or self._stopped.wait(pause):
+            raise Stopped from None
+
+    def count_throttle(self, wished: float | None) -> float:
+        self._throttled += 1
+        own = min(_BACKOFF_MAX, self._backoff * 2 ** (self._throttled - 1)) * random.uniform(0.5, 1.0)
+        wait = own if wished is None else max(wished, 0.0)
+        if self._throttled > THROTTLES:
+            raise AttemptFailed(Code.SOURCE_THROTTLED, "the source keeps asking to slow down", wait=wait) from None
+        return wait
+
+    def count_refusal(self, status: int) -> None:
+        self._refused += 1
+        if self._refused > RENEWALS:
+            if status in (404, 410):
+                raise NotThere(f"a fresh URL answers HTTP {status}") from None
+            raise AttemptFailed(Code.SOURCE_UNAVAILABLE, f"a fresh URL answers HTTP {status}") from None
+
+
+def _code_of(error: Exception) -> Code:
+    if isinstance(error, _Bad):
+        return error.code
+    return Code.SHORT_BODY if isinstance(error, Truncated) else Code.SOURCE_UNAVAILABLE
+
+
+def _piecewise(body: Body | Stream, buffer: memoryview) -> Iterator[int]:
+    filled = 0
+    while filled < len(buffer):
+        count = body.readinto(buffer[filled:])
+        if count == 0:
+            raise Truncated(f"the body ended {len(buffer) - filled} bytes too early")
+        filled += count
+        yield count
+
+
+def _check_range(stream: Stream, facts: Facts, start: int, end: int) -> None:
+    """A 206 about exactly the bytes asked for, of exactly the file that was begun with."""
+    etag = _strong(stream.headers.get("ETag"))
+    if facts.etag and etag and etag != facts.etag:
+        raise SourceChanged(f"{stream.host} has another ETag now")
+    if not facts.etag and facts.modified and stream.headers.get("Last-Modified", facts.modified) != facts.modified:
+        raise SourceChanged(f"{stream.host} has another Last-Modified now")
+    if stream.status == 200:
+        if facts.size is not None and stream.length not in (None, facts.size):
+            raise SourceChanged(f"{stream.host} has another size now")
+        raise _Bad(f"{stream.host} answered 200 to a range request", ranges=True)
+    found = _CONTENT_RANGE.fullmatch(stream.headers.get("Content-Range", "").strip())
+    if found is None:
+        raise _Bad(f"{stream.host} answered 206 without a usable Content-Range", ranges=True)
+    first, last, total = (int(text) for text in found.groups())
+    if total != facts.size:
+        raise SourceChanged(f"{stream.host} has another size now")
+    if (first, last) != (start, end) or stream.length not in (None, end - start + 1):
+        raise _Bad(f"{stream.host} answered bytes {first}-{last} to a request for {start}-{end}", ranges=True)
+    if stream.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        raise _Bad(f"{stream.host} compresses parts of the file", ranges=True)
+
+
+def _facts(stream: Stream, remote: Remote, part_size: int | None) -> Facts:
+    """What the first answer declares, together with what the vendor's API said."""
+    headers, encoded = stream.headers, stream.headers.get("Content-Encoding", "identity").strip().lower()
+    size, ranges = stream.length, False
+    if stream.status == 206:
+        found = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip())
+        if part_size is None or found is None or encoded != "identity":
+            raise _Bad(f"{stream.host} answered 206 without a usable Content-Range", ranges=True)
+        first, last, total = (int(text) for text in found.groups())
+        if first != 0 or last != min(part_size, total) - 1 or stream.length not in (None, last + 1):
+            raise _Bad(f"{stream.host} answered bytes {first}-{last} to a request for the first part", ranges=True)
+        size, ranges = total, True
+    plain = encoded == "identity"
+    crc64 = headers.get("x-oss-hash-crc64ecma", "").strip()
+    return Facts(
+        size=size if plain else None,
+        etag=_strong(headers.get("ETag")) if plain else None,
+        modified=headers.get("Last-Modified"),
+        ranges=ranges,
+        vendor_size=remote.size,
+        vendor_md5=clean_md5(remote.md5),
+        crc64=int(crc64) if plain and crc64.isdecimal() else None,
+        content_md5=_content_md5(headers.get("Content-MD5")) if plain else None,
+        compressed=not plain and stream.length is not None,
+        content_md5_strict=stream.status == 200 and plain and _content_md5(headers.get("Content-MD5")) is not None,
+    )
+
+
+def _decoder(stream: Stream) -> zlib._Decompress | None:
+    encoding = stream.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding == "identity":
+        return None
+    if encoding in ("gzip", "x-gzip", "deflate"):
+        return zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
+    raise _Bad(f"{stream.host} uses an encoding that was not asked for: {encoding[:40]!r}")
+
+
+def _strong(etag: str | None) -> str | None:
+    """The ETag when it is a strong validator (RFC 9110 §8.8.3)."""
+    etag = (etag or "").strip()
+    return etag if len(etag) > 2 and etag.startswith('"') and etag.endswith('"') else None
+
+
+def _content_md5(value: str | None) -> str | None:
+    try:
+        digest = base64.b64decode((value or "").strip(), validate=True)
+    except ValueError:
+        return None
+    return digest.hex() if len(digest) == 16 else None
+
+
+def retry_after(value: str | None, now: datetime) -> float | None:
+    """Seconds to wait by a Retry-After header (RFC 9110 §10.2.3): a number of seconds or a date."""
+    value = (value or "").strip()
+    if value.isdecimal():
+        return float(value[:6])
+    try:
+        moment = email.utils.parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - now).total_seconds())

@@ -1,0 +1,317 @@
+"""One multipart upload in S3: begin, parts, list, complete on condition, abort. All S3 calls of a transfer are here.
+
+The upload carries a checksum on every part and, where the store keeps its promise of FULL_OBJECT, one over the whole
+that S3 itself verifies on completion. A store that answers COMPOSITE is given that kind instead. AWS limits:
+10,000 parts, 5 MiB to 5 GiB each (docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html).
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from clipferry.transfer.checksums import Crc, crc_named, object_crc
+from clipferry.transfer.containers import Container
+from clipferry.transfer.contract import Code, Destination, Options
+from clipferry.transfer.errors import AttemptFailed, Stopped, Taken, UploadLost
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+UPLOADERS = 8  # parts sent at once; one connection to S3 carries some 50 to 90 MB/s
+MAX_PARTS = 10_000
+MAX_PART = 5 * 1024**3
+MAX_OBJECT = MAX_PARTS * MAX_PART
+_MIB = 1024**2
+_ATTEMPTS = 5
+_BACKOFF_MAX = 8.0
+_TOKEN = "transfer"  # noqa: S105 - the name of a metadata field: which upload made this object
+
+#: Answers that a repeat may better. Everything else S3 refuses is refused again.
+_TRANSIENT = frozenset(
+    {
+        "InternalError", "InternalServerError", "ServiceUnavailable", "SlowDown", "RequestTimeout", "OperationAborted",
+        "Throttling", "ThrottlingException", "RequestLimitExceeded", "RequestTimeTooSkewed", "IncompleteBody",
+    }
+)  # fmt: skip
+_LOST = frozenset({"NoSuchUpload"})
+_TAKEN = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
+_DAMAGED = frozenset({"BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch"})
+
+
+def client_config(connections: int = 16) -> Config:
+    """How the S3 client given to a transfer should be made.
+
+    Payloads are not signed (TLS and the part checksums protect them), which saves a SHA-256 over every byte; no
+    checksum is added to those sent already; waits are short and repeats few, because the transfer repeats by itself.
+    """
+    return Config(
+        connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 2, "mode": "standard"},
+        max_pool_connections=connections + UPLOADERS, s3={"payload_signing_enabled": False},
+        request_checksum_calculation="when_required", response_checksum_validation="when_required",
+    )  # fmt: skip
+
+
+def part_size_for(size: int | None, smallest: int) -> int:
+    """Bytes a part, so that 10,000 parts hold the file; a whole number of MiB. ValueError above S3's object limit."""
+    if size is None:
+        return 2 * smallest  # room for 160 GB at 8 MiB
+    if size > MAX_OBJECT:
+        raise ValueError(f"{size} bytes are more than one S3 object can hold ({MAX_OBJECT})")
+    needed = -(-size // MAX_PARTS)
+    return max(smallest, -(-needed // _MIB) * _MIB)
+
+
+@dataclass(frozen=True)
+class Part:
+    number: int
+    size: int
+    etag: str
+    crc: int | None  # None: the store did not say
+
+
+@dataclass(frozen=True)
+class UploadRef:
+    """What a checkpoint keeps of an upload."""
+
+    key: str
+    upload_id: str
+    token: str
+    part_size: int
+    algorithm: str  # CRC64NVME or CRC32
+    checksum_type: str  # FULL_OBJECT or COMPOSITE
+    content_type: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def parse(cls, value: Mapping[str, Any]) -> UploadRef:
+        known = {name: value[name] for name in cls.__dataclass_fields__}
+        return cls(**{**known, "part_size": int(known["part_size"])})
+
+
+@dataclass(frozen=True)
+class Existing:
+    """The object that stands under a key."""
+
+    size: int
+    etag: str
+    token: str | None  # of the upload that made it
+
+
+class Storage:
+    """S3 for one file. Safe to use from many threads."""
+
+    def __init__(self, s3: S3Client, destination: Destination, options: Options) -> None:
+        self._s3, self._to, self._options = s3, destination, options
+        owner = destination.expected_owner
+        self._bucket: dict[str, Any] = {"Bucket": destination.bucket}
+        if owner:
+            self._bucket["ExpectedBucketOwner"] = owner
+        self.stopped = threading.Event()
+
+    def begin(self, container: Container, part_size: int) -> UploadRef:
+        """CreateMultipartUpload with everything the object shall have but its tags."""
+        crc, token, key = object_crc(), secrets.token_hex(8), self._to.stem + container.extension
+        how: dict[str, Any] = {}
+        if self._to.storage_class:
+            how["StorageClass"] = self._to.storage_class
+        if self._to.kms_key_id:
+            how |= {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": self._to.kms_key_id}
+        if self._to.file_name:
+            how["ContentDisposition"] = content_disposition(self._to.file_name, container.extension)
+        metadata = {name: quote(value, safe=" /:;,.=+-_()") for name, value in self._to.metadata.items()}
+        reply = self._patiently(
+            self._s3.create_multipart_upload, Key=key, ContentType=container.content_type,
+            Metadata={**metadata, _TOKEN: token}, ChecksumAlgorithm=crc.name, ChecksumType="FULL_OBJECT", **how,
+        )  # fmt: skip
+        return UploadRef(
+            key=key, upload_id=reply["UploadId"], token=token, part_size=part_size, algorithm=crc.name,
+            checksum_type=reply.get("ChecksumType", "FULL_OBJECT"), content_type=container.content_type,
+        )  # fmt: skip
+
+    def put(self, ref: UploadRef, number: int, body: bytearray | bytes, crc: int) -> Part:
+        """UploadPart with its checksum, so that S3 refuses what was damaged on the way."""
+        method = _crc(ref)
+        reply = self._patiently(
+            self._s3.upload_part, Key=ref.key, UploadId=ref.upload_id, PartNumber=number, Body=body,
+            **{f"Checksum{method.name}": method.encode(crc)},
+        )  # fmt: skip
+        return Part(number, len(body), reply["ETag"], crc)
+
+    def parts(self, ref: UploadRef) -> dict[int, Part]:
+        """ListParts, all pages: what S3 has. Raises UploadLost."""
+        method, found, marker = _crc(ref), {}, 0
+        while True:
+            reply = self._patiently(
+                self._s3.list_parts, Key=ref.key, UploadId=ref.upload_id, PartNumberMarker=marker, MaxParts=1000
+            )
+            for entry in reply.get("Parts", []):
+                text = entry.get(f"Checksum{method.name}")
+                crc = method.decode(text) if text else None
+                found[entry["PartNumber"]] = Part(entry["PartNumber"], entry["Size"], entry["ETag"], crc)
+            if not reply.get("IsTruncated"):
+                return found
+            marker = int(reply["NextPartNumberMarker"])
+
+    def complete(self, ref: UploadRef, parts: list[Part], crc: int | None) -> str:
+        """CompleteMultipartUpload, only if no object stands under the key; the object's ETag.
+
+        S3 compares the size, and the checksum of the whole when there is one. Raises Taken, UploadLost, AttemptFailed.
+        """
+        method = _crc(ref)
+        proof: dict[str, Any] = {"MpuObjectSize": sum(part.size for part in parts)}
+        if ref.checksum_type == "FULL_OBJECT":
+            proof["ChecksumType"] = "FULL_OBJECT"
+        if (checksum := self._object_checksum(ref, parts, crc)) is not None:
+            proof[f"Checksum{method.name}"] = checksum
+        listed = []
+        for part in parts:
+            entry: dict[str, Any] = {"PartNumber": part.number, "ETag": part.etag}
+            if part.crc is not None:
+                entry[f"Checksum{method.name}"] = method.encode(part.crc)
+            listed.append(entry)
+        reply = self._patiently(
+            self._s3.complete_multipart_upload, Key=ref.key, UploadId=ref.upload_id, MultipartUpload={"Parts": listed},
+            IfNoneMatch="*", **proof,
+        )  # fmt: skip
+        return str(reply["ETag"])
+
+    def _object_checksum(self, ref: UploadRef, parts: list[Part], crc: int | None) -> str | None:
+        method = _crc(ref)
+        if ref.checksum_type == "FULL_OBJECT":
+            return None if crc is None else method.encode(crc)
+        if any(part.crc is None for part in parts):
+            return None
+        joined = b"".join((part.crc or 0).to_bytes(method.width // 8, "big") for part in parts)
+        return f"{method.encode(method.of(joined))}-{len(parts)}"
+
+    def abort(self, ref: UploadRef) -> None:
+        """AbortMultipartUpload; no error when it is gone already."""
+        self._abort(ref.key, ref.upload_id)
+
+    def _abort(self, key: str, upload_id: str) -> None:
+        try:
+            self._patiently(self._s3.abort_multipart_upload, Key=key, UploadId=upload_id)
+        except UploadLost:
+            return
+
+    def abort_all(self) -> None:
+        """Abort every upload for this file, whoever began it: ListMultipartUploads under the stem."""
+        for key, upload_id in list(self._uploads()):
+            self._abort(key, upload_id)
+
+    def _uploads(self) -> Iterator[tuple[str, str]]:
+        stem = self._to.stem
+        markers: dict[str, Any] = {}
+        while True:
+            reply = self._patiently(self._s3.list_multipart_uploads, Prefix=stem, **markers)
+            for upload in reply.get("Uploads", []):
+                if upload["Key"][len(stem) :].startswith("."):  # not f0011's while f001 is meant
+                    yield upload["Key"], upload["UploadId"]
+            if not reply.get("IsTruncated"):
+                return
+            markers = {"KeyMarker": reply["NextKeyMarker"], "UploadIdMarker": reply["NextUploadIdMarker"]}
+
+    def existing(self, key: str) -> Existing | None:
+        """HeadObject; None when there is no object (or, without the right to list the bucket, when S3 will not say)."""
+        try:
+            reply = self._patiently(self._s3.head_object, Key=key)
+        except AttemptFailed as error:
+            if isinstance(error.__cause__, ClientError) and _status(error.__cause__) in (403, 404):
+                return None
+            raise
+        return Existing(reply["ContentLength"], reply["ETag"], reply.get("Metadata", {}).get(_TOKEN))
+
+    def read_back(self, key: str, etag: str, start: int, length: int, buffer: bytearray) -> int:
+        """GetObject of a range into the buffer; how many bytes came, which must be `length`."""
+        wanted = f"bytes={start}-{start + length - 1}"
+        try:
+            reply = self._s3.get_object(Key=key, IfMatch=etag, Range=wanted, **self._bucket)
+            view, filled = memoryview(buffer), 0
+            with reply["Body"] as body:
+                while filled < length and (chunk := body.read(min(_MIB, length - filled))):
+                    view[filled : filled + len(chunk)] = chunk
+                    filled += len(chunk)
+        except (ClientError, BotoCoreError) as error:
+            raise _translated(error) from error
+        return filled
+
+    def delete(self, key: str, etag: str) -> None:
+        """DeleteObject of exactly the object that was seen: one that turned out not to be the vendor's file."""
+        self._patiently(self._s3.delete_object, Key=key, IfMatch=etag)
+
+    def tag(self, key: str) -> None:
+        """PutObjectTagging, when there are tags. Apart from the upload, so that every S3-like store keeps them."""
+        if self._to.tags:
+            tags = [{"Key": name, "Value": value} for name, value in sorted(self._to.tags.items())]
+            self._patiently(self._s3.put_object_tagging, Key=key, Tagging={"TagSet": tags})
+
+    def _patiently(self, call: Callable[..., Any], **params: Any) -> Any:
+        """The call, repeated with backoff while S3 says that it is busy or broken."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            if self.stopped.is_set():
+                raise Stopped
+            try:
+                return call(**self._bucket, **params)
+            except (ClientError, BotoCoreError) as error:
+                failure = _translated(error)
+                if attempt == _ATTEMPTS or not _transient(error):
+                    raise failure from error
+            pause = min(_BACKOFF_MAX, self._options.backoff * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0)
+            self.stopped.wait(pause)
+        raise AssertionError("unreachable")
+
+
+def content_disposition(name: str, extension: str) -> str:
+    """RFC 6266: the vendor's file name with the extension the bytes deserve, in ASCII and in UTF-8."""
+    name = name.replace("\\", "/").rsplit("/", 1)[-1]
+    name = "".join(char for char in name if char.isprintable() and char not in '"')[:120].strip() or "video"
+    if not name.lower().endswith(extension):
+        name += extension
+    plain = name.encode("ascii", "replace").decode().replace("?", "_")
+    encoded = quote(name, safe="")
+    return f'attachment; filename="{plain}"' + (f"; filename*=UTF-8''{encoded}" if plain != name else "")
+
+
+def _crc(ref: UploadRef) -> Crc:
+    method = crc_named(ref.algorithm)
+    if method is None:
+        raise UploadLost(f"the upload was begun with {ref.algorithm}, which this machine cannot compute")
+    return method
+
+
+def _status(error: ClientError) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def _transient(error: Exception) -> bool:
+    if isinstance(error, ClientError):
+        code = error.response.get("Error", {}).get("Code", "")
+        return code in _TRANSIENT or code in _DAMAGED or _status(error) >= 500 or _status(error) == 429
+    return True  # the network, as far as botocore tells
+
+
+def _translated(error: ClientError | BotoCoreError) -> Exception:
+    if isinstance(error, BotoCoreError):
+        return AttemptFailed(Code.STORAGE_UNAVAILABLE, f"no answer from S3 ({type(error).__name__})")
+    code = error.response.get("Error", {}).get("Code", "")
+    what = f"S3 {error.operation_name}: {code or _status(error)}"
+    if code in _LOST:
+        return UploadLost(what)
+    if code in _TAKEN and error.operation_name == "CompleteMultipartUpload":
+        return Taken(what)
+    if code in _DAMAGED:
+        return AttemptFailed(Code.EVIDENCE_MISMATCH, f"{what}: S3 computed another checksum than we did", fresh=True)
+    if _transient(error):
+        return AttemptFailed(Code.STORAGE_UNAVAILABLE, what)
+    return AttemptFailed(Code.STORAGE_REFUSED, what)
