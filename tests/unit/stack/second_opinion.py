@@ -63,6 +63,20 @@ def definition() -> dict[str, Any]:
     return dict(json.loads(text))
 
 
+def levels(machine: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The machine and each Map's own machine inside it."""
+    yield machine
+    for state in machine["States"].values():
+        if state["Type"] == "Map":
+            yield from levels(state["ItemProcessor"])
+
+
+def lambda_states() -> dict[str, dict[str, Any]]:
+    """The states that call a function, by name."""
+    states = {name: state for level in levels(definition()) for name, state in level["States"].items()}
+    return {name: state for name, state in states.items() if state.get("Resource", "").endswith(":lambda:invoke")}
+
+
 def execute(play: Play, *, already_started: bool = False) -> Run:
     """Run one execution to its end; `play` answers each call of a function, an exception being one it raises."""
     run = Run()

@@ -1,0 +1,93 @@
+"""Imports point one way. Read from the source, so that an import inside a function counts too."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+PACKAGE = ROOT / "layers" / "clipferry" / "clipferry"
+FUNCTIONS = sorted(path.name for path in (ROOT / "functions").iterdir() if (path / "app.py").exists())
+AWS = {"boto3", "botocore", "pynamodb", "aws_lambda_powertools"}
+MODULES = {
+    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in PACKAGE.rglob("*.py")
+}
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Dotted names a file imports at run time; what only a type checker reads does not count."""
+    pending: list[ast.AST] = [ast.parse(path.read_text())]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            pending.extend(node.orelse)
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        pending.extend(ast.iter_child_nodes(node))
+
+
+def top_level(path: Path) -> set[str]:
+    return {name.split(".")[0] for name in imports(path)}
+
+
+def room(module: str) -> str:
+    """The first word below the package: a module, or a folder as a whole."""
+    return module.removeprefix("clipferry").removeprefix(".").partition(".")[0]
+
+
+def test_rooms_of_the_package_do_not_depend_on_each_other_in_a_circle() -> None:
+    needs: dict[str, set[str]] = {}
+    for module, path in MODULES.items():
+        own = {name for name in imports(path) if name in MODULES and room(name)}
+        needs.setdefault(room(module), set()).update({room(name) for name in own} - {room(module)})
+
+    assert list(TopologicalSorter(needs).static_order()), "a circle raises CycleError"
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_never_imports_another(function: str) -> None:
+    used = top_level(ROOT / "functions" / function / "app.py")
+
+    assert not used & {"app", "functions", *(set(FUNCTIONS) - {function})}
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if room(name) == "vendors"])
+def test_a_vendor_never_imports_aws_or_what_knows_of_jobs(module: str) -> None:
+    used = set(imports(MODULES[module]))
+
+    assert not {name.split(".")[0] for name in used} & AWS
+    assert not {room(name) for name in used if name.startswith("clipferry.")} & {
+        "jobs", "store", "accounts", "settings", "machine", "events", "steps", "transfer",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("module", ["clipferry.jobs", "clipferry.cadence"])
+def test_the_core_is_pure(module: str) -> None:
+    assert not top_level(MODULES[module]) & (AWS | {"requests", "urllib3", "socket", "time"})
+
+
+def test_only_the_store_knows_dynamodb() -> None:
+    knowing = {room(module) for module, path in MODULES.items() if "pynamodb" in top_level(path)}
+
+    assert knowing == {"store"}
+
+
+def test_only_settings_reads_the_environment() -> None:
+    reading = {room(module) for module, path in MODULES.items() if "os.environ" in path.read_text()}
+
+    assert reading == {"settings"}
+
+
+def test_what_is_deployed_knows_nothing_of_where_it_is_tried_out() -> None:
+    for path in [*MODULES.values(), *(ROOT / "functions" / name / "app.py" for name in FUNCTIONS)]:
+        assert not top_level(path) & {"local", "tests", "moto", "ministack"}, path
+        assert "emulator" not in path.read_text().lower(), path

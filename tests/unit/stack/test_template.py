@@ -1,0 +1,415 @@
+"""What only AWS enforces, read from the transformed template: roles, permissions, what the emulator drops."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from clipferry.store.rows import Entry, TagRow
+from pynamodb.indexes import Index
+
+from tests.unit.stack.second_opinion import definition, lambda_states
+from tests.unit.stack.transformed import ROOT, deployed, of_type, source, statements
+
+STACK = deployed()
+FUNCTIONS = of_type(STACK, "AWS::Lambda::Function")
+ROLES = of_type(STACK, "AWS::IAM::Role")
+LAMBDA_STATES = lambda_states()
+EVENTS = ROOT / "events"
+OWN_MACHINE = {"Fn::Sub": "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:"
+                          "${AWS::StackName}-retrieve"}  # fmt: skip
+
+
+def arn_of(logical_id: str) -> dict[str, Any]:
+    return {"Fn::GetAtt": [logical_id, "Arn"]}
+
+
+def role_of(function: str) -> dict[str, Any]:
+    return ROLES[f"{function}Role"]
+
+
+def granted(function: str) -> set[str]:
+    return {action for statement in statements(role_of(function)) for action in statement["Action"]}
+
+
+class TestTheMachinesRole:
+    def test_may_do_exactly_what_the_machine_calls(self) -> None:
+        calls = {f"{name}Function" for name in LAMBDA_STATES}
+
+        invoke, hand_over = statements(ROLES["RetrieveMachineRole"])
+
+        assert invoke["Action"] == ["lambda:InvokeFunction"]
+        assert sorted(invoke["Resource"], key=str) == sorted((arn_of(name) for name in calls), key=str)
+        assert (hand_over["Action"], hand_over["Resource"]) == (["states:StartExecution"], [OWN_MACHINE])
+        assert "ManagedPolicyArns" not in ROLES["RetrieveMachineRole"] or not ROLES["RetrieveMachineRole"][
+            "ManagedPolicyArns"
+        ]
+
+    def test_names_the_machine_as_it_is_named(self) -> None:
+        assert STACK["RetrieveMachine"]["Properties"]["StateMachineName"] == {"Fn::Sub": "${AWS::StackName}-retrieve"}
+
+    def test_every_placeholder_of_the_definition_is_filled(self) -> None:
+        text = (ROOT / "statemachine" / "retrieve.asl.json").read_text()
+
+        filled = STACK["RetrieveMachine"]["Properties"]["DefinitionSubstitutions"]
+
+        assert set(re.findall(r"\$\{(\w+)\}", text)) == set(filled)
+
+
+class TestFunctionRoles:
+    @pytest.mark.parametrize("function", FUNCTIONS)
+    def test_have_no_wildcard_and_a_name_for_each_need(self, function: str) -> None:
+        own = [s for s in statements(role_of(function)) if "sqs:SendMessage" not in s["Action"]]
+
+        assert len({statement["Sid"] for statement in own}) == len(own)
+        for statement in own:
+            assert not any("*" in action for action in statement["Action"]), statement["Sid"]
+            assert "*" not in statement["Resource"], statement["Sid"]
+
+    @pytest.mark.parametrize("function", FUNCTIONS)
+    def test_carry_no_managed_policy_but_that_for_logs(self, function: str) -> None:
+        (managed,) = role_of(function)["ManagedPolicyArns"]
+
+        assert json.dumps(managed).rstrip('"}]').endswith("service-role/AWSLambdaBasicExecutionRole")
+
+    def test_only_sweep_and_api_may_stop_an_execution(self) -> None:
+        assert {f for f in FUNCTIONS if "states:StopExecution" in granted(f)} == {"ApiFunction", "SweepFunction"}
+
+    def test_no_function_may_scan_delete_or_change_the_table_itself(self) -> None:
+        used = {action for function in FUNCTIONS for action in granted(function) if action.startswith("dynamodb:")}
+
+        assert used <= {f"dynamodb:{name}" for name in (
+            "GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "DeleteItem", "ConditionCheckItem",
+        )}  # fmt: skip
+
+    def test_the_keys_policy_is_there_only_with_a_key(self) -> None:
+        key = "arn:aws:kms:us-east-1:123456789012:key/5d1f"
+
+        with_key = {
+            function for function in FUNCTIONS
+            for s in statements(of_type(deployed(KmsKeyId=key), "AWS::IAM::Role")[f"{function}Role"])
+            if any(action.startswith("kms:") for action in s["Action"]) and s["Resource"] == [{"Ref": "KmsKeyId"}]
+        }  # fmt: skip
+
+        assert with_key == {"ApiFunction", "DownloadFunction", "FinishFunction", "SweepFunction"}
+        assert not any(action.startswith("kms:") for function in FUNCTIONS for action in granted(function))
+
+
+class TestFunctions:
+    @pytest.mark.parametrize("function", FUNCTIONS)
+    def test_set_no_reserved_variable_and_stay_below_4_kb(self, function: str) -> None:
+        variables = FUNCTIONS[function]["Environment"]["Variables"]
+
+        assert not any(name.startswith(("AWS_", "LAMBDA_", "_")) or name == "TZ" for name in variables)
+        assert len(json.dumps(variables)) < 3000
+
+    @pytest.mark.parametrize("function", FUNCTIONS)
+    def test_are_given_only_variables_that_somebody_reads(self, function: str) -> None:
+        read = set(re.findall(r'env\.get\("(\w+)"', (ROOT / "layers/clipferry/clipferry/settings.py").read_text()))
+
+        assert set(FUNCTIONS[function]["Environment"]["Variables"]) - {
+            "POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE",
+        } <= read  # fmt: skip
+
+    @pytest.mark.parametrize("state", LAMBDA_STATES)
+    def test_end_before_the_machine_gives_up_on_them(self, state: str) -> None:
+        timeout = FUNCTIONS[f"{state}Function"]["Timeout"]
+
+        assert timeout <= 900
+        assert timeout < LAMBDA_STATES[state]["TimeoutSeconds"]
+
+    def test_the_api_answers_before_the_gateway_gives_up(self) -> None:
+        assert FUNCTIONS["ApiFunction"]["Timeout"] < 29
+
+    @pytest.mark.parametrize("function", FUNCTIONS)
+    def test_keep_their_logs_for_a_limited_time(self, function: str) -> None:
+        groups = of_type(STACK, "AWS::Logs::LogGroup").values()
+
+        (own,) = [g for g in groups if g["LogGroupName"] == {"Fn::Sub": f"/aws/lambda/${{{function}}}"}]
+
+        assert own["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+
+    @pytest.mark.parametrize("function", FUNCTIONS)
+    def test_raise_an_alarm_when_they_fail(self, function: str) -> None:
+        dimension = [{"Name": "FunctionName", "Value": {"Ref": function}}]
+
+        (alarm,) = [a for a in of_type(STACK, "AWS::CloudWatch::Alarm").values() if a["Dimensions"] == dimension]
+
+        assert (alarm["Namespace"], alarm["MetricName"], alarm["Threshold"]) == ("AWS/Lambda", "Errors", 1)
+
+    @pytest.mark.parametrize("function", FUNCTIONS)
+    def test_have_a_folder_of_their_own_with_a_handler(self, function: str) -> None:
+        folder = ROOT / source()["Resources"][function]["Properties"]["CodeUri"]
+
+        names = {node.name for node in ast.parse((folder / "app.py").read_text()).body
+                 if isinstance(node, ast.FunctionDef)}  # fmt: skip
+
+        assert FUNCTIONS[function]["Handler"] == "app.handler"
+        assert "handler" in names
+
+
+BODY = STACK["Api"]["Properties"]["Body"]
+ROUTES = {(method.upper(), path): route for path, item in BODY["paths"].items() for method, route in item.items()}
+
+
+class TestTheApi:
+
+    def test_has_the_routes_that_the_function_answers(self) -> None:
+        code = (ROOT / "functions/api/app.py").read_text()
+
+        answered = {
+            (method.upper(), re.sub(r"<(\w+)>", r"{\1}", path))
+            for method, path in re.findall(r'@app\.(get|post|put|delete)\("([^"]+)"\)', code)
+        }
+
+        assert set(ROUTES) == answered
+
+    def test_every_route_asks_for_a_signature(self) -> None:
+        scheme = BODY["components"]["securitySchemes"]["AWS_IAM"]
+
+        assert scheme["x-amazon-apigateway-authtype"] == "awsSigv4"
+        assert all(route["security"] == [{"AWS_IAM": []}] for route in ROUTES.values())
+
+    def test_calls_the_function_by_the_functions_permission_not_the_callers(self) -> None:
+        permissions = of_type(STACK, "AWS::Lambda::Permission").values()
+        permitted = [str(p["SourceArn"]) for p in permissions if p["Principal"] == "apigateway.amazonaws.com"]
+
+        for (method, path), route in ROUTES.items():
+            integration = route["x-amazon-apigateway-integration"]
+            wanted = f"/{method}{re.sub(r'{[^}]+}', '*', path)}'"
+            assert (integration["type"], integration["httpMethod"]) == ("aws_proxy", "POST")
+            assert "credentials" not in integration
+            assert any(wanted in source_arn for source_arn in permitted), (method, path)
+
+    def test_every_route_says_what_it_does_and_what_it_answers(self) -> None:
+        assert all(route["summary"] and route["responses"] for route in ROUTES.values())
+        assert len({route["operationId"] for route in ROUTES.values()}) == len(ROUTES)
+
+    @pytest.mark.parametrize("sample", sorted(path.stem for path in EVENTS.glob("api-*.json")))
+    def test_the_sample_events_are_of_its_routes(self, sample: str) -> None:
+        event = json.loads((EVENTS / f"{sample}.json").read_text())
+
+        assert (event["httpMethod"], event["resource"]) in ROUTES
+        assert event["resource"].format(**event["pathParameters"] or {}) == event["path"]
+
+
+class TestTheWayInOfEvents:
+    def test_any_rule_of_this_account_may_start_scheduled_jobs_and_nobody_else(self) -> None:
+        permission = STACK["ScheduleRulePermission"]["Properties"]
+
+        assert permission["Principal"] == "events.amazonaws.com"
+        assert permission["SourceArn"] == {
+            "Fn::Sub": "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:rule/*"
+        }
+
+    def test_the_templates_own_schedule_is_off_until_asked_for(self) -> None:
+        assert "ScheduleRule" not in STACK
+
+        rule = deployed(ScheduleExpression="rate(1 day)")["ScheduleRule"]["Properties"]
+
+        (target,) = rule["Targets"]
+        assert target["Arn"] == arn_of("ScheduleFunction")
+        assert target["Input"] == {"Ref": "ScheduledJobs"}
+        assert target["DeadLetterConfig"] == {"Arn": arn_of("DeadLetters")}
+
+    def test_sweep_runs_every_5_minutes_and_when_an_execution_ends_badly(self) -> None:
+        timer, ended = (STACK[f"SweepFunction{name}"]["Properties"] for name in ("Every5Minutes", "ExecutionEnded"))
+
+        assert timer["ScheduleExpression"] == "rate(5 minutes)"
+        assert ended["EventPattern"] == {
+            "source": ["aws.states"],
+            "detail-type": ["Step Functions Execution Status Change"],
+            "detail": {"stateMachineArn": [{"Ref": "RetrieveMachine"}], "status": ["FAILED", "TIMED_OUT", "ABORTED"]},
+        }
+        for rule in (timer, ended):
+            (target,) = rule["Targets"]
+            assert target["Arn"] == arn_of("SweepFunction")
+            assert target["DeadLetterConfig"] == {"Arn": arn_of("DeadLetters")}
+
+    @pytest.mark.parametrize("rule", ["SweepFunctionEvery5Minutes", "SweepFunctionExecutionEnded"])
+    def test_sweeps_rules_may_call_it(self, rule: str) -> None:
+        permission = STACK[f"{rule}Permission"]["Properties"]
+
+        assert (permission["Principal"], permission["SourceArn"]) == ("events.amazonaws.com", arn_of(rule))
+        assert permission["FunctionName"] == {"Ref": "SweepFunction"}
+
+    def test_the_sample_of_an_ended_execution_matches_the_rule(self) -> None:
+        event = json.loads((EVENTS / "sweep-execution-ended.json").read_text())
+        pattern = STACK["SweepFunctionExecutionEnded"]["Properties"]["EventPattern"]
+
+        assert [event["source"]] == pattern["source"]
+        assert [event["detail-type"]] == pattern["detail-type"]
+        assert event["detail"]["status"] in pattern["detail"]["status"]
+
+    @pytest.mark.parametrize("function", ["ScheduleFunction", "SweepFunction"])
+    def test_an_event_that_a_function_cannot_take_ends_in_the_dead_letters(self, function: str) -> None:
+        configs = of_type(STACK, "AWS::Lambda::EventInvokeConfig").values()
+
+        (config,) = [c for c in configs if c["FunctionName"] == {"Ref": function}]
+
+        assert config["DestinationConfig"]["OnFailure"]["Destination"] == arn_of("DeadLetters")
+        sends = [s for s in statements(role_of(function)) if s["Action"] == ["sqs:SendMessage"]]
+        assert [s["Resource"] for s in sends] == [[arn_of("DeadLetters")]]
+
+    def test_rules_of_this_stack_may_leave_undelivered_events_in_the_dead_letters(self) -> None:
+        (statement,) = STACK["DeadLettersPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+
+        assert statement["Principal"] == {"Service": "events.amazonaws.com"}
+        assert statement["Condition"]["ArnLike"]["aws:SourceArn"]["Fn::Sub"].endswith(":rule/${AWS::StackName}-*")
+
+    def test_dead_letters_are_encrypted_and_kept_as_long_as_possible(self) -> None:
+        queue = STACK["DeadLetters"]["Properties"]
+
+        assert queue["SqsManagedSseEnabled"] is True
+        assert queue["MessageRetentionPeriod"] == 14 * 86_400
+
+
+class TestTheBucket:
+    bucket = STACK["Bucket"]["Properties"]
+
+    def test_is_private(self) -> None:
+        assert set(self.bucket["PublicAccessBlockConfiguration"].values()) == {True}
+        assert self.bucket["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
+
+    def test_is_encrypted_with_keys_of_s3_or_with_the_key_given(self) -> None:
+        def encryption(**parameters: str) -> Any:
+            bucket = deployed(**parameters)["Bucket"]["Properties"]
+            (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+            return rule["ServerSideEncryptionByDefault"]
+
+        assert encryption() == {"SSEAlgorithm": "AES256"}
+        assert encryption(KmsKeyId="arn:…") == {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": {"Ref": "KmsKeyId"}}
+
+    def test_refuses_everything_but_tls(self) -> None:
+        (statement,) = STACK["BucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+
+        assert (statement["Effect"], statement["Action"], statement["Principal"]) == ("Deny", "s3:*", "*")
+        assert statement["Resource"] == [arn_of("Bucket"), {"Fn::Sub": "${Bucket.Arn}/*"}]
+        assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+    def test_has_no_tls_only_policy_where_private_networks_are_allowed(self) -> None:
+        assert "BucketPolicy" not in deployed(AllowPrivateNetwork="true")
+
+    def test_ends_orphaned_uploads(self) -> None:
+        (rule,) = self.bucket["LifecycleConfiguration"]["Rules"]
+
+        assert rule["Status"] == "Enabled"
+        assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
+
+    @pytest.mark.parametrize("kept", ["Bucket", "Table"])
+    def test_what_holds_data_outlives_the_stack(self, kept: str) -> None:
+        assert source()["Resources"][kept]["DeletionPolicy"] == "RetainExceptOnCreate"
+        assert source()["Resources"][kept]["UpdateReplacePolicy"] == "Retain"
+
+
+class TestTheTable:
+    table = STACK["Table"]["Properties"]
+
+    def test_is_on_demand_recoverable_and_forgets(self) -> None:
+        assert self.table["BillingMode"] == "PAY_PER_REQUEST"
+        assert self.table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+        assert self.table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+
+    def test_has_the_indexes_that_the_store_asks(self) -> None:
+        asked = {
+            index.Meta.index_name: index
+            for model in (Entry, TagRow)
+            for index in vars(model).values() if isinstance(index, Index)
+        }  # fmt: skip
+
+        made = {index["IndexName"]: index for index in self.table["GlobalSecondaryIndexes"]}
+
+        assert set(asked) == set(made)
+        assert all(index["Projection"] == {"ProjectionType": "KEYS_ONLY"} for index in made.values())
+
+    def test_names_each_key_with_the_type_the_store_writes(self) -> None:
+        indexes = [self.table, *self.table["GlobalSecondaryIndexes"]]
+        used = {key["AttributeName"] for index in indexes for key in index["KeySchema"]}
+        types = {a["AttributeName"]: a["AttributeType"] for a in self.table["AttributeDefinitions"]}
+
+        assert set(types) == used
+        assert {name for name, kind in types.items() if kind == "N"} == {"due_at"}
+
+
+class TestAlarms:
+    alarms = of_type(STACK, "AWS::CloudWatch::Alarm")
+
+    def test_watch_executions_dead_letters_and_what_the_sweep_tells(self) -> None:
+        watched = {alarm["MetricName"] for alarm in self.alarms.values()}
+
+        assert watched == {
+            "Errors", "ExecutionsFailed", "ExecutionsTimedOut", "ApproximateNumberOfMessagesVisible",
+            "OldestUnfinishedJobAge", "TriggerUncertain",
+        }  # fmt: skip
+
+    def test_the_functions_own_metrics_are_looked_for_where_they_are_sent(self) -> None:
+        sent = FUNCTIONS["SweepFunction"]["Environment"]["Variables"]
+
+        for alarm in (self.alarms["OldestUnfinishedJobAlarm"], self.alarms["TriggerUncertainAlarm"]):
+            assert alarm["Namespace"] == sent["POWERTOOLS_METRICS_NAMESPACE"]
+            assert alarm["Dimensions"] == [{"Name": "service", "Value": sent["POWERTOOLS_SERVICE_NAME"]}]
+
+    def test_send_mail_only_when_there_is_an_address(self) -> None:
+        assert "AlarmTopic" not in STACK
+        assert not any("AlarmActions" in alarm for alarm in self.alarms.values())
+
+        with_mail = deployed(AlarmEmail="ops@example.com")
+
+        assert "AlarmTopic" in with_mail
+        alarms = of_type(with_mail, "AWS::CloudWatch::Alarm").values()
+        assert all(alarm["AlarmActions"] == [{"Ref": "AlarmTopic"}] for alarm in alarms)
+
+    def test_the_dashboard_is_json_about_things_that_exist(self) -> None:
+        text = STACK["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+        named = {name.split(".")[0] for name in re.findall(r"\$\{([\w.]+)\}", text)}
+
+        assert json.loads(text)["widgets"]
+        assert named <= set(STACK)
+
+
+class TestParametersAndOutputs:
+    def test_every_parameter_has_a_default_and_a_description(self) -> None:
+        for name, parameter in source()["Parameters"].items():
+            assert "Default" in parameter, name
+            assert parameter["Description"], name
+
+    @pytest.mark.parametrize("name", [name for name, p in source()["Parameters"].items() if "AllowedPattern" in p])
+    def test_a_default_is_allowed_by_its_own_pattern(self, name: str) -> None:
+        parameter = source()["Parameters"][name]
+
+        assert re.fullmatch(parameter["AllowedPattern"], parameter["Default"])
+
+    def test_the_promised_outputs_are_there(self) -> None:
+        assert set(source()["Outputs"]) >= {
+            "ApiUrl", "BucketName", "TableName", "StateMachineArn", "EventBusName", "SecretPrefix",
+            "ScheduleFunctionArn",
+        }  # fmt: skip
+
+    def test_two_stacks_in_one_account_do_not_meet(self) -> None:
+        named = [
+            properties[key]
+            for resource in source()["Resources"].values()
+            for properties in [resource.get("Properties", {})]
+            for key in ("FunctionName", "Name", "LayerName", "LogGroupName", "DashboardName", "QueueName", "TopicName")
+            if key in properties and resource["Type"] != "AWS::Lambda::Permission"
+        ]
+
+        assert named
+        assert all("AWS::StackName" in str(name) or "Function}" in str(name) for name in named)
+
+
+def test_what_the_tests_run_on_is_what_is_deployed() -> None:
+    def pins(path: Path) -> set[str]:
+        return {line.strip().lower().replace("_", "-") for line in path.read_text().splitlines() if "==" in line}
+
+    assert pins(ROOT / "layers/dependencies/requirements.txt") <= pins(ROOT / "requirements-dev.txt")
+
+
+def test_every_state_that_calls_a_function_calls_its_own() -> None:
+    for name, state in LAMBDA_STATES.items():
+        assert state["Arguments"]["FunctionName"].endswith(f":{name}")
+    assert definition()["StartAt"] == "Trigger"
