@@ -123,13 +123,13 @@ class LinkVisual:
         if wholeness is Wholeness.NONE:
             return _nothing(task, refused)
         sightings, retry_after = self._sightings(task, found)
-        if {sighting.code for sighting in sightings} == {NOT_FOUND}:
+        if len(sightings) == len(found) and {sighting.code for sighting in sightings} == {NOT_FOUND}:
             names = ", ".join(sighting.name for sighting in sightings)
             return Look(LookStatus.FAILED, code=NOT_FOUND, message=lenient.message(f"LinkVisual knows no file {names}"))
         look = Look(
             _overall(sightings, wholeness),
-            raw_status=f"{len(found)} files, {sum(s.status is LookStatus.READY for s in sightings)} ready",
-            progress=_progress(task, sightings),
+            raw_status=lenient.message("; ".join(dict.fromkeys(sighting.raw_status for sighting in sightings))),
+            progress=_progress(task, found, sightings),
             files=sightings,
             retry_after=retry_after,
         )
@@ -202,23 +202,25 @@ class LinkVisual:
     # --- how far it is ---
 
     def _sightings(self, task: Task, found: Sequence[Segment]) -> tuple[list[Sighting], float | None]:
-        """Every file as it is now. A call that fails after others brought news ends the asking, not the look."""
+        """Every unsettled file as it is now. A call that fails once others brought news ends the asking, not the look."""
         camera, files = self._camera(task), {file.ref: file for file in task.files}
         sightings: list[Sighting] = []
         failure: VendorThrottled | VendorUnavailable | None = None
+        news = False
         for segment in found:
             file = files.get(segment.name)
             if file and (file.settled or file.ready):
-                sightings.append(_sighting(segment, LookStatus.READY, progress=100))
+                if not file.settled:
+                    sightings.append(_sighting(segment, LookStatus.READY, "ready before", 100))
                 continue
             seen = _sighting(segment, LookStatus.RUNNING, "not asked")
             if failure is None:
                 try:
                     seen = _sighted(camera, segment, late=_late(task))
+                    news = news or seen.status in (LookStatus.READY, LookStatus.FAILED)
                 except (VendorThrottled, VendorUnavailable) as error:
                     failure = error
             sightings.append(seen)
-        news = any(s.status in (LookStatus.READY, LookStatus.FAILED) and s.raw_status for s in sightings)
         if failure and not news:
             raise failure
         return sightings, failure.retry_after if isinstance(failure, VendorThrottled) else None
@@ -275,12 +277,13 @@ def _overall(sightings: Sequence[Sighting], wholeness: Wholeness) -> LookStatus:
     return LookStatus.UNKNOWN if LookStatus.UNKNOWN in statuses else LookStatus.READY
 
 
-def _progress(task: Task, sightings: Sequence[Sighting]) -> int | None:
+def _progress(task: Task, found: Sequence[Segment], sightings: Sequence[Sighting]) -> int | None:
     """Percent over all files, those to come included; None while there is none."""
-    if not sightings:
+    if not found:
         return None
-    count = max(len(sightings), Expected.of(task.request).files if task.request else 0)
-    return sum(sighting.progress or 0 for sighting in sightings) // count
+    count = max(len(found), Expected.of(task.request).files if task.request else 0)
+    settled = len(found) - len(sightings)
+    return (100 * settled + sum(sighting.progress or 0 for sighting in sightings)) // count
 
 
 def _nothing(task: Task, refused: VendorRefused | None) -> Look:

@@ -71,7 +71,7 @@ def refusal(action: str, code: str, words: str, request_id: str | None) -> Vendo
         return VendorAuthFailed(shown, **given)
     if "device status error" in plain or "deviceoffline" in name or re.search(r"device( is)? offline", plain):
         return VendorRefused(f"{action}: the camera is not connected ({words or code})", kind=OFFLINE, **given)
-    if _unknown_record(plain, name):
+    if code not in UNSUPPORTED and _unknown_record(plain, name):
         return VendorRefused(shown, kind=NOT_FOUND, **given)
     return VendorRefused(shown, **given)
 

@@ -79,7 +79,9 @@ def adopted_wholeness(found: Sequence[Segment], elapsed: float, now: datetime | 
     if last.seconds < FILE_SECONDS - SLACK:
         return Wholeness.WHOLE if late or len(recordings(found)) == 1 else Wholeness.OPEN
     patience = FILE_SECONDS + RECORDING_GRACE
-    return Wholeness.WHOLE if now > last.end + timedelta(seconds=patience) or elapsed > patience else Wholeness.OPEN
+    gone_by = now > last.end + timedelta(seconds=patience)
+    # Where waits run faster than the clock, `now` lags behind the camera: time since adopting counts as well.
+    return Wholeness.WHOLE if gone_by or elapsed > patience + FILE_SECONDS * (len(found) - 1) else Wholeness.OPEN
 
 
 def timed(found: Iterable[Segment]) -> bool:
@@ -101,20 +103,19 @@ def recordings(found: Sequence[Segment]) -> list[list[Segment]]:
     """The files of a listing, in order of begin, grouped into recordings: after a full file the next one goes on."""
     groups: list[list[Segment]] = []
     for segment in found:
-        if segment.begin is None or segment.end is None:
-            continue
-        last = groups[-1][-1] if groups else None
-        goes_on = (
-            last is not None
-            and last.end is not None
-            and last.seconds >= FILE_SECONDS - SLACK
-            and abs((segment.begin - last.end).total_seconds()) <= SLACK
-        )
-        if goes_on:
-            groups[-1].append(segment)
-        else:
-            groups.append([segment])
+        if segment.seconds > 0:
+            group = next((group for group in groups if _goes_on(group[-1], segment)), None)
+            if group is None:
+                groups.append([segment])
+            else:
+                group.append(segment)
     return groups
+
+
+def _goes_on(last: Segment, segment: Segment) -> bool:
+    if last.end is None or segment.begin is None or last.seconds < FILE_SECONDS - SLACK:
+        return False
+    return abs((segment.begin - last.end).total_seconds()) <= SLACK
 
 
 def window(expected: Expected, triggered_at: datetime) -> tuple[int, int]:
