@@ -176,6 +176,7 @@ class _HlsCopy:
     # -- the steps ----------------------------------------------------------------------------------------------------
 
     def _attempt(self) -> Stored:
+        self._storage.stopped.clear()
         plan = self._plan()
         progress = self._progress
         if plan.digest != progress.plan:

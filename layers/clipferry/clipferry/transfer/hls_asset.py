@@ -21,7 +21,7 @@ from clipferry.transfer.checksums import Digests, object_crc
 from clipferry.transfer.containers import Container, describe, detect
 from clipferry.transfer.contract import Code, Destination, Level, Options
 from clipferry.transfer.errors import AttemptFailed, Hopeless, Taken
-from clipferry.transfer.evidence import Facts, judge
+from clipferry.transfer.evidence import Facts, judge, level_named
 from clipferry.transfer.freshness import Link
 from clipferry.transfer.hls_plan import Asset
 from clipferry.transfer.source import Source
@@ -36,7 +36,7 @@ _TYPES = {
     ".m4a": "audio/mp4", ".cmfa": "audio/mp4", ".aac": "audio/aac", ".ac3": "audio/ac3", ".ec3": "audio/eac3",
     ".mp3": "audio/mpeg", ".vtt": "text/vtt", ".webvtt": "text/vtt", ".m3u8": "application/vnd.apple.mpegurl",
 }  # fmt: skip
-_SHA256, _PLAN = "sha256", "hls-plan"  # metadata of a stored segment
+_SHA256, _PLAN, _EVIDENCE = "sha256", "hls-plan", "evidence"  # metadata of a stored segment
 _BOXES = frozenset({b"styp", b"moof", b"sidx", b"emsg", b"prft", b"ftyp", b"moov", b"mdat"})
 
 
@@ -85,16 +85,14 @@ class SegmentStorage(Storage):
                 return None
             raise
         metadata = reply.get("Metadata", {})
-        if metadata.get(_PLAN) != plan or len(metadata.get(_SHA256, "")) != 64:
+        if metadata.get(_PLAN) != plan or not {_SHA256, _EVIDENCE} <= metadata.keys():
             return None
-        return Copied(int(reply["ContentLength"]), metadata[_SHA256], Level(metadata.get("evidence", Level.NONE)))
+        return Copied(int(reply["ContentLength"]), metadata[_SHA256], level_named(metadata[_EVIDENCE]))
 
     def for_large(self, name: str) -> Storage:
-        """The multipart writer of a segment larger than one part."""
+        """The multipart writer of a segment larger than one part. Not stopped with the rest: it has to clean up."""
         stem = splitext(self.key(name))[0]
-        large = Storage(self._client, replace(self._to, stem=stem, file_name=""), self._options)
-        large.stopped = self.stopped
-        return large
+        return Storage(self._client, replace(self._to, stem=stem, file_name=""), self._options)
 
 
 class Segments:
@@ -195,7 +193,7 @@ class Segments:
             return self._proven(asset, facts, digests)
         digests.update(first, len(first))
         copied = self._proven(asset, facts, digests)
-        metadata = {_SHA256: copied.sha256, _PLAN: self._plan, "evidence": copied.level.value}
+        metadata = {_SHA256: copied.sha256, _PLAN: self._plan, _EVIDENCE: copied.level.value}
         self._storage.put_object(asset.name, first, digests.crc, metadata)
         return copied
 
@@ -217,7 +215,6 @@ class Segments:
             storage.abort(ref)
             raise AttemptFailed(Code.DESTINATION_TAKEN, f"{asset.name} was stored by another copy") from None
         except BaseException:
-            storage.stopped.clear()
             storage.abort(ref)
             raise
         storage.tag(self._storage.key(asset.name))
