@@ -7,9 +7,10 @@ import boto3
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from clipferry import machine
 from clipferry.steps.ending import Closing
 from clipferry.steps.runtime import runtime
-from clipferry.steps.sweep import Sweep, Swept
+from clipferry.steps.sweep import Sweep, SweepIncomplete, Swept
 
 logger = Logger()
 metrics = Metrics()
@@ -23,20 +24,26 @@ def closing() -> Closing:
 @logger.inject_lambda_context
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """A "Step Functions Execution Status Change" event sweeps its job; anything else sweeps what is due."""
+    """A "Step Functions Execution Status Change" event sweeps its job; anything else sweeps what is due.
+
+    Raises SweepIncomplete after its work when a job resisted, so that an alarm tells of it.
+    """
     sweep = Sweep(closing(), lambda: context.get_remaining_time_in_millis() / 1000)
-    name = (event.get("detail") or {}).get("name") if event.get("source") == "aws.states" else None
-    if name:
-        job_id, _, generation = str(name).rpartition("-")
-        return _report(sweep.reconcile(job_id, int(generation)))
+    if event.get("source") == "aws.states":
+        of_job = machine.parse_name(event["detail"]["name"])
+        return _report(sweep.reconcile(*of_job) if of_job else sweep.swept)
     swept = sweep.run()
     metrics.add_metric("OldestUnfinishedJobAge", MetricUnit.Seconds, swept.oldest_age)
-    return _report(swept)
+    report = _report(swept)
+    if swept.failed:
+        raise SweepIncomplete(f"{len(swept.failed)} jobs could not be swept; the log says why")
+    return report
 
 
 def _report(swept: Swept) -> dict[str, Any]:
     metrics.add_metric("JobsSwept", MetricUnit.Count, swept.jobs)
     metrics.add_metric("UploadsAborted", MetricUnit.Count, swept.uploads_aborted)
-    report = {name: getattr(swept, name) for name in ("concluded", "started", "restarted", "ended", "uploads_aborted")}
+    names = ("concluded", "started", "restarted", "ended", "failed", "uploads_aborted")
+    report = {name: getattr(swept, name) for name in names}
     logger.info("swept", **report)
     return report

@@ -141,6 +141,7 @@ class Job:
     deadline_at: datetime
     prefix: str = ""
     generation: int = 1
+    fresh_since: int = 1  # the generation of the last retry: what older ones worked on and did not store starts anew
     request: dict[str, Any] | None = None
     adopt: dict[str, Any] | None = None
     on_uncertain: str = "fail"

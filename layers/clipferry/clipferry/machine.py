@@ -25,6 +25,12 @@ def execution_name(job: Job) -> str:
     return f"{job.job_id}-{job.generation}"
 
 
+def parse_name(name: str) -> tuple[str, int] | None:
+    """(job id, generation) of an execution's name; None for one that is not a job's."""
+    job_id, dash, generation = name.rpartition("-")
+    return (job_id, int(generation)) if dash and generation.isdecimal() and generation.isascii() else None
+
+
 def execution_arn(job: Job) -> str:
     return f"{settings().state_machine_arn.replace(':stateMachine:', ':execution:')}:{execution_name(job)}"
 

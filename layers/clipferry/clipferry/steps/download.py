@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
+THROTTLED_AS = 4  # failed calls in a row: a throttled link is not counted, but waits as long as after so many
+
+
 @dataclass(frozen=True)
 class Leg:
     """One call's part of a copy. `more`: call again after `wait_seconds`."""
@@ -49,7 +52,7 @@ def download(rt: Runtime, s3: S3Client, job_id: str, generation: int, file_id: s
     try:
         if rt.now() >= job.deadline_at:
             return done
-        if file.status is FileStatus.READY:
+        if file.status is FileStatus.READY or file.generation != job.generation:  # an older copy loses its say
             rt.jobs.change_file(job, file, FileStatus.COPYING, generation=job.generation)
         return _copy(rt, s3, job, file, time_left)
     except Superseded:
@@ -67,7 +70,7 @@ def _copy(rt: Runtime, s3: S3Client, job: Job, file: File, time_left: Callable[[
     except transfer.Superseded as error:
         raise Superseded(str(error)) from error
     except VendorThrottled as error:
-        return Leg(file.file_id, more=True, wait_seconds=error_wait(1, error.retry_after, rt.rng))
+        return Leg(file.file_id, more=True, wait_seconds=error_wait(THROTTLED_AS, error.retry_after, rt.rng))
     except VendorUnavailable as error:
         return _failed_attempt(rt, s3, job, file, problem_of(error), 0)
     except (AccountError, VendorRefused, VendorAuthFailed) as error:
@@ -115,8 +118,9 @@ def _failed_attempt(rt: Runtime, s3: S3Client, job: Job, file: File, problem: Pr
 
 
 def _fail(rt: Runtime, s3: S3Client, job: Job, file: File, problem: Problem) -> Leg:
-    transfer.abandon(s3, settings().bucket_name, file.checkpoint)
-    rt.jobs.change_file(job, file, FileStatus.FAILED, error=problem, checkpoint={})
+    checkpoint = file.checkpoint
+    rt.jobs.change_file(job, file, FileStatus.FAILED, error=problem, checkpoint={})  # first: a stale copy ends here
+    transfer.abandon(s3, settings().bucket_name, checkpoint, expected_owner=settings().bucket_owner or None)
     return Leg(file.file_id, more=False)
 
 
@@ -125,8 +129,8 @@ def _destination(job: Job, file: File) -> transfer.Destination:
     return transfer.Destination(
         bucket=env.bucket_name, stem=job.object_prefix + file.file_id, file_name=file.name,
         metadata={"job-id": job.job_id, "file-id": file.file_id, "vendor": job.vendor}, tags=job.labels,
-        storage_class=env.storage_class, kms_key_id=env.kms_key_id,
-        expected_owner=env.bucket_owner,
+        storage_class=env.storage_class or None, kms_key_id=env.kms_key_id or None,
+        expected_owner=env.bucket_owner or None,
     )  # fmt: skip
 
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from clipferry import events, machine, transfer
 from clipferry.accounts import AccountError
-from clipferry.jobs import FileStatus, Job, JobStatus, Problem, outcome
+from clipferry.jobs import CALL_LIFETIME, FileStatus, Job, JobStatus, Problem, outcome
 from clipferry.settings import settings
 from clipferry.steps.runtime import Runtime, task_of
+from clipferry.steps.turn import current
 from clipferry.store import Superseded
 from clipferry.vendors.contract import VendorError
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 MOVE_ATTEMPTS = 5
+CONCLUDING = CALL_LIFETIME  # whoever ended a job may still be at its duties
 MANIFEST = "manifest.json"
 
 
@@ -37,7 +39,7 @@ class NotNow(Exception):
 
 @dataclass(frozen=True)
 class Ending:
-    """`next`: END, or WAIT when the job is not at its end after all."""
+    """`next`: END, WAIT when the job is not at its end after all, STOP when it is not this execution's any more."""
 
     job: Job
     next: str
@@ -57,15 +59,20 @@ class Closing:
         """The end of an execution. `caught` names the state whose retries ran out. Raises NotFound."""
         job = self.rt.jobs.load(job_id)
         if job.generation != generation:
-            return Ending(job, "END")
+            return Ending(job, "STOP")
         if not job.status.terminal:
             status, problem = self._decide(job, caught)
             if status is None:
                 return Ending(job, "WAIT", 5)
             try:
                 self._end(job, status, problem)
-            except Superseded:
+            except Superseded:  # by a cancel, whose duty the rest is
                 job = self.rt.jobs.load(job_id)
+                if not current(job, generation):
+                    return Ending(job, "END" if job.generation == generation else "STOP")
+                raise
+        elif job.status is JobStatus.CANCELLED:
+            return Ending(job, "END")
         self.conclude(job)
         return Ending(job, "END")
 
@@ -73,16 +80,25 @@ class Closing:
         """End a job as CANCELLED wherever it is. Repeating it is harmless. Raises NotFound, NotNow."""
         for _ in range(MOVE_ATTEMPTS):
             job = self.rt.jobs.load(job_id)
-            if job.status is not JobStatus.CANCELLED:
-                if job.status.terminal:
-                    raise NotNow(job, "cancelled")
-                try:
-                    self._end(job, JobStatus.CANCELLED, Problem("CANCELLED", "cancelled by a user"))
-                except Superseded:
-                    continue
+            if job.status is JobStatus.CANCELLED:
+                self.take_over(job)
+                return job
+            if job.status.terminal:
+                raise NotNow(job, "cancelled")
+            try:
+                self._end(job, JobStatus.CANCELLED, Problem("CANCELLED", "cancelled by a user"))
+            except Superseded:
+                continue
             self.conclude(job)
             return job
         raise Superseded(job_id)
+
+    def take_over(self, job: Job) -> bool:
+        """Conclude a job that someone else ended, unless that one may still be at it. Whether anything was left."""
+        if job.event_sent or (job.finished_at and self.rt.now() < job.finished_at + CONCLUDING):
+            return False
+        self.conclude(job)
+        return True
 
     def conclude(self, job: Job) -> None:
         """Every duty of a terminal job, once in effect: nothing runs, no upload is open, manifest and event are out."""
@@ -90,13 +106,17 @@ class Closing:
             return
         if job.status is JobStatus.CANCELLED:
             machine.stop(job, "the job was cancelled")
-        self._settle_files(job)
+        try:
+            self._settle_files(job)
+        except Superseded:  # taken up again in the meantime: its next end has duties of its own
+            return
         self._end_uploads(job)
         if job.status in (JobStatus.CANCELLED, JobStatus.TIMED_OUT):
             self._abort_vendor(job)
         self._write_manifest(job)
+        self.rt.jobs.expire_files(job)
         events.announce(job)
-        with suppress(Superseded):  # taken up again in the meantime: its next end has an event of its own
+        with suppress(Superseded):
             self.rt.jobs.change(job, self.rt.now(), event_sent=True)
 
     def _decide(self, job: Job, caught: str | None) -> tuple[JobStatus | None, Problem | None]:
@@ -108,46 +128,46 @@ class Closing:
         if caught and caught != "Finish":
             message = f"the step {caught} failed however often it was repeated; its log has the cause"
             return (JobStatus.PARTIAL if stored else JobStatus.FAILED), Problem("INTERNAL_ERROR", message)
-        if self.rt.now() >= job.deadline_at and not all(f.status.settled for f in job.files):
+        if not job.listed or not all(f.status.settled for f in job.files):
+            if self.rt.now() < job.deadline_at:
+                return None, None
             message = f"not finished within {job.deadline_seconds} seconds"
             return JobStatus.TIMED_OUT, Problem("DEADLINE_PASSED", message)
-        if not job.listed or not all(f.status.settled for f in job.files):
-            return None, None
         status = outcome(job.files)
         if status is JobStatus.SUCCEEDED and job.error:
             return JobStatus.PARTIAL, job.error  # the vendor said that something is missing
         return status, job.error or _files_problem(job)
-
-    def time_out(self, job: Job) -> None:
-        """End a job whose machine failed to. Raises Superseded."""
-        message = f"not finished within {job.deadline_seconds} seconds"
-        self._end(job, JobStatus.TIMED_OUT, Problem("DEADLINE_PASSED", message))
-        machine.stop(job, "the job's deadline has passed")
-        self.conclude(job)
 
     def _end(self, job: Job, status: JobStatus, problem: Problem | None) -> None:
         now = self.rt.now()
         self.rt.jobs.change(job, now, status, finished_at=now, error=problem, next_poll_at=None)
 
     def _settle_files(self, job: Job) -> None:
-        """No file stays unfinished, no upload stays open. A copy that still runs meets the file's new status."""
-        for file in job.files:
-            if file.status.settled:
-                continue
-            problem = Problem(job.error.code if job.error else job.status.value, "the job ended before this file did")
-            try:
+        """No file stays unfinished, no upload stays open. A copy that still runs meets the file's new status.
+
+        Raises Superseded when the job is no longer at this end.
+        """
+        problem = Problem(job.error.code if job.error else job.status.value, "the job ended before this file did")
+        while unsettled := [f for f in job.files if not f.status.settled]:
+            for file in unsettled:
                 checkpoint = file.checkpoint
-                self.rt.jobs.change_file(job, file, FileStatus.FAILED, error=problem, checkpoint={})
-            except Superseded:  # a copy has just written its progress, or its end: read again, and again if need be
-                job.files = self.rt.jobs.load(job.job_id).files
-                return self._settle_files(job)
-            transfer.abandon(self.s3, settings().bucket_name, checkpoint)
-        return None
+                try:
+                    self.rt.jobs.change_file(job, file, FileStatus.FAILED, error=problem, checkpoint={})
+                except Superseded:  # a copy has just written its end, or a retry opens the files
+                    break
+                self._abandon(checkpoint)
+            fresh = self.rt.jobs.load(job.job_id)
+            if (fresh.status, fresh.generation) != (job.status, job.generation):
+                raise Superseded(job.job_id)
+            job.files = fresh.files
+
+    def _abandon(self, checkpoint: dict[str, Any]) -> None:
+        owner = settings().bucket_owner or None
+        transfer.abandon(self.s3, settings().bucket_name, checkpoint, expected_owner=owner)
 
     def _end_uploads(self, job: Job) -> None:
         """No upload below the job's prefix outlives it, not even one whose maker died before writing it down."""
-        owner: dict[str, Any] = {"ExpectedBucketOwner": settings().bucket_owner} if settings().bucket_owner else {}
-        bucket, prefix = settings().bucket_name, job.object_prefix
+        bucket, prefix, owner = settings().bucket_name, job.object_prefix, bucket_owner()
         for upload in self.s3.list_multipart_uploads(Bucket=bucket, Prefix=prefix, **owner).get("Uploads", []):
             with suppress(self.s3.exceptions.NoSuchUpload):
                 self.s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"], **owner)
@@ -165,11 +185,15 @@ class Closing:
 
     def _write_manifest(self, job: Job) -> None:
         """Beside the files: the job as the API shows it. Written again it says the same."""
-        owner: dict[str, Any] = {"ExpectedBucketOwner": settings().bucket_owner} if settings().bucket_owner else {}
         self.s3.put_object(
             Bucket=settings().bucket_name, Key=job.object_prefix + MANIFEST, ContentType="application/json",
-            Body=json.dumps(job.public(), indent=1, ensure_ascii=False).encode(), **owner,
+            Body=json.dumps(job.public(), indent=1, ensure_ascii=False).encode(), **bucket_owner(),
         )  # fmt: skip
+
+
+def bucket_owner() -> dict[str, Any]:
+    """The account that must own the bucket, as S3's calls take it."""
+    return {"ExpectedBucketOwner": settings().bucket_owner} if settings().bucket_owner else {}
 
 
 def _files_problem(job: Job) -> Problem | None:

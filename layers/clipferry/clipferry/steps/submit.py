@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from clipferry import machine
-from clipferry.jobs import FileStatus, Job, JobStatus
+from clipferry.jobs import Job, JobStatus
 from clipferry.steps.ending import NotNow
 from clipferry.steps.runtime import Runtime
 from clipferry.store import Superseded
@@ -58,21 +58,20 @@ def retry(rt: Runtime, logger: Logger, job_id: str) -> Job:
 
 
 def _reopen(rt: Runtime, job: Job) -> None:
-    """QUEUED again. Vendor work that is still good is kept; spent work is asked for anew under a new key."""
+    """QUEUED again; trigger opens the files. Vendor work that is still good is kept, spent work is asked for anew."""
     now = rt.now()
     spent = _spent(job)
     uncertain = job.error is not None and job.error.code == "TRIGGER_UNCERTAIN"
-    for file in job.files:
-        if file.status is FileStatus.FAILED:
-            rt.jobs.change_file(job, file, FileStatus.PENDING, error=None, attempts=0, bytes_copied=0, checkpoint={})
     rt.jobs.change(
-        job, now, JobStatus.QUEUED, generation=job.generation + 1, verdict=None, error=None, finished_at=None,
-        event_sent=False, listed=False, next_poll_at=None, poll_errors=0, unknown_looks=0, trigger_attempts=0,
-        deadline_at=now + timedelta(seconds=job.deadline_seconds), waited=0,
+        job, now, JobStatus.QUEUED, verdict=None, error=None, finished_at=None, event_sent=False, listed=False,
+        next_poll_at=None, poll_errors=0, unknown_looks=0, trigger_attempts=0, retriggers=0, restarts=0, waited=0,
+        deadline_at=now + timedelta(seconds=job.deadline_seconds),
+        fresh_since=job.generation + 1, **job.handed_on(),
         on_uncertain="retrigger" if uncertain else job.on_uncertain,
         **({"vendor_refs": {}, "refs_complete": False, "triggered_at": None, "hint": 0, "progress": 0,
             "trigger_round": job.trigger_round + 1} if spent else {}),
     )  # fmt: skip
+    rt.jobs.expire_files(job)
 
 
 def _spent(job: Job) -> bool:

@@ -8,6 +8,7 @@ merely slow comes up once per patience, not at every run.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 from clipferry import machine
 from clipferry.jobs import Job, JobStatus, Problem
 from clipferry.settings import settings
-from clipferry.steps.ending import Closing
+from clipferry.steps.ending import Closing, bucket_owner
 from clipferry.store import NotFound, Superseded
 
 if TYPE_CHECKING:
@@ -35,12 +36,17 @@ class Swept:
     started: list[str] = field(default_factory=list)
     restarted: list[str] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
     uploads_aborted: int = 0
     oldest_age: float = 0.0  # seconds since the oldest unfinished job was created
 
     @property
     def jobs(self) -> int:
         return len(self.concluded) + len(self.started) + len(self.restarted) + len(self.ended)
+
+
+class SweepIncomplete(Exception):
+    """Some jobs could not be swept; the log says why, and the next run tries them again."""
 
 
 class Sweep:
@@ -51,21 +57,32 @@ class Sweep:
         self.swept = Swept()
 
     def run(self) -> Swept:
-        """Everything that is due, oldest first, as far as the time allows; the next run goes on."""
+        """Everything that is due, oldest first, as far as the time allows; the next run goes on.
+
+        A job that cannot be swept is logged and left for the next run; it keeps no other waiting.
+        """
         for job_id in self.rt.jobs.due(self.rt.now()):
             if self.time_left() < RESERVE:
                 break
-            self.reconcile(job_id)
+            try:
+                self.reconcile(job_id)
+            except Exception:
+                self.closing.logger.exception("a job could not be swept", job_id=job_id)
+                self.swept.failed.append(job_id)
         self._end_orphans()
         oldest = self.rt.jobs.oldest_unfinished()
         self.swept.oldest_age = (self.rt.now() - oldest).total_seconds() if oldest else 0.0
         return self.swept
 
     def reconcile(self, job_id: str, generation: int | None = None) -> Swept:
-        """Bring one job's row and execution together; only if it is still at `generation`, when that is given."""
+        """Bring one job's row and execution together; only if it is still at `generation`, when that is given.
+
+        The first write puts the job behind the others that are due, so that one which fails does not hold them up.
+        """
         try:
             job = self.rt.jobs.load(job_id)
             if generation is None or job.generation == generation:
+                self.rt.jobs.postpone(job, self.rt.now())
                 self._reconcile(job)
         except (NotFound, Superseded) as error:  # gone, or it has just moved by itself
             self.closing.logger.info("nothing to sweep", job_id=job_id, reason=type(error).__name__)
@@ -73,21 +90,20 @@ class Sweep:
 
     def _reconcile(self, job: Job) -> None:
         if job.status.terminal:
-            if not job.event_sent:
-                self.closing.conclude(job)
+            if self.closing.take_over(job):
                 self.swept.concluded.append(job.job_id)
             return
-        now = self.rt.now()
+        overdue = self.rt.now() - job.deadline_at
         state = machine.status(job)
-        if state is None and job.deadline_at > now:
+        if state == "RUNNING":
+            if overdue >= DEADLINE_GRACE:
+                self._end(job)
+                machine.stop(job, "the job's deadline has passed")
+        elif overdue >= timedelta():
+            self._end(job)
+        elif state is None:
             machine.start(job)
-            self._touch(job)
             self.swept.started.append(job.job_id)
-        elif now >= job.deadline_at + (DEADLINE_GRACE if state == "RUNNING" else timedelta()):
-            self.closing.time_out(job)
-            self.swept.ended.append(job.job_id)
-        elif state == "RUNNING":
-            self._touch(job)
         else:
             self._execution_lost(job)
 
@@ -98,27 +114,30 @@ class Sweep:
                 message = f"its executions ended {job.restarts + 1} times before the job did"
                 self.rt.jobs.change(job, self.rt.now(), verdict=JobStatus.FAILED,
                                     error=Problem("EXECUTION_LOST", message))  # fmt: skip
-            self.closing.finish(job.job_id, job.generation, None)
-            self.swept.ended.append(job.job_id)
+            self._end(job)
             return
-        self.rt.jobs.change(job, self.rt.now(), generation=job.generation + 1, restarts=job.restarts + 1)
+        self.rt.jobs.change(job, self.rt.now(), restarts=job.restarts + 1, **job.handed_on())
         machine.start(job)
         self.swept.restarted.append(job.job_id)
 
-    def _touch(self, job: Job) -> None:
-        self.rt.jobs.change(job, self.rt.now())
+    def _end(self, job: Job) -> None:
+        """As finish would: by its verdict, its files or its deadline."""
+        self.closing.finish(job.job_id, job.generation, None)
+        self.swept.ended.append(job.job_id)
 
     def _end_orphans(self) -> None:
         """Uploads that no unfinished file answers for. Those of unfinished files are in the files' checkpoints."""
-        for page in self.closing.s3.get_paginator("list_multipart_uploads").paginate(Bucket=settings().bucket_name):
+        s3, bucket, owner = self.closing.s3, settings().bucket_name, bucket_owner()
+        for page in s3.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, **owner):
             for upload in page.get("Uploads", []):
                 if self.time_left() < RESERVE:
                     return
                 if self.rt.now() - upload["Initiated"] >= ORPHAN_AGE and not self._wanted(upload):
-                    self.closing.s3.abort_multipart_upload(
-                        Bucket=settings().bucket_name, Key=upload["Key"], UploadId=upload["UploadId"]
-                    )
-                    self.swept.uploads_aborted += 1
+                    with suppress(s3.exceptions.NoSuchUpload):  # its own end came first
+                        s3.abort_multipart_upload(
+                            Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"], **owner
+                        )
+                        self.swept.uploads_aborted += 1
 
     def _wanted(self, upload: MultipartUploadTypeDef) -> bool:
         parts = upload["Key"].split("/")

@@ -9,7 +9,7 @@ from typing import Any
 
 from clipferry.accounts import AccountError
 from clipferry.cadence import error_wait
-from clipferry.jobs import Job, JobStatus, Problem
+from clipferry.jobs import FileStatus, Job, JobStatus, Problem
 from clipferry.steps.runtime import Runtime, problem_of, task_of
 from clipferry.steps.turn import Turn, current, overtaken
 from clipferry.store import Superseded
@@ -36,12 +36,23 @@ def trigger(rt: Runtime, job_id: str, generation: int) -> Turn:
     if job.verdict:
         return Turn(job, generation, "FINISH")
     try:
+        _open_files(rt, job)
         if rt.now() >= job.deadline_at:
             problem = Problem("DEADLINE_PASSED", f"not triggered within {job.deadline_seconds} seconds")
             return end(rt, job, JobStatus.TIMED_OUT, problem)
         return _trigger(rt, job)
     except Superseded as error:
         return overtaken(rt, job_id, generation, error)
+
+
+def _open_files(rt: Runtime, job: Job) -> None:
+    """After a retry, what is not stored starts anew, under a generation that older copies do not know."""
+    for file in job.files:
+        if file.status is not FileStatus.STORED and file.generation < job.fresh_since:
+            status = FileStatus.PENDING if file.status is FileStatus.FAILED else file.status
+            status = FileStatus.READY if status is FileStatus.COPYING else status
+            rt.jobs.change_file(job, file, status, generation=job.generation, error=None, attempts=0, bytes_copied=0,
+                                checkpoint={})  # fmt: skip
 
 
 def _trigger(rt: Runtime, job: Job) -> Turn:

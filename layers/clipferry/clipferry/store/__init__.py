@@ -24,7 +24,7 @@ from pynamodb.expressions.update import Action
 from pynamodb.indexes import GlobalSecondaryIndex
 from pynamodb.transactions import TransactWrite
 
-from clipferry.jobs import FILE_MOVES, JOB_MOVES, File, FileStatus, Job, JobStatus, iso
+from clipferry.jobs import CALL_LIFETIME, FILE_MOVES, JOB_MOVES, File, FileStatus, Job, JobStatus, iso
 from clipferry.settings import settings
 from clipferry.store.rows import ByStatus, ByTag, ByVendor, ClaimRow, Due, Entry, FileRow, Item, JobRow, TagRow
 
@@ -130,15 +130,15 @@ class Jobs:
         written = {**changes, **_due(merged, now)}
         if target is not job.status:
             written["status_shard"] = _index_keys(merged)["status_shard"]
-            if target.terminal:
-                written["expires_at"] = int(now.timestamp()) + settings().retention_days * 86_400
-            elif job.status.terminal:
-                written["expires_at"] = None
-        unchanged = (JobRow.status == job.status) & (JobRow.generation == job.generation)
-        _update(JobRow(_job_pk(job.job_id), "JOB"), written, unchanged)
+            written["expires_at"] = _expiry(merged)
+        _update(JobRow(_job_pk(job.job_id), "JOB"), written, _as_read(job))
         for name, value in changes.items():
             setattr(job, name, value)
         return job
+
+    def postpone(self, job: Job, now: datetime) -> None:
+        """Let the sweep come back to the job after its patience. Raises Superseded when the row has moved on."""
+        _update(JobRow(_job_pk(job.job_id), "JOB"), _due(job, now), _as_read(job))
 
     def list(self, listing: Listing, limit: int, before: str | None = None) -> tuple[list[Job], str | None]:
         """Jobs newest first, without their files, and the key to go on from. Never a Scan."""
@@ -225,6 +225,12 @@ class Jobs:
             setattr(file, name, value)
         return file
 
+    def expire_files(self, job: Job) -> None:
+        """The files' rows go when the job's does: at the end of its retention, or not while it lives."""
+        for file in job.files:
+            row = FileRow(_job_pk(job.job_id), f"FILE#{file.file_id}")
+            _update(row, {"expires_at": _expiry(job)}, FileRow.pk.exists())
+
     # -- claims -----------------------------------------------------------------------------------------------
 
     def claim(self, name: str, value: str, now: datetime, *, holds: float) -> str:
@@ -280,18 +286,30 @@ def _tag_row(job: Job, tag: str) -> TagRow:
                   created_key=keys["created_key"], expires_at=expires)  # fmt: skip
 
 
+def _expiry(job: Job) -> int | None:
+    """Epoch seconds at which the job's items may go; None while it lives."""
+    if not job.status.terminal or job.finished_at is None:
+        return None
+    return int(job.finished_at.timestamp()) + settings().retention_days * 86_400
+
+
 def _due(job: Job, now: datetime) -> dict[str, Any]:
     """When the sweep should look at the job if nothing else did; no key once it is finished and announced."""
     if job.status.terminal and job.event_sent:
         return {"due_shard": None, "due_at": None}
-    base = job.next_poll_at if job.status is JobStatus.WAITING and job.next_poll_at else now
-    patience = 60 if job.status.terminal else _PATIENCE[job.status]
+    base = max(now, job.next_poll_at) if job.status is JobStatus.WAITING and job.next_poll_at else now
+    patience = int(CALL_LIFETIME.total_seconds()) if job.status.terminal else _PATIENCE[job.status]
     return {"due_shard": f"due#{shard_of(job.job_id)}", "due_at": int(base.timestamp()) + patience}
 
 
 def _matches(job: Job, listing: Listing) -> bool:
     """What the index read for a listing does not decide by itself."""
     return (not listing.vendor or job.vendor == listing.vendor) and (not listing.status or job.status is listing.status)
+
+
+def _as_read(job: Job) -> Condition:
+    condition: Condition = (JobRow.status == job.status) & (JobRow.generation == job.generation)
+    return condition
 
 
 def _update(row: JobRow | FileRow, values: Mapping[str, Any], condition: Condition) -> None:

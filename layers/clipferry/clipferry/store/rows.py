@@ -90,6 +90,7 @@ class JobRow(Item, discriminator="job"):
     deadline_at = UTCDateTimeAttribute()
     prefix = UnicodeAttribute()
     generation = Whole()
+    fresh_since = Whole()
     request: JSONAttribute = JSONAttribute(null=True)
     adopt: JSONAttribute = JSONAttribute(null=True)
     on_uncertain = UnicodeAttribute()
