@@ -89,12 +89,12 @@ def get_vendors() -> Response[str]:
 
 
 def _body() -> dict[str, Any]:
-    text = app.current_event.decoded_body or ""
-    if len(text.encode()) > BODY_MAX:
-        raise InvalidBody([FieldError("", f"must be at most {BODY_MAX} bytes")])
     try:
+        text = app.current_event.decoded_body or ""
+        if len(text.encode()) > BODY_MAX:
+            raise InvalidBody([FieldError("", f"must be at most {BODY_MAX} bytes")])
         body = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise InvalidBody([FieldError("", "must be a JSON object")]) from None
     if not isinstance(body, dict):
         raise InvalidBody([FieldError("", "must be a JSON object")])

@@ -7,7 +7,6 @@ other filters, is refused.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import json
 import re
@@ -55,6 +54,8 @@ def parse_query(parameters: Mapping[str, str]) -> Query:
         vendor=vendor, status=JobStatus(status) if status else None, tag=_tag(parameters),
         since=_moment(parameters, "since"), until=_moment(parameters, "until"),
     )  # fmt: skip
+    if listing.since and listing.until and listing.since > listing.until:
+        raise BadQuery("since", "must not be after until")
     token = parameters.get("next_token")
     return Query(listing, _limit(parameters.get("limit")), _read_token(token, listing) if token else None)
 
@@ -68,7 +69,7 @@ def page_token(query: Query, last: str) -> str:
 def _read_token(token: str, listing: Listing) -> str:
     try:
         last, mark = json.loads(base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True))
-    except (ValueError, TypeError, binascii.Error):
+    except (ValueError, TypeError, RecursionError):
         raise BadQuery("next_token", "is not one of ours") from None
     if not isinstance(last, str) or not _KEY.match(last) or mark != _mark(last, listing):
         raise BadQuery("next_token", "is not one of ours, or belongs to a listing with other filters")
@@ -96,9 +97,9 @@ def _moment(parameters: Mapping[str, str], name: str) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(parameters[name])
-    except ValueError:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
         raise BadQuery(name, "must be a time in ISO 8601, such as 2026-01-31T08:00:00Z") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _limit(text: str | None) -> int:

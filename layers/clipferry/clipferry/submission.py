@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 BODY_MAX = 256 * 1024  # bytes: a DynamoDB item holds 400 KB (AWS limit), and the row holds the request
 
-_TAG = r"^[\w .:/=+@-]*$"  # what S3 object tags may hold; labels become tags
+_TAG = r"^(?![aA][wW][sS]:)[\w .:/=+@-]*$(?!\n)"  # what S3 object tags may hold; labels become tags
 BODY_SCHEMA: Mapping[str, Any] = {
     "type": "object",
     "properties": {
         "vendor": {"enum": list(VENDORS), "description": "whose cloud the video is in"},
-        "account": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        "account": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$(?!\n)",
                     "description": "name of the secret below the secret prefix; the vendor's name when absent"},
         "request": {"type": "object", "description": "new work for the vendor; see GET /vendors"},
         "adopt": {"type": "object", "description": "work that exists at the vendor already; see GET /vendors"},
@@ -34,7 +34,7 @@ BODY_SCHEMA: Mapping[str, Any] = {
             "type": "object",
             "properties": {"prefix": {
                 "type": "string", "maxLength": 512,
-                "pattern": r"^(?!/)(?!.*(^|/)\.{1,2}(/|$))(?!.*//)[A-Za-z0-9!_.*'()/ =@:+-]*$",
+                "pattern": r"^(?!/)(?!.*(^|/)\.{1,2}(/|$))(?!.*//)[A-Za-z0-9!_.*'()/ =@:+-]*$(?!\n)",
                 "description": "first part of the objects' keys in the bucket"}},
             "additionalProperties": False,
         },
@@ -76,6 +76,8 @@ def check(body: object) -> list[FieldError]:
     """Every bad field of a body; an empty list for a good one."""
     from jsonschema import Draft202012Validator  # here: only the doors need it, not every function
 
+    if unusable := _unusable(body):
+        return [unusable]
     errors = list(_field_errors(Draft202012Validator(BODY_SCHEMA).iter_errors(body), ""))
     vendor = body.get("vendor") if isinstance(body, dict) else None
     if not isinstance(body, dict) or vendor not in VENDORS:
@@ -85,6 +87,16 @@ def check(body: object) -> list[FieldError]:
         if isinstance(body.get(name), dict):
             errors += _field_errors(Draft202012Validator(schema).iter_errors(body[name]), f"/{name}")
     return errors
+
+
+def _unusable(body: object) -> FieldError | None:
+    """What no schema says: the row has to hold the body, and every reader has to be able to read it as UTF-8."""
+    try:
+        size = len(json.dumps(body, allow_nan=False))
+        json.dumps(body, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):  # NaN, half a surrogate pair, nesting without end
+        return FieldError("", "must be JSON (RFC 8259) in valid Unicode")
+    return FieldError("", f"must be at most {BODY_MAX} bytes, written in ASCII") if size > BODY_MAX else None
 
 
 def fingerprint(body: Mapping[str, Any]) -> str:

@@ -54,10 +54,14 @@ def fire(rt: Runtime, logger: Logger, event: Mapping[str, Any], request_id: str)
 
 
 def _bodies(event: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    jobs = event["jobs"] if "jobs" in event else [{key: value for key, value in event.items() if key != "firing"}]
-    if not isinstance(jobs, list) or not jobs or not all(isinstance(body, Mapping) for body in jobs):
-        raise ScheduleInvalid('the input must be one job body, or {"jobs": [body, …]} with at least one')
-    return jobs
+    if isinstance(event, Mapping):
+        rest = {key: value for key, value in event.items() if key != "firing"}
+        if "jobs" not in rest:
+            return [rest]
+        jobs = rest.pop("jobs")
+        if not rest and isinstance(jobs, list) and jobs and all(isinstance(body, Mapping) for body in jobs):
+            return jobs
+    raise ScheduleInvalid('the input must be one job body, or {"jobs": [body, …]} with at least one and nothing else')
 
 
 def _firing(rt: Runtime, event: Mapping[str, Any], request_id: str) -> str:
