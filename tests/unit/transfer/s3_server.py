@@ -207,8 +207,8 @@ def _handler(server: S3Server) -> type[BaseHTTPRequestHandler]:
             with server.lock:
                 upload_id = f"upload-{len(server.uploads) + server.calls['CreateMultipartUpload']}-{id(self)}"
                 server.uploads[upload_id] = Upload(self.key, headers, algorithm, kind)
-            xml = f"<InitiateMultipartUploadResult><Key>k</Key><UploadId>{upload_id}</UploadId></InitiateMultipartUploadResult>"
-            return 200, {"x-amz-checksum-type": kind, "x-amz-checksum-algorithm": name}, xml.encode()
+            xml = _xml("InitiateMultipartUploadResult", f"<Key>k</Key><UploadId>{upload_id}</UploadId>")
+            return 200, {"x-amz-checksum-type": kind, "x-amz-checksum-algorithm": name}, xml
 
         def _upload(self) -> Upload:
             upload = server.uploads.get(self.query["uploadId"])
@@ -243,8 +243,8 @@ def _handler(server: S3Server) -> type[BaseHTTPRequestHandler]:
                                 f"<Checksum{name}>{upload.algorithm.encode(part.crc)}</Checksum{name}></Part>")
             more = len(numbers) > most
             marker = f"<NextPartNumberMarker>{numbers[most - 1]}</NextPartNumberMarker>" if more else ""
-            xml = f"<ListPartsResult><IsTruncated>{str(more).lower()}</IsTruncated>{marker}{''.join(rows)}</ListPartsResult>"
-            return 200, {}, xml.encode()
+            truncated = f"<IsTruncated>{str(more).lower()}</IsTruncated>"
+            return 200, {}, _xml("ListPartsResult", truncated + marker + "".join(rows))
 
         def CompleteMultipartUpload(self) -> tuple[Any, ...]:
             with server.lock:
@@ -271,7 +271,7 @@ def _handler(server: S3Server) -> type[BaseHTTPRequestHandler]:
                 etag = f'"{digest}-{len(parts)}"'
                 server.objects[self.key] = Object(body, size, etag, upload.headers, crc)
                 del server.uploads[self.query["uploadId"]]
-            return 200, {}, f"<CompleteMultipartUploadResult><ETag>{etag}</ETag></CompleteMultipartUploadResult>".encode()
+            return 200, {}, _xml("CompleteMultipartUploadResult", f"<ETag>{etag}</ETag>")
 
         def _check_whole(self, upload: Upload, parts: list[Any], crc: int) -> None:
             sent = self.headers.get(f"x-amz-checksum-{upload.algorithm.name.lower()}")
@@ -296,9 +296,7 @@ def _handler(server: S3Server) -> type[BaseHTTPRequestHandler]:
             with server.lock:
                 rows = [f"<Upload><Key>{u.key}</Key><UploadId>{i}</UploadId></Upload>"
                         for i, u in server.uploads.items() if u.key.startswith(prefix)]
-            body = "".join(rows)
-            xml = f"<ListMultipartUploadsResult><IsTruncated>false</IsTruncated>{body}</ListMultipartUploadsResult>"
-            return 200, {}, xml.encode()
+            return 200, {}, _xml("ListMultipartUploadsResult", "<IsTruncated>false</IsTruncated>" + "".join(rows))
 
         def _object(self) -> Object:
             with server.lock:
@@ -332,6 +330,10 @@ def _handler(server: S3Server) -> type[BaseHTTPRequestHandler]:
             return 200, {}
 
     return Handler
+
+
+def _xml(name: str, inner: str) -> bytes:
+    return f"<{name}>{inner}</{name}>".encode()
 
 
 def sha256(body: bytes) -> str:

@@ -258,7 +258,9 @@ class _Copy:
         evidence = {
             "level": verdict.level.value, "checks": [level.value for level in verdict.checks],
             "sha256": digests.sha256, "size": existing.size,
-            "checksum": {"algorithm": ref.algorithm, "value": self._crc.encode(digests.crc), "type": ref.checksum_type},
+            "checksum": {
+                "algorithm": ref.algorithm, "value": self._crc.encode(digests.crc), "confirmed_as": ref.checksum_type,
+            },
         }  # fmt: skip
         return Stored(ref.key, existing.size, evidence, ref.content_type)
 
@@ -291,15 +293,15 @@ class _Copy:
             self._point.ranges = self._point.ranges and not error.no_ranges
             self._discard()
         self._save()
-        return Retry(error.code, error.message, error.wait)
+        return Retry(error.code.value, error.message, error.wait)
 
     def _failed(self, code: Code, message: str) -> Result:
         try:
             self._discard()
             self._storage.abort_all()
         except AttemptFailed as error:
-            return Retry(error.code, error.message)
-        return Failed(code, message)
+            return Retry(error.code.value, error.message)
+        return Failed(code.value, message)
 
     # -- what is known ------------------------------------------------------------------------------------------------
 

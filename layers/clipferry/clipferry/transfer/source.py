@@ -6,23 +6,19 @@ here, from the byte where the last one broke; everything else is raised in the w
 
 from __future__ import annotations
 
-import base64
-import email.utils
 import random
-import re
 import threading
 import time
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from clipferry.http import AddressRefused, NoReply, NotSent, Outbound, Stream, Timeouts, Truncated
+from clipferry.transfer.answers import Body, Opening, Unusable, check_range, decoder_for, first_facts, retry_after
 from clipferry.transfer.containers import HEAD
 from clipferry.transfer.contract import Code, Options
 from clipferry.transfer.errors import AttemptFailed, Hopeless, NotThere, SourceChanged, Stopped
-from clipferry.transfer.evidence import Facts, clean_md5
+from clipferry.transfer.evidence import Facts
 from clipferry.transfer.freshness import Link
 from clipferry.transfer.gate import Gate
 from clipferry.vendors.contract import Remote
@@ -34,7 +30,6 @@ _PROGRESS = 64 * 1024  # bytes that make a broken request worth having sent
 _BACKOFF_MAX = 8.0
 _GONE = frozenset({401, 403, 404, 410})
 _THROTTLED = frozenset({429, 503})
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
 class _Throttled(Exception):
@@ -49,63 +44,6 @@ class _Refused(Exception):
     def __init__(self, status: int) -> None:
         super().__init__(f"HTTP {status}")
         self.status = status
-
-
-class _Bad(Exception):
-    """An answer that cannot be used; asking again may bring a better one. `ranges`: a plain GET may."""
-
-    def __init__(self, message: str, code: Code = Code.SOURCE_UNAVAILABLE, *, ranges: bool = False) -> None:
-        super().__init__(message)
-        self.code, self.ranges = code, ranges
-
-
-@dataclass
-class Opening:
-    """The first answer: what it declares, the first bytes, and the body still to be read behind them."""
-
-    facts: Facts
-    head: bytes
-    body: Body
-
-
-class Body:
-    """An open answer read from its start: the head again, then the rest."""
-
-    def __init__(self, stream: Stream, decoder: zlib._Decompress | None) -> None:
-        self._stream, self._decoder = stream, decoder
-        self._pushed = b""
-        self._raw = memoryview(bytearray(256 * 1024)) if decoder else memoryview(b"")
-
-    def push_back(self, head: bytes) -> None:
-        self._pushed = head + self._pushed
-
-    def readinto(self, buffer: memoryview) -> int:
-        """Like Stream.readinto, decoded where the server compressed unasked."""
-        if self._pushed:
-            count = min(len(buffer), len(self._pushed))
-            buffer[:count], self._pushed = self._pushed[:count], self._pushed[count:]
-            return count
-        return self._stream.readinto(buffer) if self._decoder is None else self._inflate(self._decoder, buffer)
-
-    def _inflate(self, decoder: zlib._Decompress, buffer: memoryview) -> int:
-        while not decoder.eof:
-            waiting = decoder.unconsumed_tail
-            if not waiting:
-                count = self._stream.readinto(self._raw)
-                if count == 0:
-                    raise Truncated(f"{self._stream.host} ended the compressed body too early")
-                waiting = bytes(self._raw[:count])
-            try:
-                plain = decoder.decompress(waiting, len(buffer))
-            except zlib.error:
-                raise NoReply(f"{self._stream.host} sent a compressed body that is damaged") from None
-            if plain:
-                buffer[: len(plain)] = plain
-                return len(plain)
-        return 0
-
-    def close(self) -> None:
-        self._stream.__exit__(None, None, None)
 
 
 class Source:
@@ -133,7 +71,7 @@ class Source:
                 opening = self._first_answer(remote, part_size if ranges else None, until)
                 self._facts, self._opening = opening.facts, opening.body
                 return opening
-            except _Bad as error:
+            except Unusable as error:
                 if error.ranges and ranges:
                     ranges = False
                     continue
@@ -145,8 +83,8 @@ class Source:
         headers = {} if part_size is None else {"Range": f"bytes=0-{part_size - 1}"}
         stream = self._request(remote, headers, until)
         try:
-            facts = _facts(stream, remote, part_size)
-            body = Body(stream, _decoder(stream))
+            facts = first_facts(stream, remote, part_size)
+            body = Body(stream, decoder_for(stream))
             head = bytearray(HEAD)
             filled = 0
             while filled < HEAD and (count := body.readinto(memoryview(head)[filled:])):
@@ -195,7 +133,7 @@ class Source:
                 for count in self._pieces(remote, start + filled, buffer[filled:], until):
                     filled += count
                 good = True
-            except (_Bad, _Throttled, _Refused, NoReply, NotSent) as error:
+            except (Unusable, _Throttled, _Refused, NoReply, NotSent) as error:
                 failure = error
             finally:
                 self.gate.leave(good=good)
@@ -212,7 +150,7 @@ class Source:
             try:
                 yield from _piecewise(body, buffer)
             finally:
-                self._release(body._stream)
+                self._release(body.stream)
             return
         with self._range(remote, start, len(buffer), until) as stream:
             yield from _piecewise(stream, buffer)
@@ -232,7 +170,7 @@ class Source:
             headers["If-Range"] = facts.modified
         stream = self._request(remote, headers, until)
         try:
-            _check_range(stream, facts, start, end)
+            check_range(stream, facts, start, end)
             yield stream
         finally:
             self._release(stream)
@@ -268,8 +206,8 @@ class Source:
         if stream.status == 416:
             if self._facts is not None:
                 raise SourceChanged(f"{stream.host} says that the file is shorter now (HTTP 416)")
-            raise _Bad(f"{stream.host} has nothing to send (HTTP 416)", Code.NOT_A_VIDEO, ranges=True)
-        raise _Bad(f"{stream.host} answered HTTP {stream.status}")
+            raise Unusable(f"{stream.host} has nothing to send (HTTP 416)", Code.NOT_A_VIDEO, ranges=True)
+        raise Unusable(f"{stream.host} answered HTTP {stream.status}")
 
     def _release(self, stream: Stream) -> None:
         with self._lock:
@@ -301,7 +239,7 @@ class Source:
         """Drop what is still open."""
         body = self._take_opening()
         if body is not None:
-            self._release(body._stream)
+            self._release(body.stream)
 
 
 class _Failures:
@@ -317,7 +255,7 @@ class _Failures:
     def count(self, error: Exception, until: float) -> None:
         self._broken += 1
         if self._broken >= ATTEMPTS:
-            no_ranges = isinstance(error, _Bad) and error.ranges
+            no_ranges = isinstance(error, Unusable) and error.ranges
             raise AttemptFailed(_code_of(error), str(error), no_ranges=no_ranges) from None
         pause = min(_BACKOFF_MAX, self._backoff * 2 ** (self._broken - 1)) * random.uniform(0.5, 1.0)
         if time.monotonic() + pause >= until or self._stopped.wait(pause):
@@ -340,7 +278,7 @@ class _Failures:
 
 
 def _code_of(error: Exception) -> Code:
-    if isinstance(error, _Bad):
+    if isinstance(error, Unusable):
         return error.code
     return Code.SHORT_BODY if isinstance(error, Truncated) else Code.SOURCE_UNAVAILABLE
 
@@ -353,90 +291,3 @@ def _piecewise(body: Body | Stream, buffer: memoryview) -> Iterator[int]:
             raise Truncated(f"the body ended {len(buffer) - filled} bytes too early")
         filled += count
         yield count
-
-
-def _check_range(stream: Stream, facts: Facts, start: int, end: int) -> None:
-    """A 206 about exactly the bytes asked for, of exactly the file that was begun with."""
-    etag = _strong(stream.headers.get("ETag"))
-    if facts.etag and etag and etag != facts.etag:
-        raise SourceChanged(f"{stream.host} has another ETag now")
-    if not facts.etag and facts.modified and stream.headers.get("Last-Modified", facts.modified) != facts.modified:
-        raise SourceChanged(f"{stream.host} has another Last-Modified now")
-    if stream.status == 200:
-        if facts.size is not None and stream.length not in (None, facts.size):
-            raise SourceChanged(f"{stream.host} has another size now")
-        raise _Bad(f"{stream.host} answered 200 to a range request", ranges=True)
-    found = _CONTENT_RANGE.fullmatch(stream.headers.get("Content-Range", "").strip())
-    if found is None:
-        raise _Bad(f"{stream.host} answered 206 without a usable Content-Range", ranges=True)
-    first, last, total = (int(text) for text in found.groups())
-    if total != facts.size:
-        raise SourceChanged(f"{stream.host} has another size now")
-    if (first, last) != (start, end) or stream.length not in (None, end - start + 1):
-        raise _Bad(f"{stream.host} answered bytes {first}-{last} to a request for {start}-{end}", ranges=True)
-    if stream.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
-        raise _Bad(f"{stream.host} compresses parts of the file", ranges=True)
-
-
-def _facts(stream: Stream, remote: Remote, part_size: int | None) -> Facts:
-    """What the first answer declares, together with what the vendor's API said."""
-    headers, encoded = stream.headers, stream.headers.get("Content-Encoding", "identity").strip().lower()
-    size, ranges = stream.length, False
-    if stream.status == 206:
-        found = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip())
-        if part_size is None or found is None or encoded != "identity":
-            raise _Bad(f"{stream.host} answered 206 without a usable Content-Range", ranges=True)
-        first, last, total = (int(text) for text in found.groups())
-        if first != 0 or last != min(part_size, total) - 1 or stream.length not in (None, last + 1):
-            raise _Bad(f"{stream.host} answered bytes {first}-{last} to a request for the first part", ranges=True)
-        size, ranges = total, True
-    plain = encoded == "identity"
-    crc64 = headers.get("x-oss-hash-crc64ecma", "").strip()
-    return Facts(
-        size=size if plain else None,
-        etag=_strong(headers.get("ETag")) if plain else None,
-        modified=headers.get("Last-Modified"),
-        ranges=ranges,
-        vendor_size=remote.size,
-        vendor_md5=clean_md5(remote.md5),
-        crc64=int(crc64) if plain and crc64.isdecimal() else None,
-        content_md5=_content_md5(headers.get("Content-MD5")) if plain else None,
-        compressed=not plain and stream.length is not None,
-        content_md5_strict=stream.status == 200 and plain and _content_md5(headers.get("Content-MD5")) is not None,
-    )
-
-
-def _decoder(stream: Stream) -> zlib._Decompress | None:
-    encoding = stream.headers.get("Content-Encoding", "identity").strip().lower()
-    if encoding == "identity":
-        return None
-    if encoding in ("gzip", "x-gzip", "deflate"):
-        return zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
-    raise _Bad(f"{stream.host} uses an encoding that was not asked for: {encoding[:40]!r}")
-
-
-def _strong(etag: str | None) -> str | None:
-    """The ETag when it is a strong validator (RFC 9110 §8.8.3)."""
-    etag = (etag or "").strip()
-    return etag if len(etag) > 2 and etag.startswith('"') and etag.endswith('"') else None
-
-
-def _content_md5(value: str | None) -> str | None:
-    try:
-        digest = base64.b64decode((value or "").strip(), validate=True)
-    except ValueError:
-        return None
-    return digest.hex() if len(digest) == 16 else None
-
-
-def retry_after(value: str | None, now: datetime) -> float | None:
-    """Seconds to wait by a Retry-After header (RFC 9110 §10.2.3): a number of seconds or a date."""
-    value = (value or "").strip()
-    if value.isdecimal():
-        return float(value[:6])
-    try:
-        moment = email.utils.parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - now).total_seconds())

@@ -1,0 +1,162 @@
+"""What an answer of the source says: facts, ranges, encodings. Parsing and checking only; nothing is asked here."""
+
+from __future__ import annotations
+
+import base64
+import email.utils
+import re
+import zlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from clipferry.http import NoReply, Stream, Truncated
+from clipferry.transfer.contract import Code
+from clipferry.transfer.errors import SourceChanged
+from clipferry.transfer.evidence import Facts, clean_md5
+from clipferry.vendors.contract import Remote
+
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+
+
+class Unusable(Exception):
+    """An answer that cannot be used; asking again may bring a better one. `ranges`: a plain GET may."""
+
+    def __init__(self, message: str, code: Code = Code.SOURCE_UNAVAILABLE, *, ranges: bool = False) -> None:
+        super().__init__(message)
+        self.code, self.ranges = code, ranges
+
+
+@dataclass
+class Opening:
+    """The first answer: what it declares, the first bytes, and the body still to be read behind them."""
+
+    facts: Facts
+    head: bytes
+    body: Body
+
+
+class Body:
+    """An open answer read from its start: the head again, then the rest."""
+
+    def __init__(self, stream: Stream, decoder: zlib._Decompress | None) -> None:
+        self.stream, self._decoder = stream, decoder
+        self._pushed = b""
+        self._raw = memoryview(bytearray(256 * 1024)) if decoder else memoryview(b"")
+
+    def push_back(self, head: bytes) -> None:
+        self._pushed = head + self._pushed
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Like Stream.readinto, decoded where the server compressed unasked."""
+        if self._pushed:
+            count = min(len(buffer), len(self._pushed))
+            buffer[:count], self._pushed = self._pushed[:count], self._pushed[count:]
+            return count
+        return self.stream.readinto(buffer) if self._decoder is None else self._inflate(self._decoder, buffer)
+
+    def _inflate(self, decoder: zlib._Decompress, buffer: memoryview) -> int:
+        while not decoder.eof:
+            waiting = decoder.unconsumed_tail
+            if not waiting:
+                count = self.stream.readinto(self._raw)
+                if count == 0:
+                    raise Truncated(f"{self.stream.host} ended the compressed body too early")
+                waiting = bytes(self._raw[:count])
+            try:
+                plain = decoder.decompress(waiting, len(buffer))
+            except zlib.error:
+                raise NoReply(f"{self.stream.host} sent a compressed body that is damaged") from None
+            if plain:
+                buffer[: len(plain)] = plain
+                return len(plain)
+        return 0
+
+    def close(self) -> None:
+        self.stream.__exit__(None, None, None)
+
+
+def check_range(stream: Stream, facts: Facts, start: int, end: int) -> None:
+    """A 206 about exactly the bytes asked for, of exactly the file that was begun with."""
+    etag = _strong(stream.headers.get("ETag"))
+    if facts.etag and etag and etag != facts.etag:
+        raise SourceChanged(f"{stream.host} has another ETag now")
+    if not facts.etag and facts.modified and stream.headers.get("Last-Modified", facts.modified) != facts.modified:
+        raise SourceChanged(f"{stream.host} has another Last-Modified now")
+    if stream.status == 200:
+        if facts.size is not None and stream.length not in (None, facts.size):
+            raise SourceChanged(f"{stream.host} has another size now")
+        raise Unusable(f"{stream.host} answered 200 to a range request", ranges=True)
+    found = _CONTENT_RANGE.fullmatch(stream.headers.get("Content-Range", "").strip())
+    if found is None:
+        raise Unusable(f"{stream.host} answered 206 without a usable Content-Range", ranges=True)
+    first, last, total = (int(text) for text in found.groups())
+    if total != facts.size:
+        raise SourceChanged(f"{stream.host} has another size now")
+    if (first, last) != (start, end) or stream.length not in (None, end - start + 1):
+        raise Unusable(f"{stream.host} answered bytes {first}-{last} to a request for {start}-{end}", ranges=True)
+    if stream.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        raise Unusable(f"{stream.host} compresses parts of the file", ranges=True)
+
+
+def first_facts(stream: Stream, remote: Remote, part_size: int | None) -> Facts:
+    """What the first answer declares, together with what the vendor's API said."""
+    headers, encoded = stream.headers, stream.headers.get("Content-Encoding", "identity").strip().lower()
+    size, ranges = stream.length, False
+    if stream.status == 206:
+        found = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip())
+        if part_size is None or found is None or encoded != "identity":
+            raise Unusable(f"{stream.host} answered 206 without a usable Content-Range", ranges=True)
+        first, last, total = (int(text) for text in found.groups())
+        if first != 0 or last != min(part_size, total) - 1 or stream.length not in (None, last + 1):
+            raise Unusable(f"{stream.host} answered bytes {first}-{last} to a request for the first part", ranges=True)
+        size, ranges = total, True
+    plain = encoded == "identity"
+    crc64 = headers.get("x-oss-hash-crc64ecma", "").strip()
+    return Facts(
+        size=size if plain else None,
+        etag=_strong(headers.get("ETag")) if plain else None,
+        modified=headers.get("Last-Modified"),
+        ranges=ranges,
+        vendor_size=remote.size,
+        vendor_md5=clean_md5(remote.md5),
+        crc64=int(crc64) if plain and crc64.isdecimal() else None,
+        content_md5=_content_md5(headers.get("Content-MD5")) if plain else None,
+        compressed=not plain and stream.length is not None,
+        content_md5_strict=stream.status == 200 and plain and _content_md5(headers.get("Content-MD5")) is not None,
+    )
+
+
+def decoder_for(stream: Stream) -> zlib._Decompress | None:
+    encoding = stream.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding == "identity":
+        return None
+    if encoding in ("gzip", "x-gzip", "deflate"):
+        return zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
+    raise Unusable(f"{stream.host} uses an encoding that was not asked for: {encoding[:40]!r}")
+
+
+def _strong(etag: str | None) -> str | None:
+    """The ETag when it is a strong validator (RFC 9110 §8.8.3)."""
+    etag = (etag or "").strip()
+    return etag if len(etag) > 2 and etag.startswith('"') and etag.endswith('"') else None
+
+
+def _content_md5(value: str | None) -> str | None:
+    try:
+        digest = base64.b64decode((value or "").strip(), validate=True)
+    except ValueError:
+        return None
+    return digest.hex() if len(digest) == 16 else None
+
+
+def retry_after(value: str | None, now: datetime) -> float | None:
+    """Seconds to wait by a Retry-After header (RFC 9110 §10.2.3): a number of seconds or a date."""
+    value = (value or "").strip()
+    if value.isdecimal():
+        return float(value[:6])
+    try:
+        moment = email.utils.parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - now).total_seconds())
