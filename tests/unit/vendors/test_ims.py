@@ -31,6 +31,9 @@ from clipferry.vendors.ims_replies import Listing, Record, Source, best
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.conformance.replies import Answering, Asked, mutated, never_misread
+from tests.conformance.replies import reply as mutated_reply
+
 KEY = "ab" * 16
 NOW = datetime.now(UTC).replace(microsecond=0)
 SECRET = {"vendor": "ims", "access_key_id": "id", "access_key_secret": "secret", "region": "cn-beijing"}
@@ -636,6 +639,33 @@ def test_no_reply_whatever_breaks_it_or_is_ready_without_a_url(listed, shown, jo
             if file.status is LookStatus.READY:
                 remote = client.locate(work, KnownFile(file.ref, file.name, False, True, file.detail))
                 assert remote.url.startswith(("http://", "https://"))
+
+
+SAMPLES = [
+    {"RequestId": "r1", "UploadJobs": [{"JobId": "j0", "MediaId": "m0", "SourceURL": A},
+                                       {"JobId": "j1", "MediaId": "m1", "SourceURL": B}]},
+    infos(info("j0", "SUCCESS", A), info("j1", "Normal", ErrorCode="200", ErrorMessage="Success", FileSize="64610")),
+    infos(info("j0", "DOWNLOAD_FAIL", A, ErrorCode="URLInvalidError"), absent=["['j1']"]),
+    media(),
+    {"RequestId": "r1", "Code": "Throttling.User", "Message": "slow down"},
+]  # fmt: skip
+
+
+@settings(max_examples=400, deadline=None)
+@given(data=st.data(), elapsed=st.sampled_from([0.0, 9e5]))
+def test_well_formed_replies_with_anything_changed_are_never_misread(data, elapsed):
+    answers: dict[str, Reply] = {}
+
+    def answer(asked: Asked) -> Reply:
+        action = asked.headers["x-acs-action"]
+        if action not in answers:
+            status = data.draw(st.sampled_from([200, 200, 200, 400, 503]))
+            answers[action] = mutated_reply(data.draw(mutated(SAMPLES)), status)
+        return answers[action]
+
+    work = task(A, B, jobs=[entry(0), entry(1)], elapsed=elapsed)
+    by_url = replace(adopted(upload_urls=[A, B]), refs=work.refs, elapsed=elapsed)
+    never_misread(Ims(Account("ims", SECRET), Answering(answer)), [task(A, B, elapsed=elapsed), work, by_url])
 
 
 @settings(max_examples=200, deadline=None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -30,6 +30,9 @@ from clipferry.vendors.polyv import Polyv
 from clipferry.vendors.polyv_api import sign
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from tests.conformance.replies import Answering, mutated, never_misread
+from tests.conformance.replies import reply as mutated_reply
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "wangsu_polyv.json").read_text())
 SECRET = {"vendor": "polyv", "app_id": "testAppId01", "app_secret": "testSecret01"}
@@ -479,6 +482,31 @@ def test_no_reply_whatever_breaks_it_or_is_ready_without_a_url(body, status, ela
                 if file.status is LookStatus.READY:
                     remote = client.locate(task, known(file.ref, **file.detail))
                     assert remote.url.startswith(("http://", "https://"))
+
+
+SAMPLES = [
+    {"requestId": "r1", "code": 200, "status": "success", "error": None, "data": {"taskId": TASK_ID}},
+    {"requestId": "r1", "code": 200, "status": "success", "error": None, "data": [
+        item("a", "SUCCESS", URL, NOW), item("b", "PROCESS"), item("c", "SUCCESS", URL, NOW - timedelta(days=30))]},
+    {"requestId": "r1", "code": 200, "status": "success", "error": None, "data": [item("a", "FAIL"), item("b", "ODD")]},
+    {"requestId": "r1", "code": 403, "status": "error", "error": {"code": 104, "desc": "invalid signature"}},
+    {"requestId": "r1", "code": 400, "status": "error", "error": {"code": 100, "desc": "invalid timestamp"}},
+]  # fmt: skip
+
+
+class Served(Answering):
+    """A file server that gives whatever is asked of it."""
+
+    @contextmanager
+    def stream(self, url: str, **_: Any):
+        yield mutated_reply(b"x", 206)
+
+
+@settings(max_examples=400, deadline=None)
+@given(content=mutated(SAMPLES), status=st.sampled_from([200, 200, 400, 403, 500]), elapsed=st.sampled_from([0.0, 9e5]))
+def test_well_formed_replies_with_anything_changed_are_never_misread(content, status, elapsed):
+    client = Polyv(Account("polyv", SECRET), Served(lambda _: mutated_reply(content, status)))
+    never_misread(client, [requested("a", "b", elapsed=elapsed), adopted(elapsed)])
 
 
 @settings(max_examples=150, deadline=None)
