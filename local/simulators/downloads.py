@@ -185,12 +185,12 @@ def _serve(file: Published, request: Request, headers: dict[str, str]) -> Respon
     if asked.get("If-Match") is not None:
         if not _lists(asked["If-Match"], file.etag):
             return _error(412, "PreconditionFailed")
-    elif asked.get("If-Unmodified-Since") is not None and _newer(file, asked["If-Unmodified-Since"]):
+    elif _newer(file, asked.get("If-Unmodified-Since")) is True:
         return _error(412, "PreconditionFailed")
     if asked.get("If-None-Match") is not None:
         if _lists(asked["If-None-Match"], file.etag):
             return Response(304, b"", {"ETag": file.etag})
-    elif asked.get("If-Modified-Since") is not None and not _newer(file, asked["If-Modified-Since"]):
+    elif _newer(file, asked.get("If-Modified-Since")) is False:
         return Response(304, b"", {"ETag": file.etag})
     size = file.clip.size
     if request.method == "GET" and asked.get("If-Range") in (None, file.etag, modified):
@@ -211,11 +211,12 @@ def _lists(header: str, etag: str) -> bool:
     return header.strip() == "*" or etag in [tag.strip() for tag in header.split(",")]
 
 
-def _newer(file: Published, date: str) -> bool:
+def _newer(file: Published, date: str | None) -> bool | None:
+    """Whether the file was modified after the date; None when there is none, or no valid one, to compare with."""
     try:
-        return file.modified > parsedate_to_datetime(date).timestamp()
+        return file.modified > parsedate_to_datetime(date).timestamp() if date else None
     except ValueError:
-        return False
+        return None
 
 
 def _length(response: Response) -> int:

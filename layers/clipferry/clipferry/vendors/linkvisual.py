@@ -202,7 +202,7 @@ class LinkVisual:
     # --- how far it is ---
 
     def _sightings(self, task: Task, found: Sequence[Segment]) -> tuple[list[Sighting], float | None]:
-        """Every unsettled file as it is now. A call that fails once others brought news ends the asking, not the look."""
+        """Every unsettled file as it is now. A call that fails after news ends the asking, not the look."""
         camera, files = self._camera(task), {file.ref: file for file in task.files}
         sightings: list[Sighting] = []
         failure: VendorThrottled | VendorUnavailable | None = None
