@@ -55,8 +55,22 @@ def copy(*, locate: Callable[[], Remote | None], destination: Destination, outbo
 
     Stored: done and proven. More: call again. Retry: a failed attempt to be counted. Failed: final, nothing is left.
     """
-    options = options or Options()
-    return _Copy(locate, destination, outbound, hosts, s3, checkpoint, save, time_left, options).run()
+    how = (destination, outbound, hosts, s3, checkpoint, save, time_left, options or Options())
+    if checkpoint.get("upload"):
+        return _Copy(locate, *how).run()
+    first = [locate()]  # the vendor says what it is: a file, or a playlist with its segments
+
+    def located() -> Remote | None:
+        return first.pop() if first else locate()
+
+    if checkpoint.get("kind") == "hls" or (first[0] is not None and first[0].kind == "hls"):
+        from clipferry.transfer.hls import copy_hls
+
+        return copy_hls(
+            locate=located, destination=destination, outbound=outbound, hosts=hosts, s3=s3, checkpoint=checkpoint,
+            save=save, time_left=time_left, options=options,
+        )  # fmt: skip
+    return _Copy(located, *how).run()
 
 
 def abandon(s3: S3Client, bucket: str, checkpoint: dict[str, Any], *, expected_owner: str | None = None) -> None:
