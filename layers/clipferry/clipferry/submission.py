@@ -25,7 +25,7 @@ _TAG = r"^(?![aA][wW][sS]:)[\w .:/=+@-]*$(?!\n)"  # what S3 object tags may hold
 BODY_SCHEMA: Mapping[str, Any] = {
     "type": "object",
     "properties": {
-        "vendor": {"enum": list(VENDORS), "description": "whose cloud the video is in"},
+        "vendor": {"type": "string", "description": "whose cloud the video is in: a name of the registry"},
         "account": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$(?!\n)",
                     "description": "name of the secret below the secret prefix; the vendor's name when absent"},
         "request": {"type": "object", "description": "new work for the vendor; see GET /vendors"},
@@ -80,8 +80,10 @@ def check(body: object) -> list[FieldError]:
         return [unusable]
     errors = list(_field_errors(Draft202012Validator(BODY_SCHEMA).iter_errors(body), ""))
     vendor = body.get("vendor") if isinstance(body, dict) else None
-    if not isinstance(body, dict) or vendor not in VENDORS:
+    if not isinstance(body, dict) or not isinstance(vendor, str):
         return errors
+    if vendor not in VENDORS:
+        return [*errors, FieldError("/vendor", f"must be one of {', '.join(VENDORS)}")]
     described = vendor_class(vendor)
     for name, schema in (("request", described.request_schema), ("adopt", described.adopt_schema)):
         if isinstance(body.get(name), dict):

@@ -1,0 +1,116 @@
+"""AWS in memory for tests: the template's own table, a bucket, a bus, a state machine that runs nothing by itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3
+import botocore.client
+import pytest
+import yaml
+from moto import mock_aws
+
+REPOSITORY = Path(__file__).parents[3]
+BUCKET, BUS, PREFIX, REGION = "videos", "jobs", "clipferry/test", "us-east-1"
+READS = ("Get", "Query", "BatchGet", "Describe", "List", "Head")
+
+
+class _Template(yaml.SafeLoader):
+    """Reads a template as data; its intrinsic functions are of no interest here."""
+
+
+_Template.add_multi_constructor("!", lambda loader, suffix, node: f"!{suffix}")
+
+
+def table_properties() -> dict[str, Any]:
+    """Keys and indexes as the template states them."""
+    with (REPOSITORY / "template.yaml").open() as file:
+        properties = yaml.load(file, _Template)["Resources"]["Table"]["Properties"]
+    names = ("BillingMode", "KeySchema", "AttributeDefinitions", "GlobalSecondaryIndexes")
+    return {name: properties[name] for name in names}
+
+
+class Crash(BaseException):
+    """The process is gone. No handler of the code sees it, as none sees a kill."""
+
+
+class Edge:
+    """Everything that leaves the process passes here: counted, and crashed at, right before or right after."""
+
+    def __init__(self) -> None:
+        self.effects: list[str] = []
+        self.sent: list[dict[str, Any]] = []  # events that EventBridge took
+        self.written: list[str] = []  # everything that was put into rows and objects
+        self.crash_at: int | None = None
+        self.crash_after = False
+
+    def effect(self, name: str, act: Callable[[], Any]) -> Any:
+        """Do something that changes the world outside."""
+        number = len(self.effects)
+        self.effects.append(name)
+        if number == self.crash_at and not self.crash_after:
+            raise Crash(f"before {name}")
+        result = act()
+        if number == self.crash_at:
+            raise Crash(f"after {name}")
+        return result
+
+    def api_call(self, real: Callable[..., Any], client: Any, operation: str, parameters: dict[str, Any]) -> Any:
+        assert operation != "Scan", "nothing here may scan the table"
+        if operation.startswith(READS):
+            return real(client, operation, parameters)
+        self.written.append(repr(parameters))
+
+        def act() -> Any:
+            result = real(client, operation, parameters)
+            if operation == "PutEvents":
+                self.sent += [json.loads(entry["Detail"]) | {"type": entry["DetailType"]}
+                              for entry in parameters["Entries"]]  # fmt: skip
+            return result
+
+        return self.effect(operation, act)
+
+
+@contextmanager
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Edge]:
+    """A mocked account with everything that the template deploys and this project's code touches."""
+    from clipferry import events, machine
+    from clipferry.settings import settings
+    from clipferry.store.rows import Item
+
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    for name, value in {
+        "AWS_DEFAULT_REGION": REGION, "AWS_REGION": REGION, "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test", "TABLE_NAME": Item.Meta.table_name, "BUCKET_NAME": BUCKET,
+        "SECRET_PREFIX": PREFIX, "EVENT_BUS_NAME": BUS, "POWERTOOLS_SERVICE_NAME": "clipferry",
+        "POWERTOOLS_METRICS_NAMESPACE": "clipferry-test",
+        "STATE_MACHINE_ARN": f"arn:aws:states:{REGION}:123456789012:stateMachine:retrieve",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    with mock_aws():
+        _forget(settings, events._client, machine._client)
+        boto3.client("dynamodb").create_table(TableName=Item.Meta.table_name, **table_properties())
+        boto3.client("s3").create_bucket(Bucket=BUCKET)
+        boto3.client("events").create_event_bus(Name=BUS)
+        boto3.client("stepfunctions").create_state_machine(
+            name="retrieve", roleArn="arn:aws:iam::123456789012:role/machine",
+            definition=json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}),
+        )  # fmt: skip
+        edge, real = Edge(), botocore.client.BaseClient._make_api_call
+        monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call",
+                            lambda client, operation, parameters: edge.api_call(real, client, operation, parameters))  # fmt: skip
+        yield edge
+        monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", real)
+    _forget(settings, events._client, machine._client)
+
+
+def _forget(*cached: Any) -> None:
+    from aws_lambda_powertools.utilities import parameters
+
+    parameters.clear_caches()
+    for function in cached:
+        function.cache_clear()

@@ -1,0 +1,130 @@
+"""A vendor whose answers a test writes down in advance, and that counts what it was asked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from clipferry.vendors.contract import (
+    Account,
+    KnownFile,
+    Look,
+    LookStatus,
+    Remote,
+    Sighting,
+    Submitted,
+    Task,
+    TriggerUncertain,
+)
+
+SIGNED = "https://media.example/clip.mp4?Signature=canary-signature"
+
+
+@dataclass
+class Stage:
+    """What happens at the vendor. A list holds what the next calls meet: an exception, an answer, or the usual (None).
+
+    `lose` names verbs whose work is done and whose answer is lost, once each.
+    """
+
+    trigger: list[Any] = field(default_factory=list)
+    find: list[Any] = field(default_factory=list)
+    adopt: list[Any] = field(default_factory=list)
+    poll: list[Any] = field(default_factory=list)
+    locate: list[Any] = field(default_factory=list)
+    abort: list[Any] = field(default_factory=list)
+    lose: list[Exception] = field(default_factory=list)
+    findable: bool = True  # find() can tell; else it says that it cannot
+    chunks: int = 1
+    files: int = 1
+    tasks: list[str] = field(default_factory=list)  # one entry a piece of work started: its key
+    aborted: list[Mapping[str, Any]] = field(default_factory=list)
+    calls: Counter[str] = field(default_factory=Counter)
+    effect: Callable[[str, Callable[[], Any]], Any] = lambda name, act: act()
+
+    def meet(self, verb: str, usual: Callable[[], Any]) -> Any:
+        self.calls[verb] += 1
+        script = getattr(self, verb)
+        scripted = script.pop(0) if script else None
+        if isinstance(scripted, BaseException):
+            raise scripted
+        return usual() if scripted is None else scripted
+
+
+def clip(number: int, status: LookStatus = LookStatus.READY, **facts: Any) -> Sighting:
+    return Sighting(f"v{number}", f"clip {number}.mp4", status, **facts)
+
+
+def look(*sightings: Sighting, status: LookStatus = LookStatus.READY, **facts: Any) -> Look:
+    return Look(status, files=sightings, **facts)
+
+
+RUNNING = Look(LookStatus.RUNNING, "Working", progress=40)
+
+
+class Scripted:
+    """The vendor's class as the registry names it; `stage` is set by the fixture."""
+
+    name: ClassVar[str] = "scripted"
+    title: ClassVar[str] = "A vendor for tests"
+    request_schema: ClassVar[Mapping[str, Any]] = {
+        "type": "object", "additionalProperties": False, "required": ["url"],
+        "properties": {"url": {"type": "string"}, "record_duration": {"type": "integer", "minimum": 10}},
+    }  # fmt: skip
+    adopt_schema: ClassVar[Mapping[str, Any]] = {
+        "type": "object", "additionalProperties": False, "required": ["task_id"],
+        "properties": {"task_id": {"type": "string"}},
+    }  # fmt: skip
+    secret_keys: ClassVar[tuple[str, ...]] = ("secret_key",)
+    limits: ClassVar[Mapping[str, Any]] = {}
+    can_abort: ClassVar[bool] = True
+    spent_codes: ClassVar[frozenset[str]] = frozenset({"SOURCE_EXPIRED"})
+    api_hosts: ClassVar[tuple[str, ...]] = ("api.example",)
+    download_hosts: ClassVar[tuple[str, ...]] = ("media.example",)
+    default_deadline: ClassVar[int] = 3600
+    stage: ClassVar[Stage] = Stage()
+
+    def __init__(self, account: Account, outbound: Any) -> None:
+        self.account = account
+
+    def trigger(self, task: Task) -> Submitted:
+        return self.stage.effect("vendor trigger", lambda: self.stage.meet("trigger", lambda: self._start(task)))
+
+    def _start(self, task: Task) -> Submitted:
+        done = len(task.refs.get("ids", []))
+        self.stage.tasks.append(f"{task.key}/{done}")
+        if self.stage.lose:
+            raise self.stage.lose.pop(0)
+        return self._submitted(task, done + 1)
+
+    def _submitted(self, task: Task, chunks: int) -> Submitted:
+        ids = [f"{task.key[:6]}-{n}" for n in range(chunks)]
+        return Submitted({"ids": ids}, first_look=5, complete=chunks == self.stage.chunks)
+
+    def find(self, task: Task) -> Submitted | None:
+        def usual() -> Submitted | None:
+            if not self.stage.findable:
+                raise TriggerUncertain("this vendor keeps no list of its tasks")
+            started = {entry for entry in self.stage.tasks if entry.startswith(task.key)}
+            return self._submitted(task, len(started)) if started else None
+
+        return self.stage.meet("find", usual)
+
+    def adopt(self, task: Task) -> Submitted:
+        return self.stage.meet("adopt", lambda: Submitted({"ids": [(task.adopt or {})["task_id"]]}, first_look=1))
+
+    def poll(self, task: Task) -> Look:
+        files = [clip(number) for number in range(self.stage.files)]
+        return self.stage.meet("poll", lambda: look(*files))
+
+    def locate(self, task: Task, file: KnownFile) -> Remote | None:
+        return self.stage.meet("locate", lambda: Remote(SIGNED, size=4))
+
+    def abort(self, task: Task) -> bool:
+        def usual() -> bool:
+            self.stage.aborted.append(dict(task.refs))
+            return True
+
+        return self.stage.effect("vendor abort", lambda: self.stage.meet("abort", usual))

@@ -1,0 +1,223 @@
+"""One small world a test: the mocked account, the scripted vendor, a clock, and a machine that runs executions.
+
+The machine walks the states as `statemachine/retrieve.asl.json` does: it repeats a step that raised, follows the data
+that a step answers with, and moves the clock instead of waiting.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+from aws_lambda_powertools import Logger
+from clipferry import events, machine, transfer, vendors
+from clipferry.http import Outbound
+from clipferry.jobs import FileStatus, Job, JobStatus
+from clipferry.steps.download import download
+from clipferry.steps.ending import Closing
+from clipferry.steps.poll import poll
+from clipferry.steps.runtime import Runtime
+from clipferry.steps.submit import retry, submit
+from clipferry.steps.sweep import Sweep, Swept
+from clipferry.steps.trigger import trigger
+from clipferry.store import Jobs
+
+from tests.unit.steps.aws import BUCKET, PREFIX, Crash, Edge, aws
+from tests.unit.steps.copying import Copying
+from tests.unit.steps.vendor import SIGNED, Scripted, Stage
+
+TASK_ATTEMPTS = 7  # the machine's retries of one task, and the first try
+STEPS_MAX = 400  # of one execution in a test: more is an endless loop
+SECRET = "canary-secret-value"
+
+
+class World:
+    def __init__(self, edge: Edge) -> None:
+        self.edge, self.stage, self.copying = edge, Stage(effect=edge.effect), Copying()
+        self.time = datetime.now(UTC).replace(microsecond=0)
+        self.rt = Runtime(Jobs(("scripted",)), Outbound(), now=lambda: self.time, rng=random.Random(7))
+        self.logger, self.s3 = Logger(service="test"), boto3.client("s3")
+        self.closing = Closing(self.rt, self.s3, self.logger)
+        self.machine = boto3.client("stepfunctions")
+
+    # -- users ------------------------------------------------------------------------------------------------
+
+    def submit(self, *, seed: str | None = None, **body: Any) -> str:
+        body.setdefault("vendor", "scripted")
+        if "adopt" not in body:
+            body.setdefault("request", {"url": SIGNED})
+        return submit(self.rt, self.logger, body, seed=seed).job_id
+
+    def cancel(self, job_id: str) -> Job:
+        return self.closing.cancel(job_id)
+
+    def retry(self, job_id: str) -> Job:
+        return retry(self.rt, self.logger, job_id)
+
+    # -- steps ------------------------------------------------------------------------------------------------
+
+    def trigger(self, job_id: str, generation: int = 1) -> dict[str, Any]:
+        return trigger(self.rt, job_id, generation).as_state()
+
+    def poll(self, job_id: str, generation: int = 1) -> dict[str, Any]:
+        return poll(self.rt, job_id, generation).as_state()
+
+    def download(self, job_id: str, file_id: str = "f001", generation: int = 1) -> dict[str, Any]:
+        return download(self.rt, self.s3, job_id, generation, file_id, lambda: 60.0).as_state()
+
+    def finish(self, job_id: str, generation: int = 1, caught: str | None = None) -> dict[str, Any]:
+        return self.closing.finish(job_id, generation, caught).as_state()
+
+    def sweep(self) -> Swept:
+        return Sweep(self.closing, lambda: 60.0).run()
+
+    # -- the machine ------------------------------------------------------------------------------------------
+
+    def execute(self, job_id: str, generation: int = 1) -> None:
+        """Run one execution to its end, or until something stops it from outside."""
+        state, step = {"next": "TRIGGER"}, 0
+        while self.running(job_id, generation):
+            step += 1
+            assert step < STEPS_MAX, "the execution goes round without end"
+            try:
+                state = self._next(state, job_id, generation)
+            except _Over:
+                self._end(job_id, generation)
+
+    def _next(self, state: dict[str, Any], job_id: str, generation: int) -> dict[str, Any]:
+        match state["next"]:
+            case "TRIGGER":
+                self.wait(state.get("wait_seconds", 0))
+                return self._task("Trigger", lambda: self.trigger(job_id, generation))
+            case "WAIT":
+                self.wait(state["wait_seconds"])
+                return self._task("Poll", lambda: self.poll(job_id, generation))
+            case "DOWNLOAD":
+                for file_id in state["ready"]:
+                    self._copy(job_id, file_id, generation)
+                return {"next": state["then"], "wait_seconds": state["wait_seconds"]}
+            case "FINISH":
+                caught = state.get("caught")
+                return self._task("Finish", lambda: self.finish(job_id, generation, caught))
+            case "HANDOVER":
+                name = f"{job_id}-{generation + 1}"
+                self.machine.start_execution(
+                    stateMachineArn=self._arn("stateMachine"), name=name,
+                    input=json.dumps({"job_id": job_id, "generation": generation + 1}),
+                )  # fmt: skip
+                raise _Over
+        assert state["next"] in ("END", "STOP")
+        raise _Over
+
+    def _copy(self, job_id: str, file_id: str, generation: int) -> None:
+        while self.running(job_id, generation):
+            leg = self._task("Download", lambda: self.download(job_id, file_id, generation))
+            if not leg.get("more"):
+                return
+            self.wait(leg["wait_seconds"])
+
+    def _task(self, name: str, step: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        for attempt in range(TASK_ATTEMPTS):
+            try:
+                return step()
+            except (Crash, Exception):
+                self.wait(2**attempt)
+        if name == "Finish":
+            raise _Over
+        return {"next": "FINISH", "caught": name}
+
+    def wait(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
+
+    def running(self, job_id: str, generation: int) -> bool:
+        return machine.parse_name(f"{job_id}-{generation}") in self.executions()
+
+    def executions(self) -> list[tuple[str, int] | None]:
+        found = self.machine.list_executions(stateMachineArn=self._arn("stateMachine"), statusFilter="RUNNING")
+        return [machine.parse_name(execution["name"]) for execution in found["executions"]]
+
+    def stop_execution(self, job_id: str, generation: int = 1) -> None:
+        self.machine.stop_execution(executionArn=f"{self._arn('execution')}:{job_id}-{generation}")
+
+    _end = stop_execution
+
+    @staticmethod
+    def _arn(kind: str) -> str:
+        return f"arn:aws:states:us-east-1:123456789012:{kind}:retrieve"
+
+    def settle(self, *, sweeps: int = 8) -> None:
+        """Run whatever runs, then sweep every five minutes, until nothing is left to do."""
+        for _ in range(sweeps):
+            while running := self.executions():
+                for job_id, generation in filter(None, running):
+                    self.execute(job_id, generation)
+            if not any(True for _ in self.rt.jobs.due(self.time + timedelta(days=1))):
+                return
+            self.wait(300)
+            self.sweep()
+        raise AssertionError("something is left hanging")
+
+    # -- what is there ----------------------------------------------------------------------------------------
+
+    def job(self, job_id: str) -> Job:
+        return self.rt.jobs.load(job_id)
+
+    def objects(self) -> dict[str, bytes]:
+        found = self.s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])
+        return {entry["Key"]: self.s3.get_object(Bucket=BUCKET, Key=entry["Key"])["Body"].read() for entry in found}
+
+    def videos(self) -> dict[str, bytes]:
+        return {key: body for key, body in self.objects().items() if not key.endswith("manifest.json")}
+
+    def manifest(self, job_id: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.objects()[self.job(job_id).object_prefix + "manifest.json"])
+        return found
+
+    def uploads(self) -> list[Any]:
+        found: list[Any] = self.s3.list_multipart_uploads(Bucket=BUCKET).get("Uploads", [])
+        return found
+
+    def event_ids(self) -> list[str]:
+        return [event["event_id"] for event in self.edge.sent]
+
+    def assert_honest(self, job_id: str, status: JobStatus, *, stored: int) -> None:
+        """The job is at its one end, and everything that can be seen of it from outside agrees."""
+        job = self.job(job_id)
+        assert job.status is status
+        assert job.event_sent
+        assert sum(f.status is FileStatus.STORED for f in job.files) == stored
+        assert all(f.status.settled for f in job.files)
+        uris = sorted(f.s3_uri.removeprefix(f"s3://{BUCKET}/") for f in job.files if f.s3_uri)
+        assert sorted(self.videos()) == uris
+        assert set(self.event_ids()) == {f"{job_id}-{job.generation}-{status}"}
+        assert self.manifest(job_id)["status"] == status
+        assert self.uploads() == []
+        assert self.executions() == []
+
+
+class _Over(Exception):
+    """The execution has ended."""
+
+
+@contextmanager
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """Sets everything up and takes it down again."""
+    with aws(monkeypatch) as edge:
+        found = World(edge)
+        monkeypatch.setitem(vendors.VENDORS, "scripted", "tests.unit.steps.vendor:Scripted")
+        monkeypatch.setattr(Scripted, "stage", found.stage)
+        monkeypatch.setattr(transfer, "copy", found.copying.copy)
+        monkeypatch.setattr(transfer, "abandon", found.copying.abandon)
+        secret = json.dumps({"vendor": "scripted", "secret_key": SECRET})
+        boto3.client("secretsmanager").create_secret(Name=f"{PREFIX}/scripted", SecretString=secret)
+        edge.effects.clear()
+        yield found
+
+
+__all__ = ["SECRET", "Crash", "World", "events", "world"]
