@@ -50,7 +50,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def reply(self, status: int = 200, body: bytes = b"", **headers: str) -> None:
         self.send_response(status)
-        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+        for name, value in {"Content_Length": str(len(body)), **headers}.items():
             self.send_header(name.replace("_", "-"), value)
         self.end_headers()
         self.wfile.write(body)
@@ -353,9 +353,24 @@ def test_truncated_stream_says_so(outbound: Outbound) -> None:
         h.reply(200, b"12345", Content_Length="9")
         h.close_connection = True
 
-    with serving(answer) as (url, _), outbound.stream(url, hosts=[]) as stream:
-        with pytest.raises(Truncated, match="4 bytes"):
-            stream.read(9)
+    with (
+        serving(answer) as (url, _),
+        outbound.stream(url, hosts=[]) as stream,
+        pytest.raises(Truncated, match="4 bytes"),
+    ):
+        stream.read(9)
+
+
+def test_contradicting_lengths_are_no_reply(outbound: Outbound) -> None:
+    def answer(h: Handler) -> None:
+        h.send_response(200)
+        for length in "59":
+            h.send_header("Content-Length", length)
+        h.end_headers()
+        h.wfile.write(b"123456789")
+
+    with serving(answer) as (url, _), pytest.raises(NoReply, match="unclear length"):
+        outbound.stream(url, hosts=[])
 
 
 def test_chunked_stream_that_breaks_is_no_reply(outbound: Outbound) -> None:
