@@ -23,6 +23,7 @@ FLOOR = 2.0  # seconds; no two looks of one job are closer
 CAP = 300.0  # seconds; no wait between two looks is longer
 LAG_PER_LOOK = 1.8  # seconds of lag that one look is worth for a task of REFERENCE seconds …
 REFERENCE = 45.0  # … and more for longer tasks, as the square root
+OLD = 4.0  # times the usual duration, from where on a task's own age is what lag is measured against
 JITTER = 0.08  # share of a wait by which it moves either way, so that jobs started together drift apart
 TRUSTED = 8.0  # tasks learned from before the law may overrule the vendor's hint
 
@@ -35,6 +36,7 @@ STAY = 10  # seconds at 256 MB cost about what one turn of the machine does: two
 STAY_LOOKS = 3  # looks in one poll call at most
 
 _POINTS = 160  # moments the programme chooses from
+_UNRELIABLE = 0.005  # what a finish far from the reported one keeps of its chance
 _RISK = 0.02  # share of tasks that may be finished more than CAP before the first look
 
 
@@ -87,7 +89,7 @@ def _planned(view: View, rng: random.Random) -> int:
     plan = _plan(learned, view.hint, view.lag_per_look)
     finish = _finish(view)
     if finish is not None:
-        plan = _plan_from(elapsed, finish, law(learned, view.hint), plan.lag_per_look)
+        plan = _plan_from(elapsed, finish, law(learned, view.hint), plan.price)
     first = view.looks == 0 and elapsed < plan.latest_first
     limit = plan.latest_first - elapsed if first else CAP
     wait = plan.after(elapsed, limit) - elapsed
@@ -99,6 +101,18 @@ def _planned(view: View, rng: random.Random) -> int:
 
 
 @dataclass(frozen=True)
+class Price:
+    """What a look is worth in seconds of lag: more for long tasks, and for those that grow old."""
+
+    lag_per_look: float
+    scale: float  # seconds; the usual duration
+
+    def at(self, age: float) -> float:
+        """For a task unfinished at `age` seconds."""
+        return self.lag_per_look * math.sqrt(max(self.scale, age / OLD) / REFERENCE)
+
+
+@dataclass(frozen=True)
 class Plan:
     """The best next look from every moment of a law. The tuples are parallel."""
 
@@ -106,7 +120,7 @@ class Plan:
     done: tuple[float, ...]  # share of tasks finished by then
     spent: tuple[float, ...]  # seconds those tasks took, weighted with their shares
     costs: tuple[float, ...]  # looks and priced lag to come, times the share still running
-    lag_per_look: float  # seconds of lag that cost as much as one look
+    price: Price
     latest_first: float  # seconds since the trigger; no first look is later
 
     def after(self, elapsed: float, limit: float) -> float:
@@ -118,18 +132,16 @@ class Plan:
         part = (elapsed - self.times[before]) / (self.times[start] - self.times[before])
         done = self.done[before] + (self.done[start] - self.done[before]) * part
         spent = self.spent[before] + (self.spent[start] - self.spent[before]) * part
-        _, j = self._best(done, spent, start, len(self.times) - 1, elapsed + limit)
+        moments = (self.times, self.done, self.spent, self.costs)
+        _, j = _best(*moments, self.price.at(elapsed), done, spent, start, len(self.times) - 1, elapsed + limit)
         return min(self.times[j], elapsed + limit)
 
-    def _best(self, done: float, spent: float, start: int, end: int, limit: float) -> tuple[float, int]:
-        return _best(self.times, self.done, self.spent, self.costs, self.lag_per_look, done, spent, start, end, limit)
 
-
-def solve(times: Sequence[float], done: Sequence[float], lag_per_look: float, latest_first: float) -> Plan:
+def solve(times: Sequence[float], done: Sequence[float], price: Price, latest_first: float) -> Plan:
     """The programme, from the last moment backwards; `times[0]` is when the first wait begins.
 
-    The lag of waiting from i to j is concave Monge (every later start saves no less by a later look), so the best j
-    never falls as i rises, and the search for i may end where that for i + 1 found its best.
+    What a later look adds in lag, times its price, falls as i rises, so the best j never falls as i rises: the search
+    for i may end where that for i + 1 found its best.
     """
     last = len(times) - 1
     spent = [0.0]
@@ -139,14 +151,15 @@ def solve(times: Sequence[float], done: Sequence[float], lag_per_look: float, la
     furthest = last
     for i in range(last - 1, -1, -1):
         limit = times[i] + CAP if i else latest_first
-        cost, furthest = _best(times, done, spent, costs, lag_per_look, done[i], spent[i], i + 1, furthest, limit)
+        worth, end = price.at(times[i]), furthest if i else last
+        cost, furthest = _best(times, done, spent, costs, worth, done[i], spent[i], i + 1, end, limit)
         costs[i] = cost + 1 - done[i]
-    return Plan(tuple(times), tuple(done), tuple(spent), tuple(costs), lag_per_look, latest_first)
+    return Plan(tuple(times), tuple(done), tuple(spent), tuple(costs), price, latest_first)
 
 
 def _best(
     times: Sequence[float], done: Sequence[float], spent: Sequence[float], costs: Sequence[float],
-    lag_per_look: float, done_by: float, spent_by: float, start: int, end: int, limit: float,
+    worth: float, done_by: float, spent_by: float, start: int, end: int, limit: float,
 ) -> tuple[float, int]:  # fmt: skip
     """The cheapest next look among moments start … end: (what it costs from there on, its index)."""
     best, chosen = math.inf, start
@@ -154,7 +167,7 @@ def _best(
         if times[j] > limit and j > start:
             break
         lag = times[j] * (done[j] - done_by) - (spent[j] - spent_by)
-        cost = lag / lag_per_look + costs[j]
+        cost = lag / worth + costs[j]
         if cost < best:
             best, chosen = cost, j
     return best, chosen
@@ -165,9 +178,8 @@ def _plan(learned: Durations, hint: float, lag_per_look: float) -> Plan:
     """The plan for a task of which only its age is known. Some 3 ms to make."""
     belief = law(learned, hint)
     times = (0.0, *_spread(belief.quantile(0.002), belief.quantile(0.9995), _POINTS))
-    price = lag_per_look * math.sqrt(belief.scale / REFERENCE)
     latest_first = max(belief.quantile(_RISK) + CAP, hint)
-    return solve(times, [belief.cdf(t) for t in times], price, latest_first)
+    return solve(times, [belief.cdf(t) for t in times], Price(lag_per_look, belief.scale), latest_first)
 
 
 def _finish(view: View) -> tuple[float, float] | None:
@@ -188,7 +200,7 @@ def _finish(view: View) -> tuple[float, float] | None:
     return since * to_go / before, 0.2
 
 
-def _plan_from(elapsed: float, finish: tuple[float, float], belief: Law, price: float) -> Plan:
+def _plan_from(elapsed: float, finish: tuple[float, float], belief: Law, price: Price) -> Plan:
     """The plan for a task at `elapsed` whose progress was reported: the law, weighed with what the report says."""
     median, sigma = finish
     waits = (0.0, *_spread(min(FLOOR, median / 4), max(20 * median, 4 * CAP), _POINTS // 2))
@@ -197,7 +209,7 @@ def _plan_from(elapsed: float, finish: tuple[float, float], belief: Law, price: 
     for i, j in pairwise(range(len(waits))):
         middle = math.log((waits[i] + waits[j]) / 2 / median) / sigma
         chance = marks[j] - marks[i] + 1e-6 * (waits[j] - waits[i]) / waits[-1]
-        done.append(done[i] + chance * (math.exp(-0.5 * middle**2) + 0.02))
+        done.append(done[i] + chance * (math.exp(-0.5 * middle**2) + _UNRELIABLE))
     total = done[-1] * 1.001
     return solve([elapsed + wait for wait in waits], [share / total for share in done], price, elapsed + CAP)
 

@@ -35,7 +35,7 @@ class Part(NamedTuple):
     shift: float = 0.0
 
 
-NOTHING_KNOWN = Part(1.0, math.log(60.0), 1.3)
+NOTHING_KNOWN = Part(1.0, math.log(40.0), 2.0)  # anything from seconds to an hour
 
 
 @dataclass(frozen=True)
@@ -81,15 +81,16 @@ class Durations:
         """Tasks' worth of knowledge still held: at most 1 / (1 - KEEP)."""
         return sum(weight for _, weight in self.bins)
 
-    def add(self, seconds: float, *, after: float = 0.0) -> Durations:
-        """With one more task: seen finished `seconds` after its trigger, and last seen unfinished at `after`.
+    def add(self, seconds: float, *, after: float | None = None) -> Durations:
+        """With one more task: finished `seconds` after its trigger; or, with `after`, seen finished then and last seen
+        unfinished at `after` (0 when the first look found it finished).
 
-        The task finished somewhere between the two, so its weight is spread over that stretch as the law learned so
-        far sees it. Taking the moment of the look itself would teach our own lag as if it were the vendor's.
+        A task seen so ended somewhere between the two, and its weight is spread over that stretch as the law learned
+        so far sees it. Taking the moment of the look itself would teach our own lag as if it were the vendor's.
         """
         bins = {k: weight * KEEP for k, weight in self.bins}
         end = min(max(seconds, 1.0), LONGEST)
-        for k, share in self._shares(min(max(after, 0.0), end), end):
+        for k, share in self._shares(end if after is None else min(max(after, 0.0), end), end):
             bins[k] = bins.get(k, 0.0) + share
         return Durations(_trim(bins), self.count + 1)
 

@@ -34,7 +34,7 @@ from dataclasses import dataclass
 
 LEASE = 900.0  # seconds beyond its holder's next wake after which a place is taken for abandoned
 SOONEST = 5.0  # seconds between two looks at the queue, at the front of it
-LATEST = 300.0  # and at the back
+LATEST = 1800.0  # and at the back
 TYPICAL_HOLD = 120.0  # seconds a task keeps its slot, when nothing was learned
 
 
