@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 
-PATIENCE = 10  # seconds a command has for a clean stop
+PATIENCE = 30  # seconds a command has for a clean stop
 
 
 def _end(group: int, how: signal.Signals) -> None:
@@ -35,11 +35,11 @@ def main(folder: str, *command: str) -> int:
         nonlocal keep
         for line in sys.stdin:
             keep = keep or line.strip() == "keep"
-        _end(child.pid, signal.SIGTERM)
-        try:
-            child.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            _end(child.pid, signal.SIGKILL)
+        if keep:  # only a clean stop writes the state down
+            _end(child.pid, signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(PATIENCE)
+        _end(child.pid, signal.SIGKILL)
 
     threading.Thread(target=watch, daemon=True).start()
     status = child.wait()

@@ -216,9 +216,7 @@ def _apply_what_the_emulator_drops(emulator: Emulator, template: Mapping[str, An
     dynamodb, s3 = emulator.client("dynamodb"), emulator.client("s3")
     described = dynamodb.describe_time_to_live(TableName=ids["Table"])["TimeToLiveDescription"]
     if described["TimeToLiveStatus"] == "DISABLED":
-        dynamodb.update_time_to_live(
-            TableName=ids["Table"], TimeToLiveSpecification=table["TimeToLiveSpecification"]
-        )
+        dynamodb.update_time_to_live(TableName=ids["Table"], TimeToLiveSpecification=table["TimeToLiveSpecification"])
     dynamodb.update_continuous_backups(
         TableName=ids["Table"], PointInTimeRecoverySpecification=table["PointInTimeRecoverySpecification"]
     )

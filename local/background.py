@@ -1,0 +1,110 @@
+"""`make up` and `make down`: the world kept running in a process of its own until it is told to end."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from threading import Event
+
+from local.emulator import REGION, ROOT
+from local.stack import WORK
+from local.world import world
+
+TIME_SCALE = 1 / 60  # an hour passes in a minute
+PATIENCE = 180  # seconds until what does not come up, or down, counts as stuck
+STATE = WORK / "up.json"  # pid, address and key of the running world
+LOCK = WORK / "up.lock"  # held for as long as it runs, so that a left-over STATE is known for what it is
+LOG = WORK / "up.log"
+
+
+def up() -> int:
+    """Start the world unless it runs already, and tell how to talk to it."""
+    if not _running():
+        WORK.mkdir(exist_ok=True)
+        STATE.unlink(missing_ok=True)
+        print("starting; this takes some seconds …", flush=True)
+        with LOG.open("w") as log:
+            server = subprocess.Popen([sys.executable, "-m", "local", "serve"], cwd=ROOT, stdin=subprocess.DEVNULL,
+                                      stdout=log, stderr=log, start_new_session=True)  # fmt: skip
+        deadline = time.monotonic() + PATIENCE
+        while not STATE.exists():
+            if server.poll() is not None or time.monotonic() > deadline:
+                server.terminate()
+                print(f"it did not start:\n{LOG.read_text()[-4000:]}", file=sys.stderr)
+                return 1
+            time.sleep(0.2)
+    state = json.loads(STATE.read_text())
+    print(_how_to_talk_to(state["url"], state["access_key_id"], state["secret_access_key"], state["simulators"]))
+    return 0
+
+
+def down() -> int:
+    """End the running world and wait until it is gone."""
+    if not _running():
+        print("nothing is running")
+        return 0
+    os.kill(json.loads(STATE.read_text())["pid"], signal.SIGTERM)
+    deadline = time.monotonic() + PATIENCE
+    while _running():
+        if time.monotonic() > deadline:
+            print("it does not end", file=sys.stderr)
+            return 1
+        time.sleep(0.2)
+    print("stopped")
+    return 0
+
+
+def serve() -> int:
+    """The world itself, until SIGTERM."""
+    ended = Event()
+    WORK.mkdir(exist_ok=True)
+    with LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with world(TIME_SCALE, lambda what: print(what, flush=True)) as running:
+            caller = running.stack.caller
+            state = {
+                "pid": os.getpid(), "url": running.stack.url, "access_key_id": caller.access_key_id,
+                "secret_access_key": caller.secret_access_key, "aws_endpoint_url": running.stack.emulator.url,
+                "simulators": {vendor: simulator.url for vendor, simulator in running.simulators.items()},
+            }  # fmt: skip
+            _write_whole(STATE, json.dumps(state))
+            signal.signal(signal.SIGTERM, lambda *_: ended.set())
+            ended.wait()
+        STATE.unlink(missing_ok=True)
+    return 0
+
+
+def _running() -> bool:
+    if not STATE.exists() or not LOCK.exists():
+        return False
+    with LOCK.open() as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Readers see all of it or nothing. Only the owner may read: it holds a key."""
+    fresh = path.with_suffix(".new")
+    fresh.touch(mode=0o600)
+    fresh.write_text(text)
+    fresh.replace(path)
+
+
+def _how_to_talk_to(url: str, key: str, secret: str, simulators: dict[str, str]) -> str:
+    curl = f"curl -s --aws-sigv4 aws:amz:{REGION}:execute-api -u {key}:{secret}"
+    body = {"vendor": "linkvisual", "request": {"iot_id": "gate-3", "record_duration": 60}}
+    vendors = "\n".join(f"  {vendor:<11}{address}" for vendor, address in simulators.items())
+    return (
+        f"\nAPI  {url}\nan hour passes in {3600 * TIME_SCALE:.0f} s; `make down` ends it\n\n"
+        f"{curl} -H 'content-type: application/json' \\\n  -d '{json.dumps(body)}' {url}/jobs\n\n"
+        f"{curl} {url}/jobs\n\nvendors\n{vendors}"
+    )
