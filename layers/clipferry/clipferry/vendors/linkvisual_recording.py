@@ -18,7 +18,7 @@ FILE_SECONDS = 1800  # "A single video file can be up to 30 minutes in length"
 FIRST_LOOK_MARGIN = 5.0  # after the recording's end: the upload takes a moment
 RECORDING_GRACE = 300.0  # after the recording's end, in which its files may still be listed
 ADOPT_GRACE = 60.0  # after adopting: the recording is there already, as far as anyone told us
-SETTLE = 60.0  # after the recording's end, when enough files are there but cover clearly less than was asked for
+SETTLE = 30.0  # after the recording's end, when enough files are there but cover clearly less than was asked for
 SLACK = 5.0  # seconds that cameras are early or late by
 EARLIEST = 15.0  # a recording that begins so long before its trigger (and its pre-record) is another's
 LATEST = 90.0  # … and so long after it: the call may take a minute, the camera some seconds
@@ -56,7 +56,8 @@ class Expected:
         if not found:
             return Wholeness.NONE if late else Wholeness.OPEN
         length = covered(found)
-        if length >= self.duration - 1:
+        last_file = self.duration - FILE_SECONDS * (self.files - 1)
+        if length >= self.duration - min(SLACK, last_file / 2):
             return Wholeness.WHOLE
         if len(found) < self.files:
             return Wholeness.SHORT if late else Wholeness.OPEN

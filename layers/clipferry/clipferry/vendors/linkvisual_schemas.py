@@ -64,7 +64,7 @@ ADOPT_SCHEMA: Mapping[str, Any] = {
         **_CAMERA,
         "record_id": {"description": "What TriggerRecord returned; or give file_names (RecordId).", **_ID},
         "file_names": {
-            "description": f"Names of recorded files, 1 to {FILE_NAMES_MAX}, each once; "
+            "description": f"Names of recorded files, 1 to {FILE_NAMES_MAX}; one given twice is one file; "
             "or give record_id (FileName of QueryRecord).",
             "type": "array",
             "minItems": 1,
