@@ -56,7 +56,7 @@ class SegmentStorage(Storage):
         super().__init__(s3, destination, options)
         self._client = s3
 
-    def put_object(self, name: str, body: bytes | bytearray | memoryview, crc: int, metadata: dict[str, str]) -> str:
+    def put_object(self, name: str, body: bytes | bytearray, crc: int, metadata: dict[str, str]) -> str:
         """PutObject with its checksum, so that S3 refuses what was damaged on the way; the ETag."""
         how: dict[str, Any] = {}
         if self._to.storage_class:
@@ -68,7 +68,7 @@ class SegmentStorage(Storage):
         own = {key: quote(value, safe=" /:;,.=+-_()") for key, value in self._to.metadata.items()}
         method = object_crc()
         reply = self._patiently(
-            self._client.put_object, Key=self.key(name), Body=bytes(body), ContentType=content_type(name),
+            self._client.put_object, Key=self.key(name), Body=body, ContentType=content_type(name),
             Metadata={**own, **metadata}, **{f"Checksum{method.name}": method.encode(crc)}, **how,
         )  # fmt: skip
         return str(reply["ETag"])

@@ -82,7 +82,7 @@ def parse(content: bytes, base: str) -> Playlist:
     text = content.decode("utf-8", "replace").removeprefix("\ufeff")
     if not text.startswith("#EXTM3U"):
         raise AttemptFailed(Code.NOT_A_VIDEO, f"the playlist is {describe(content[:4096])}")
-    raw = [line.strip() for line in text.splitlines()]
+    raw = [line.strip() for line in text.replace("\r", "\n").split("\n")]
     if len(raw) > MAX_LINES:
         raise Hopeless(Code.HLS_TOO_LARGE, f"a playlist has more than {MAX_LINES} lines")
     tags = {tag for line in raw if (tag := _tag(line))}

@@ -1,0 +1,457 @@
+"""HLS copied whole: what stands in S3 plays, is what the source served, and is never fetched twice."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+from clipferry.http import Outbound
+from clipferry.transfer.contract import Code, Destination, Failed, More, Options, Retry, Stored, Superseded
+from clipferry.transfer.hls import chain, copy_hls
+from clipferry.vendors.contract import Remote, VendorThrottled
+from moto import mock_aws
+
+from local.simulators.base import Simulator
+from local.simulators.faults import Fault
+from local.simulators.media import Clip, ladder
+from local.simulators.wire import Request, Response
+
+QUICK = Options(backoff=0.005, part_size=8 * 1024 * 1024)
+TS = b"\x47" + b"\x00" * 187
+M3U8 = "application/vnd.apple.mpegurl"
+
+
+class Library(Simulator):
+    """A download server and nothing else."""
+
+    vendor = "library"
+    download_style = "open"
+
+    def operation(self, request: Request) -> str:
+        return "missing"
+
+    def answer(self, operation: str, request: Request) -> Response:
+        return Response(404)
+
+    def put(self, path: str, content: bytes | str, content_type: str = "video/mp2t") -> None:
+        body = content.encode() if isinstance(content, str) else content
+        self.downloads.publish(path, path, Clip(Path(os.devnull), body, content_type))
+
+    def put_media(self, path: str, *segments: str) -> None:
+        lines = "".join(f"#EXTINF:2,\n{segment}\n" for segment in segments)
+        self.put(path, f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n{lines}#EXT-X-ENDLIST\n", M3U8)
+
+    def put_video(self, path: str = "/v/index.m3u8", count: int = 5) -> None:
+        names = [f"s{n}.ts" for n in range(count)]
+        for n, name in enumerate(names):
+            self.put(f"/v/{name}", TS * (n + 2) + b"\x47" + bytes([n] * 187))
+        self.put_media(path, *names)
+
+    def asked(self, path: str) -> int:
+        return sum(access.path == path for access in self.log)
+
+
+class S3:
+    """A client that counts its operations and fails them as told."""
+
+    def __init__(self, client: Any) -> None:
+        self.client, self.calls, self.failures = client, Counter(), {}
+
+    def __getattr__(self, name: str) -> Any:
+        operation = getattr(self.client, name)
+
+        def call(**parameters: Any) -> Any:
+            self.calls[name] += 1
+            failures = self.failures.get(name, [])
+            if failures and failures[0](parameters.get("Key", "")):
+                raise failures.pop(0)("")
+            if "Body" in parameters:
+                parameters["Body"] = bytes(parameters["Body"])  # moto takes nothing else
+            return operation(**parameters)
+
+        return call
+
+    def objects(self) -> dict[str, int]:
+        found = self.client.list_objects_v2(Bucket="bucket").get("Contents", [])
+        return {entry["Key"].removeprefix("p/f001/"): entry["Size"] for entry in found}
+
+    def read(self, name: str) -> bytes:
+        return self.client.get_object(Bucket="bucket", Key=f"p/f001/{name}")["Body"].read()
+
+
+@pytest.fixture
+def s3(monkeypatch) -> Iterator[S3]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    with mock_aws():
+        client = boto3.client("s3", region_name="us-east-1")
+        client.create_bucket(Bucket="bucket")
+        yield S3(client)
+
+
+@pytest.fixture
+def library() -> Iterator[Library]:
+    with Library() as simulator:
+        yield simulator
+
+
+class Copy:
+    """Calls of one copy, each going on with what the last one saved."""
+
+    def __init__(self, library: Library, s3: S3, path: str = "/v/index.m3u8", options: Options = QUICK) -> None:
+        self.library, self.s3, self.path, self.options = library, s3, path, options
+        self.checkpoint: dict[str, Any] = {}
+        self.located = 0
+
+    def locate(self) -> Remote | None:
+        self.located += 1
+        return Remote(f"{self.library.url}{self.path}", kind="hls")
+
+    def save(self, checkpoint: dict[str, Any], size: int) -> None:
+        self.checkpoint = checkpoint
+
+    def __call__(self, time_left=lambda: 60.0, **other: Any) -> Any:
+        return copy_hls(**{
+            "locate": self.locate, "destination": Destination("bucket", "p/f001", tags={"site": "gate"}),
+            "outbound": Outbound(allow_private=True), "hosts": [], "s3": self.s3, "checkpoint": self.checkpoint,
+            "save": self.save, "time_left": time_left, "options": self.options, **other,
+        })  # fmt: skip
+
+
+# --- whole copies ---
+
+
+def test_a_ladder_is_copied_with_every_segment_and_still_plays(library, s3, tmp_path):
+    files = ladder(unique="ladder test")
+    for name, clip in files.items():
+        library.downloads.publish(name, f"/l/{name}", clip)
+    result = Copy(library, s3, "/l/master.m3u8")()
+    segments = [name for name in files if name.endswith(".ts")]
+    assert isinstance(result, Stored)
+    assert result.key == "p/f001/index.m3u8"
+    assert result.size == sum(files[name].size for name in segments)
+    assert result.evidence["sha256"] == chain(files[name].sha256 for name in segments)
+    assert (result.evidence["segments"], result.evidence["playlists"]) == (len(segments), 3)
+    assert {name for name in s3.objects() if name.endswith(".m3u8")} == {"index.m3u8", "v0/index.m3u8", "v1/index.m3u8"}
+    for name in s3.objects():
+        target = tmp_path / name
+        target.parent.mkdir(exist_ok=True)
+        target.write_bytes(s3.read(name))
+    assert _frames(tmp_path / "index.m3u8") == 15 * 8  # frames per second × seconds of the ladder
+
+
+def _frames(playlist: Path) -> int:
+    import imageio_ffmpeg
+
+    ffmpeg = imageio_ffmpeg.get_ffmpeg_exe() or shutil.which("ffmpeg")
+    command = [ffmpeg, "-v", "error", "-i", str(playlist), "-map", "0:v:0", "-f", "framemd5", "-"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert not shown.stderr
+    return sum(not line.startswith("#") for line in shown.stdout.splitlines())
+
+
+def test_names_are_our_own_whatever_the_playlist_says(library, s3):
+    library.put("/x.ts", TS * 3)
+    library.put("/etc/passwd", TS * 4)
+    library.put("/v/" + "n" * 900 + ".exe", TS * 5)
+    library.put("/v/deep/s.TS", TS * 6)
+    library.put_media("/v/index.m3u8", "../x.ts", "../../../../etc/passwd", "n" * 900 + ".exe", "deep/s.TS?token=a%2Fb")
+    assert isinstance(Copy(library, s3)(), Stored)
+    assert s3.objects() == {"index.m3u8": len(s3.read("index.m3u8")), "v0/00001.ts": 3 * 188, "v0/00002.ts": 4 * 188,
+                         "v0/00003.ts": 5 * 188, "v0/00004.ts": 6 * 188}  # fmt: skip
+    assert b"token" not in s3.read("index.m3u8")
+
+
+def test_initialisation_sections_and_byte_ranges_become_objects_of_their_own(library, s3):
+    box = b"\x00\x00\x00\x08moof"
+    init, first, second = b"\x00\x00\x00\x10ftypiso5" + b"i" * 84, box + b"1" * 192, box + b"2" * 92
+    library.put("/v/all.mp4", init + first + second, "video/mp4")
+    library.put("/v/index.m3u8", "\n".join([
+        "#EXTM3U", "#EXT-X-TARGETDURATION:2", '#EXT-X-MAP:URI="all.mp4",BYTERANGE="96@0"', "#EXTINF:2,",
+        "#EXT-X-BYTERANGE:200@96", "all.mp4", "#EXTINF:2,", "#EXT-X-BYTERANGE:100", "all.mp4", "#EXT-X-ENDLIST",
+    ]), M3U8)  # fmt: skip
+    result = Copy(library, s3)()
+    assert isinstance(result, Stored)
+    assert [s3.read(f"v0/{name}") for name in ("init1.mp4", "00001.mp4", "00002.mp4")] == [init, first, second]
+    assert result.evidence["level"] == "content-length"
+    assert s3.read("index.m3u8").decode().splitlines() == [
+        "#EXTM3U", "#EXT-X-TARGETDURATION:2", '#EXT-X-MAP:URI="v0/init1.mp4"', "#EXTINF:2,", "v0/00001.mp4",
+        "#EXTINF:2,", "v0/00002.mp4", "#EXT-X-ENDLIST",
+    ]  # fmt: skip
+
+
+def test_audio_alternates_are_copied_and_what_is_shared_is_copied_once(library, s3):
+    library.put("/v/a.aac", b"\xff\xf1" + b"a" * 300)
+    library.put("/v/s.ts", TS * 2)
+    library.put_media("/v/en.m3u8", "a.aac")
+    library.put_media("/v/low.m3u8", "s.ts", "s.ts")
+    library.put("/v/index.m3u8", "\n".join([
+        "#EXTM3U", '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="en",URI="en.m3u8"',
+        '#EXT-X-STREAM-INF:BANDWIDTH=1,AUDIO="a"', "low.m3u8", "#EXT-X-STREAM-INF:BANDWIDTH=2", "low.m3u8",
+    ]), M3U8)  # fmt: skip
+    assert isinstance(Copy(library, s3)(), Stored)
+    assert sorted(s3.objects()) == ["index.m3u8", "v0/00001.aac", "v0/index.m3u8", "v1/00001.ts", "v1/index.m3u8"]
+    assert s3.read("index.m3u8").decode().count("v1/index.m3u8") == 2
+    assert s3.read("v1/index.m3u8").decode().count("00001.ts") == 2
+    assert library.asked("/v/s.ts") == 1
+
+
+def test_references_follow_a_redirect_of_the_playlist(library, s3):
+    library.put_video()
+    library.put("/short", "moved", M3U8)
+    library.fail_next("download:/short", Fault("redirect", location=f"{library.url}/v/index.m3u8"))
+    assert isinstance(Copy(library, s3, "/short")(), Stored)
+
+
+def test_a_segment_larger_than_a_part_goes_up_in_parts(library, s3):
+    big = TS * 60_000  # 11 MB
+    library.put("/v/big.ts", big)
+    library.put_media("/v/index.m3u8", "big.ts")
+    options = Options(backoff=0.005, part_size=5 * 1024 * 1024)
+    result = Copy(library, s3, options=options)()
+    assert isinstance(result, Stored)
+    assert s3.read("v0/00001.ts") == big
+    assert s3.calls["upload_part"] == 3
+    again = Copy(library, s3, options=options)()
+    assert (again.size, again.evidence["sha256"]) == (result.size, result.evidence["sha256"])
+    assert s3.client.list_multipart_uploads(Bucket="bucket").get("Uploads", []) == []
+
+
+def test_objects_are_typed_tagged_and_carry_the_jobs_metadata(library, s3):
+    library.put_video(count=1)
+    Copy(library, s3)(destination=Destination("bucket", "p/f001", metadata={"job-id": "j1"}, tags={"site": "gate 3"}))
+    head = s3.client.head_object(Bucket="bucket", Key="p/f001/v0/00001.ts")
+    assert (head["ContentType"], head["Metadata"]["job-id"]) == ("video/mp2t", "j1")
+    assert s3.client.head_object(Bucket="bucket", Key="p/f001/index.m3u8")["ContentType"] == M3U8
+    tags = s3.client.get_object_tagging(Bucket="bucket", Key="p/f001/v0/00001.ts")["TagSet"]
+    assert tags == [{"Key": "site", "Value": "gate 3"}]
+
+
+# --- refusals ---
+
+
+@pytest.mark.parametrize(
+    ("playlist", "code"),
+    [
+        ('#EXTM3U\n#EXT-X-KEY:METHOD=AES-128,URI="k"\n#EXTINF:2,\ns0.ts\n#EXT-X-ENDLIST', Code.HLS_ENCRYPTED),
+        ("#EXTM3U\n#EXTINF:2,\ns0.ts\n", Code.HLS_LIVE),
+        ("#EXTM3U\n#EXTINF:2,\ns0.ts\n#EXT-X-ENDLIST\n" + "#\n" * 200_001, Code.HLS_TOO_LARGE),
+        ("#EXTM3U\n#EXTINF:2,\nhttp://169.254.169.254/latest/meta-data\n#EXT-X-ENDLIST", Code.ADDRESS_REFUSED),
+        ("#EXTM3U\n#EXTINF:2,\nhttp://media.example.com/s.ts\n#EXT-X-ENDLIST", Code.ADDRESS_REFUSED),
+    ],
+)
+def test_what_must_not_be_copied_ends_with_its_own_code_and_no_playlist(library, s3, playlist, code):
+    library.put("/v/s0.ts", TS * 2)
+    library.put("/v/index.m3u8", playlist, M3U8)
+    result = Copy(library, s3)(outbound=Outbound(allow_private=code is not Code.ADDRESS_REFUSED or "169" in playlist))
+    assert isinstance(result, Failed)
+    assert result.code == code
+    assert "index.m3u8" not in s3.objects()
+
+
+def test_playlists_without_end_are_not_followed_for_ever(library, s3):
+    for n in range(80):
+        library.put(f"/v/{n}.m3u8", f"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n{n + 1}.m3u8\n", M3U8)
+    result = Copy(library, s3, "/v/0.m3u8")()
+    assert (type(result), result.code) == (Failed, Code.HLS_TOO_LARGE)
+    assert library.calls["download"] < 10
+
+
+def test_evidence_weaker_than_asked_for_is_refused(library, s3):
+    library.put_video()
+    result = Copy(library, s3, options=Options(backoff=0.005, minimum_evidence="vendor-md5"))()
+    assert (type(result), result.code) == (Failed, Code.EVIDENCE_TOO_WEAK)
+    assert "index.m3u8" not in s3.objects()
+
+
+# --- trouble at the source ---
+
+
+def test_a_missing_segment_is_named_and_the_root_playlist_is_not_stored(library, s3):
+    library.put_video(count=5)
+    library.downloads.remove("/v/s3.ts")
+    copy = Copy(library, s3)
+    result = copy()
+    assert (type(result), result.code) == (Retry, Code.HLS_SEGMENT_MISSING)
+    assert "segment 4 of 5" in result.message
+    assert "index.m3u8" not in s3.objects()
+    library.put("/v/s3.ts", TS * 9)
+    assert isinstance(copy(), Stored)
+    assert library.asked("/v/s0.ts") == 1
+
+
+@pytest.mark.parametrize("fault", [
+    Fault("status", status=500), Fault("throttle"), Fault("reset", after=100), Fault("short", after=100),
+    Fault("reset_before"), Fault("missing"), Fault("expired"), Fault("html", status=502), Fault("no_ranges"),
+    Fault("no_length"), Fault("gzip"),
+], ids=lambda fault: fault.kind)  # fmt: skip
+def test_one_fault_of_the_source_is_got_over_within_the_call(library, s3, fault):
+    library.put_video(count=4)
+    library.fail_next("download:/v/s2.ts", fault)
+    assert isinstance(Copy(library, s3)(), Stored)
+    assert s3.read("v0/00003.ts") == TS * 4 + b"\x47" + b"\x02" * 187
+
+
+def test_an_error_page_in_place_of_a_segment_is_never_stored(library, s3):
+    library.put_video(count=3)
+    library.put("/v/s1.ts", "<html><body>come back later</body></html>" * 10, "text/html")
+    result = Copy(library, s3)()
+    assert (type(result), result.code) == (Retry, Code.NOT_A_VIDEO)
+    assert "segment 2 of 3" in result.message
+    assert not {"v0/00002.ts", "index.m3u8"} & s3.objects().keys()
+
+
+def test_a_playlist_that_is_not_there_yet_is_waited_for(library, s3):
+    copy = Copy(library, s3)
+    first, second = copy(), copy()
+    assert isinstance(first, More)
+    assert second.wait_seconds >= first.wait_seconds > 0
+    library.put_video()
+    assert isinstance(copy(), Stored)
+
+
+def test_a_playlist_that_never_comes_is_gone_after_the_grace_period(library, s3):
+    copy, waited = Copy(library, s3), 0.0
+    while isinstance(result := copy(), More):
+        waited += result.wait_seconds
+    assert (type(result), result.code) == (Failed, Code.SOURCE_GONE)
+    assert waited >= QUICK.not_there_grace
+
+
+def test_segment_urls_that_expire_are_taken_from_fresh_playlists(library, s3):
+    library.put_video(count=4)
+    fresh = "\n".join(f"#EXTINF:2,\ns{n}.ts?token=2" for n in range(4))
+    copy = Copy(library, s3)
+
+    def locate() -> Remote:
+        copy.located += 1
+        library.put("/v/index.m3u8", f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n{fresh}\n#EXT-X-ENDLIST\n", M3U8)
+        return Remote(f"{library.url}/v/index.m3u8", kind="hls")
+
+    stale = fresh.replace("token=2", "token=1")
+    library.put("/v/index.m3u8", f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n{stale}\n#EXT-X-ENDLIST\n", M3U8)
+    library.fail_next("download:/v/s1.ts", Fault("expired"))
+    assert isinstance(copy(locate=locate), Stored)
+
+
+def test_a_vendor_that_will_not_say_where_is_the_callers_to_handle(library, s3):
+    def locate() -> Remote:
+        raise VendorThrottled("slow down", retry_after=7)
+
+    with pytest.raises(VendorThrottled):
+        Copy(library, s3)(locate=locate)
+
+
+# --- resuming ---
+
+
+def test_time_running_short_gives_more_and_what_is_stored_is_not_fetched_again(library, s3):
+    library.put_video(count=40)
+    copy, calls = Copy(library, s3), 0
+    result: Any = More()
+    while isinstance(result, More):
+        calls += 1
+        assert calls < 60
+        stored = [n for n in range(40) if f"v0/{n + 1:05d}.ts" in s3.objects()]
+        asked = {n: library.asked(f"/v/s{n}.ts") for n in stored}
+        start = library.calls["download"]
+        result = copy(time_left=lambda start=start: 60.0 if library.calls["download"] - start < 6 else 0.5)
+        assert asked == {n: library.asked(f"/v/s{n}.ts") for n in stored}
+        assert len(str(copy.checkpoint)) < 600
+    assert isinstance(result, Stored)
+    assert calls > 3
+
+
+def test_a_killed_call_is_continued_from_what_s3_has(library, s3):
+    library.put_video(count=12)
+
+    class Killed(BaseException):
+        pass
+
+    def kill_at_the_end(key: str) -> Any:
+        if key.endswith("index.m3u8"):
+            return True
+        if not key:
+            raise Killed
+        return False
+
+    copy = Copy(library, s3)
+    s3.failures["put_object"] = [kill_at_the_end]
+    with pytest.raises(Killed):
+        copy(save=lambda checkpoint, size: None)  # not even the checkpoint was written
+    s3.failures.clear()
+    before = library.calls["download"]
+    result = copy()
+    assert isinstance(result, Stored)
+    assert library.calls["download"] - before == 1  # the playlist
+    assert s3.calls["head_object"] >= 12
+
+
+def test_playlists_that_change_meanwhile_start_the_copy_again(library, s3):
+    library.put_video(count=3)
+    library.downloads.remove("/v/s2.ts")
+    copy = Copy(library, s3)
+    assert isinstance(copy(), Retry)
+    library.put_video(count=4)
+    result = copy()
+    assert isinstance(result, Stored)
+    assert (result.evidence["segments"], copy.checkpoint["generation"]) == (4, 2)
+
+
+def test_playlists_that_change_every_time_end_the_copy(library, s3):
+    library.put("/v/s0.ts", TS * 2)
+    library.put("/v/a.ts", TS * 2)
+    copy, count = Copy(library, s3), 0
+    result = None
+    while not isinstance(result, Failed):
+        count += 1
+        library.put_media("/v/index.m3u8", "s0.ts", *[f"a.ts?{n}" for n in range(count)], "gone.ts")
+        result = copy()
+        assert count < 20
+    assert result.code == Code.SOURCE_CHANGED
+
+
+def test_a_superseded_copy_stops_at_once(library, s3):
+    library.put_video(count=3)
+
+    def save(checkpoint: dict[str, Any], size: int) -> None:
+        raise Superseded("another call")
+
+    with pytest.raises(Superseded):
+        Copy(library, s3)(save=save)
+    assert "index.m3u8" not in s3.objects()
+
+
+# --- trouble at S3 ---
+
+
+def _client_error(code: str, status: int) -> Any:
+    return lambda key: ClientError(
+        {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "PutObject"
+    )
+
+
+@pytest.mark.parametrize("failure", [
+    _client_error("SlowDown", 503), _client_error("InternalError", 500),
+    lambda key: EndpointConnectionError(endpoint_url="s3"),
+])  # fmt: skip
+def test_a_busy_s3_is_tried_again(library, s3, failure):
+    library.put_video(count=3)
+    s3.failures["put_object"] = [failure, failure]
+    assert isinstance(Copy(library, s3)(), Stored)
+
+
+def test_an_s3_that_says_no_is_reported_as_such(library, s3):
+    library.put_video(count=1)
+    s3.failures["put_object"] = [_client_error("AccessDenied", 403)]
+    result = Copy(library, s3)()
+    assert (type(result), result.code) == (Retry, Code.STORAGE_REFUSED)
+    assert "index.m3u8" not in s3.objects()
