@@ -128,7 +128,6 @@ class Source:
 
     url: str = field(repr=False)
     size: int | None  # bytes
-    name: str
 
     @classmethod
     def parse(cls, reply: Mapping[str, Any]) -> Source | None:
@@ -140,7 +139,7 @@ class Source:
             normal = lenient.text(basic.get("FileStatus")).lower() in ("", "normal")
             url = lenient.fetchable(basic.get("FileUrl"))
             if original and normal and url:
-                return cls(_https(url), lenient.integer(basic.get("FileSize")), lenient.message(basic.get("FileName")))
+                return cls(_https(url), lenient.integer(basic.get("FileSize")))
         return None
 
 
