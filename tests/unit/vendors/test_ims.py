@@ -128,6 +128,13 @@ def test_urls_are_encoded_and_joined():
     assert [job["index"] for job in given.refs["jobs"]] == [0, 1]
 
 
+def test_an_account_without_a_region_is_in_shanghai():
+    client, outbound = ims(UploadMediaByURL=accept)
+    client = Ims(Account("ims", {k: v for k, v in SECRET.items() if k != "region"}), outbound)
+    client.trigger(task(B))
+    assert outbound.sent[0][1] == "https://ice.cn-shanghai.aliyuncs.com/"
+
+
 def test_a_hundred_urls_are_five_calls_each_with_its_refs():
     client, outbound = ims(UploadMediaByURL=accept)
     work = task(*(f"https://media.example.com/{n}.mp4" for n in range(100)))

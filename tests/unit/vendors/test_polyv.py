@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 
 import jsonschema
 import pytest
-from clipferry.http import AddressRefused, Headers, NoReply, NotSent, Reply
+from clipferry.http import AddressRefused, Headers, NoReply, NotSent, Outbound, Reply
 from clipferry.vendors import vendor_class
 from clipferry.vendors.contract import (
     Account,
@@ -390,6 +390,13 @@ def test_network_trouble_says_whether_it_reached_polyv(trouble, reached):
     with pytest.raises(VendorUnavailable) as caught:
         client.trigger(requested("v1"))
     assert caught.value.reached is reached
+
+
+def test_an_endpoint_that_is_no_url_is_refused_for_good():
+    client = Polyv(Account("polyv", {**SECRET, "endpoint": "http://[::1"}), Outbound(allow_private=True))
+    with pytest.raises(VendorRefused) as caught:
+        client.trigger(requested("v1"))
+    assert caught.value.kind == "ADDRESS_REFUSED"
 
 
 def test_a_refused_address_is_refused_for_good():

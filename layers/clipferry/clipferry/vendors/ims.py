@@ -95,7 +95,7 @@ class Ims:
     adopt_schema: ClassVar[Mapping[str, Any]] = ims_schemas.ADOPT
 
     def __init__(self, account: Account, outbound: Outbound) -> None:
-        region = account.secret.get("region", "").strip() or REGIONS[0]
+        region = lenient.text(account.secret.get("region")) or REGIONS[0]
         endpoint = f"https://ice.{region}.aliyuncs.com"
         self._rpc = RpcClient(account, outbound, endpoint=endpoint, hosts=self.api_hosts)
 

@@ -59,6 +59,14 @@ def fetchable(value: Any) -> str | None:
     return url if usable and url.isprintable() and " " not in url else None
 
 
+def hostname(url: str) -> str:
+    """The host of a URL; empty when there is none."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
 def file_name(url: str) -> str:
     """The last segment of a URL's path, decoded; empty when there is none."""
     try:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 from weakref import WeakKeyDictionary
 
 from clipferry.http import AddressRefused, NotSent, Outbound, OutboundError, Reply
@@ -77,9 +77,10 @@ class PolyvApi:
     """Polyv's API for one account."""
 
     def __init__(self, account: Account, outbound: Outbound) -> None:
-        self._account, self._outbound = account, outbound
+        self._outbound = outbound
+        self._app_id, self._app_secret = (account.secret.get(key, "").strip() for key in ("app_id", "app_secret"))
         self._endpoint = (account.endpoint or PUBLIC_ENDPOINT).rstrip("/")
-        self._hosts = (*API_HOSTS, urlsplit(self._endpoint).hostname or "")
+        self._hosts = (*API_HOSTS, lenient.hostname(self._endpoint))
         self._ahead = 0.0  # seconds by which Polyv's clock is ahead of ours, as far as it has told us
 
     def now(self) -> datetime:
@@ -109,10 +110,10 @@ class PolyvApi:
         """One attempt, with its own timestamp and signature."""
         signed = {
             **params,
-            "appId": self._account.secret["app_id"],
+            "appId": self._app_id,
             "timestamp": str(int((time.time() + self._ahead) * 1000)),
         }
-        signed["sign"] = sign(signed, self._account.secret["app_secret"])
+        signed["sign"] = sign(signed, self._app_secret)
         try:
             if method == "GET":
                 reply = self._outbound.call("GET", self._endpoint + path, hosts=self._hosts, params=signed)
