@@ -6,6 +6,8 @@ One table. A job's items share a partition key: the job itself, one item a file,
 
 from __future__ import annotations
 
+import json
+
 from pynamodb.attributes import (
     Attribute,
     BooleanAttribute,
@@ -45,14 +47,12 @@ class _FileStatus(Attribute[FileStatus]):
 
 class _Problem(Attribute[Problem]):
     attr_type = STRING
-    _json = JSONAttribute()
 
     def serialize(self, value: Problem) -> str:
-        text: str = self._json.serialize(value.as_dict())
-        return text
+        return json.dumps(value.as_dict())
 
     def deserialize(self, value: str) -> Problem:
-        return Problem(**self._json.deserialize(value))
+        return Problem(**json.loads(value))
 
 
 class Whole(NumberAttribute):
