@@ -406,7 +406,10 @@ def test_a_refused_address_is_refused_for_good():
     assert caught.value.kind == "ADDRESS_REFUSED"
 
 
-@pytest.mark.parametrize("answer", [reply(b"Forbidden", 403), reply(b"<html>", 429), refusal(429, 429)])
+@pytest.mark.parametrize(
+    "answer",
+    [reply(b"Forbidden", 403), reply(b"<html>", 429), refusal(429, 429), refusal(403, 403, "Too many requests")],
+)
 def test_the_block_is_respected_for_five_minutes(answer):
     client, _ = polyv(answer)
     with pytest.raises(VendorThrottled) as caught:

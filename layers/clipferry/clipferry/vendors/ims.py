@@ -80,7 +80,7 @@ class Ims:
     secret_keys: ClassVar[Sequence[str]] = ("access_key_id", "access_key_secret")
     can_abort: ClassVar[bool] = False
     spent_codes: ClassVar[frozenset[str]] = frozenset(
-        {"VENDOR_FILE_FAILED", "VENDOR_FILE_MISSING", "VENDOR_FILE_REFUSED", "VENDOR_TASK_NOT_FOUND"}
+        {"SOURCE_GONE", "VENDOR_FILE_FAILED", "VENDOR_FILE_MISSING", "VENDOR_FILE_REFUSED", "VENDOR_TASK_NOT_FOUND"}
     )
     api_hosts: ClassVar[Sequence[str]] = tuple(f"ice.{region}.aliyuncs.com" for region in REGIONS)
     download_hosts: ClassVar[Sequence[str]] = ("aliyuncs.com",)

@@ -93,7 +93,7 @@ class Polyv:
     secret_keys: ClassVar[Sequence[str]] = ("app_id", "app_secret")
     can_abort: ClassVar[bool] = False
     spent_codes: ClassVar[frozenset[str]] = frozenset(
-        {"SOURCE_EXPIRED", "VENDOR_FILE_FAILED", "VENDOR_FILE_MISSING", "VENDOR_TASK_NOT_FOUND"}
+        {"SOURCE_EXPIRED", "SOURCE_GONE", "VENDOR_FILE_FAILED", "VENDOR_FILE_MISSING", "VENDOR_TASK_NOT_FOUND"}
     )
     api_hosts: ClassVar[Sequence[str]] = API_HOSTS
     download_hosts: ClassVar[Sequence[str]] = ("videocc.net", "polyv.net")

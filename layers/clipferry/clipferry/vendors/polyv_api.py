@@ -8,6 +8,7 @@ Pages: "MD5签名生成规则", "全局错误说明" of Polyv's VOD API.
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +33,8 @@ BLOCKED_FOR = 300.0  # seconds an address stays blocked after more than 1500 cal
 
 CLOCK_ERROR = 100
 AUTH_ERRORS = frozenset({101, 102, 103, 104, 105})
+
+_TOO_OFTEN = re.compile(r"too (many|often)|frequen|rate limit|频繁|频率", re.IGNORECASE)
 
 #: When (monotonic) Polyv last shut out the address behind a way out; whatever account was calling.
 _blocked: WeakKeyDictionary[Outbound, float] = WeakKeyDictionary()
@@ -134,8 +137,7 @@ class PolyvApi:
 
     def _judge(self, reply: Reply, envelope: Envelope | None) -> Any:
         """The envelope's data, or the error that its codes stand for."""
-        # What Polyv says while an address is blocked is not documented; it would not be the application speaking.
-        if reply.status == 429 or (envelope is None and reply.status == 403) or (envelope and envelope.code == 429):
+        if _says_blocked(reply, envelope):
             _blocked[self._outbound] = time.monotonic()
             hint = lenient.retry_after(reply.headers.get("Retry-After"))
             raise VendorThrottled("Polyv blocks this address after too many calls.", retry_after=hint or BLOCKED_FOR)
@@ -153,3 +155,13 @@ class PolyvApi:
         if 400 <= envelope.code < 500:
             raise VendorRefused(f"Polyv refused: {said}", code=code, request_id=request_id)
         raise VendorUnavailable(f"Polyv failed: {said}", code=code, request_id=request_id)
+
+
+def _says_blocked(reply: Reply, envelope: Envelope | None) -> bool:
+    """What Polyv says while an address is blocked is not documented; most likely its application never hears of it."""
+    if reply.status == 429 or envelope is None:
+        return reply.status in (403, 429)
+    documented = envelope.error_code == CLOCK_ERROR or envelope.error_code in AUTH_ERRORS
+    return envelope.code == 429 or (
+        envelope.code == 403 and not documented and bool(_TOO_OFTEN.search(envelope.description))
+    )
