@@ -588,6 +588,17 @@ def test_recordings_of_other_times_and_lengths_are_not_taken(sim):
     assert len(found.refs["file_names"]) == 2
 
 
+def test_a_shorter_recording_of_another_job_is_not_taken_for_a_lost_one(sim):
+    walk = recording(sim, 1000)
+    sim.fail_next("TriggerRecord", Fault("reset_before"))
+    with pytest.raises(VendorUnavailable):
+        walk.start()
+    recording(sim, 60).start()
+    walk.wait(1400)
+    with pytest.raises(TriggerUncertain, match="no recording"):
+        walk.vendor.find(walk.task)
+
+
 def test_searching_goes_through_every_page():
     zone = timezone(timedelta(hours=8))
     start = datetime.now(UTC).replace(microsecond=0)

@@ -86,12 +86,8 @@ class LinkVisual:
     def trigger(self, task: Task) -> Submitted:
         request = task.request or {}
         expected = Expected.of(request)
-        pre_record, stream = request.get("pre_record_duration"), request.get("stream_type")
-        record_id = self._camera(task).record(
-            expected.duration,
-            None if pre_record is None else expected.pre_record,
-            None if stream is None else int(stream),
-        )
+        pre_record, stream_type = _number(request.get("pre_record_duration")), _number(request.get("stream_type"))
+        record_id = self._camera(task).record(expected.duration, pre_record, stream_type)
         return Submitted({"record_id": record_id}, first_look=expected.over_after + FIRST_LOOK_MARGIN)
 
     def find(self, task: Task) -> Submitted | None:
@@ -102,7 +98,7 @@ class LinkVisual:
         if task.request is None or task.triggered_at is None:
             raise TriggerUncertain("nothing is known about when the recording was triggered")
         expected = Expected.of(task.request)
-        whole = [r for r in self._plausible(task) if expected.wholeness(r, task.elapsed) is Wholeness.WHOLE]
+        whole = [recording for recording in self._plausible(task) if expected.length_fits(recording)]
         if len(whole) == 1:
             return Submitted({"file_names": [segment.name for segment in whole[0]]})
         if whole:
@@ -115,7 +111,9 @@ class LinkVisual:
 
     def adopt(self, task: Task) -> Submitted:
         adopt = task.adopt or {}
-        return Submitted({key: adopt[key] for key in ("record_id", "file_names") if key in adopt})
+        if "file_names" in adopt:
+            return Submitted({"file_names": list(dict.fromkeys(adopt["file_names"]))})
+        return Submitted({"record_id": adopt["record_id"]})
 
     def poll(self, task: Task) -> Look:
         """One listing, and one question for each file that is neither settled nor ready."""
@@ -167,13 +165,13 @@ class LinkVisual:
         """The task's files, whether they are all, and why the vendor would not list them, if it would not."""
         known = {file.ref: Segment.from_detail(file.ref, file.detail) for file in task.files}
         if "file_names" in task.refs:
-            names = dict.fromkeys(task.refs["file_names"])
+            names = task.refs["file_names"]
             return [known.get(name) or Segment(name) for name in names], Wholeness.WHOLE, None
         if known and self._wholeness(task, list(known.values())) is Wholeness.WHOLE:
             return list(known.values()), Wholeness.WHOLE, None
         refused = None
         try:
-            listed = self._camera(task).files_of(task.refs["record_id"])
+            listed = self._camera(task).files_of(task.refs.get("record_id", ""))
         except VendorRefused as error:
             if error.kind == OFFLINE:
                 raise _passing(error) from None
@@ -185,13 +183,14 @@ class LinkVisual:
         return found, self._wholeness(task, found), refused
 
     def _plausible(self, task: Task) -> list[list[Segment]]:
-        """What the camera recorded at the time of the trigger, the likeliest first."""
+        """What the camera recorded at the time of the trigger: those of the right length first, then by nearness."""
         if task.request is None or task.triggered_at is None:
             return []
         expected = Expected.of(task.request)
         stream_type = int(task.request.get("stream_type", 0))
         recorded = self._camera(task).recorded(*window(expected, task.triggered_at), stream_type)
-        return plausible(recorded, expected, task.triggered_at)
+        near = plausible(recorded, expected, task.triggered_at)
+        return sorted(near, key=lambda recording: not expected.length_fits(recording))
 
     def _wholeness(self, task: Task, found: Sequence[Segment]) -> Wholeness:
         if task.request is not None:
@@ -234,6 +233,10 @@ class LinkVisual:
             "IotInstanceId": source.get("iot_instance_id") or self._account.secret.get("iot_instance_id") or None,
         }
         return Camera(self._rpc, device, zone_of(self._account.secret.get("timezone_offset", "")))
+
+
+def _number(value: Any) -> int | None:
+    return None if value is None else int(value)
 
 
 def _sighted(camera: Camera, segment: Segment, *, late: bool) -> Sighting:

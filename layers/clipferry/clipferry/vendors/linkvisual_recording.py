@@ -61,9 +61,12 @@ class Expected:
             return Wholeness.WHOLE
         if len(found) < self.files:
             return Wholeness.SHORT if late else Wholeness.OPEN
-        enough = self.over_after * 0.95 - SLACK
         settled = elapsed > self.over_after + SETTLE
-        return Wholeness.WHOLE if length >= enough or not timed(found) or settled else Wholeness.OPEN
+        return Wholeness.WHOLE if self.length_fits(found) or not timed(found) or settled else Wholeness.OPEN
+
+    def length_fits(self, found: Sequence[Segment]) -> bool:
+        """Whether the files are not clearly less than was asked for; a camera need not be able to pre-record."""
+        return covered(found) >= self.over_after * 0.95 - SLACK
 
 
 def adopted_wholeness(found: Sequence[Segment], elapsed: float, now: datetime | None) -> Wholeness:
