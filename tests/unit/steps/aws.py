@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import boto3
 import botocore.client
 import pytest
 import yaml
+from aws_lambda_powertools.utilities.parameters.base import DEFAULT_PROVIDERS
 from moto import mock_aws
 
 REPOSITORY = Path(__file__).parents[3]
@@ -26,6 +28,13 @@ class _Template(yaml.SafeLoader):
 _Template.add_multi_constructor("!", lambda loader, suffix, node: f"!{suffix}")
 
 
+@cache
+def client(service: str) -> Any:
+    """One a service: making a client takes longer than most tests."""
+    return boto3.client(service, region_name=REGION)  # type: ignore[call-overload]
+
+
+@cache
 def table_properties() -> dict[str, Any]:
     """Keys and indexes as the template states them."""
     with (REPOSITORY / "template.yaml").open() as file:
@@ -92,11 +101,14 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Edge]:
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
     with mock_aws():
-        _forget(settings, events._client, machine._client)
-        boto3.client("dynamodb").create_table(TableName=Item.Meta.table_name, **table_properties())
-        boto3.client("s3").create_bucket(Bucket=BUCKET)
-        boto3.client("events").create_event_bus(Name=BUS)
-        boto3.client("stepfunctions").create_state_machine(
+        monkeypatch.setattr(events, "_client", lambda: client("events"))
+        monkeypatch.setattr(machine, "_client", lambda: client("stepfunctions"))
+        _forget_values()
+        settings.cache_clear()
+        client("dynamodb").create_table(TableName=Item.Meta.table_name, **table_properties())
+        client("s3").create_bucket(Bucket=BUCKET)
+        client("events").create_event_bus(Name=BUS)
+        client("stepfunctions").create_state_machine(
             name="retrieve", roleArn="arn:aws:iam::123456789012:role/machine",
             definition=json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}),
         )  # fmt: skip
@@ -105,12 +117,11 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Edge]:
                             lambda client, operation, parameters: edge.api_call(real, client, operation, parameters))  # fmt: skip
         yield edge
         monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", real)
-    _forget(settings, events._client, machine._client)
+    settings.cache_clear()
+    _forget_values()
 
 
-def _forget(*cached: Any) -> None:
-    from aws_lambda_powertools.utilities import parameters
-
-    parameters.clear_caches()
-    for function in cached:
-        function.cache_clear()
+def _forget_values() -> None:
+    """Secrets that were read; the clients stay."""
+    for provider in DEFAULT_PROVIDERS.values():
+        provider.clear_cache()

@@ -13,10 +13,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import boto3
 import pytest
 from aws_lambda_powertools import Logger
-from clipferry import events, machine, transfer, vendors
+from clipferry import machine, transfer, vendors
 from clipferry.http import Outbound
 from clipferry.jobs import FileStatus, Job, JobStatus
 from clipferry.steps.download import download
@@ -26,25 +25,27 @@ from clipferry.steps.runtime import Runtime
 from clipferry.steps.submit import retry, submit
 from clipferry.steps.sweep import Sweep, Swept
 from clipferry.steps.trigger import trigger
-from clipferry.store import Jobs
+from clipferry.store import Jobs, Listing
 
-from tests.unit.steps.aws import BUCKET, PREFIX, Crash, Edge, aws
+from tests.unit.steps.aws import BUCKET, PREFIX, Crash, Edge, aws, client
 from tests.unit.steps.copying import Copying
-from tests.unit.steps.vendor import SIGNED, Scripted, Stage
+from tests.unit.steps.vendor import RUNNING, SIGNED, Scripted, Stage
 
 TASK_ATTEMPTS = 7  # the machine's retries of one task, and the first try
 STEPS_MAX = 400  # of one execution in a test: more is an endless loop
 SECRET = "canary-secret-value"
+EVERYTHING = Listing()
 
 
 class World:
-    def __init__(self, edge: Edge) -> None:
+    def __init__(self, edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
         self.edge, self.stage, self.copying = edge, Stage(effect=edge.effect), Copying()
+        self.monkeypatch = monkeypatch
         self.time = datetime.now(UTC).replace(microsecond=0)
         self.rt = Runtime(Jobs(("scripted",)), Outbound(), now=lambda: self.time, rng=random.Random(7))
-        self.logger, self.s3 = Logger(service="test"), boto3.client("s3")
+        self.logger, self.s3 = Logger(service="test"), client("s3")
         self.closing = Closing(self.rt, self.s3, self.logger)
-        self.machine = boto3.client("stepfunctions")
+        self.machine = client("stepfunctions")
 
     # -- users ------------------------------------------------------------------------------------------------
 
@@ -209,15 +210,15 @@ class _Over(Exception):
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """Sets everything up and takes it down again."""
     with aws(monkeypatch) as edge:
-        found = World(edge)
+        found = World(edge, monkeypatch)
         monkeypatch.setitem(vendors.VENDORS, "scripted", "tests.unit.steps.vendor:Scripted")
         monkeypatch.setattr(Scripted, "stage", found.stage)
         monkeypatch.setattr(transfer, "copy", found.copying.copy)
         monkeypatch.setattr(transfer, "abandon", found.copying.abandon)
         secret = json.dumps({"vendor": "scripted", "secret_key": SECRET})
-        boto3.client("secretsmanager").create_secret(Name=f"{PREFIX}/scripted", SecretString=secret)
+        client("secretsmanager").create_secret(Name=f"{PREFIX}/scripted", SecretString=secret)
         edge.effects.clear()
         yield found
 
 
-__all__ = ["SECRET", "Crash", "World", "events", "world"]
+__all__ = ["EVERYTHING", "RUNNING", "SECRET", "SIGNED", "Crash", "World", "world"]

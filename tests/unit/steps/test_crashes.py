@@ -1,0 +1,213 @@
+"""The process dies right before and right after each effect it has; what comes next makes it good.
+
+A scenario is run once undisturbed to learn its effects. Then, for each of them and for both sides, it is run in a
+fresh world that dies there, and the machine, the sweep or the same user again goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+from clipferry.jobs import JobStatus
+
+from tests.unit.steps import world as worlds
+from tests.unit.steps.world import Crash, World
+
+Act = Callable[[World], None]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """`prepare` is not disturbed; `act` is, and `again` is what its caller may do after a crash; then all settles."""
+
+    prepare: Act
+    act: Act
+    again: Act
+    check: Act
+
+
+def the_job(world: World) -> str:
+    return world.submit(seed="the one", labels={"site": "gate"})
+
+
+def nothing(world: World) -> None:
+    return
+
+
+def submit_and_settle(world: World) -> None:
+    the_job(world)
+    world.settle()
+
+
+def settle(world: World) -> None:
+    world.settle()
+
+
+def succeeded_once(world: World) -> None:
+    world.settle()
+    world.assert_honest(the_job(world), JobStatus.SUCCEEDED, stored=2)
+    assert len(world.stage.tasks) == len(set(world.stage.tasks)) == 2
+    assert len(world.rt.jobs.list(worlds.EVERYTHING, 10)[0]) == 1
+
+
+def two_files_in_two_chunks(world: World) -> None:
+    world.stage.files, world.stage.chunks = 2, 2
+
+
+WHOLE_WAY = Scenario(two_files_in_two_chunks, submit_and_settle, nothing, succeeded_once)
+
+
+def running_copy(world: World) -> None:
+    """A job whose first leg is over, its upload open."""
+    world.stage.files = 1
+    job_id = the_job(world)
+    world.trigger(job_id)
+    world.wait(5)
+    world.poll(job_id)
+    world.copying.during = lambda: (_ for _ in ()).throw(Crash("in the copy"))
+    with pytest.raises(Crash):
+        world.download(job_id)
+    world.copying.during = lambda: None
+
+
+def cancel(world: World) -> None:
+    world.cancel(the_job(world))
+
+
+def cancelled_once(world: World) -> None:
+    world.settle()
+    world.assert_honest(the_job(world), JobStatus.CANCELLED, stored=0)
+    assert {tuple(refs["ids"]) for refs in world.stage.aborted} == {tuple(world.job(the_job(world)).vendor_refs["ids"])}
+
+
+CANCEL = Scenario(running_copy, cancel, cancel, cancelled_once)
+CANCEL_AND_LEAVE = Scenario(running_copy, cancel, nothing, lambda world: left_or_cancelled(world))
+
+
+def left_or_cancelled(world: World) -> None:
+    """A cancel that died before it wrote anything down has not happened."""
+    world.settle()
+    status = world.job(the_job(world)).status
+    world.assert_honest(the_job(world), status, stored=1 if status is JobStatus.SUCCEEDED else 0)
+    assert status in (JobStatus.CANCELLED, JobStatus.SUCCEEDED)
+
+
+def half_failed(world: World) -> None:
+    """One file stored, one lost for good: PARTIAL."""
+    from clipferry import transfer
+
+    world.stage.files = 2
+    world.copying.results = [None, transfer.Failed("NOT_A_VIDEO", "an error page")]
+    job_id = the_job(world)
+    world.settle()
+    world.assert_honest(job_id, JobStatus.PARTIAL, stored=1)
+    world.edge.sent.clear()
+
+
+def retry_and_settle(world: World) -> None:
+    world.retry(the_job(world))
+    world.settle()
+
+
+def retried_once(world: World) -> None:
+    world.settle()
+    job = world.job(the_job(world))
+    if job.generation == 1:  # the click was lost, and the user saw that it was
+        world.retry(job.job_id)
+        world.settle()
+    world.assert_honest(job.job_id, JobStatus.SUCCEEDED, stored=2)
+    assert len(world.stage.tasks) == 1, "vendor work that is still good is used again"
+    assert len([stem for stem in world.copying.copied if stem.endswith("f001")]) == 1, "what is stored is not read again"
+
+
+RETRY = Scenario(half_failed, retry_and_settle, retry_and_settle, retried_once)
+
+
+def overdue(world: World) -> None:
+    running_copy(world)
+    world.stop_execution(the_job(world))
+    world.wait(3600)
+
+
+def sweep(world: World) -> None:
+    world.sweep()
+
+
+def timed_out_once(world: World) -> None:
+    world.settle()
+    world.assert_honest(the_job(world), JobStatus.TIMED_OUT, stored=0)
+
+
+OVERDUE = Scenario(overdue, sweep, nothing, timed_out_once)
+
+
+def lost_execution(world: World) -> None:
+    running_copy(world)
+    world.stop_execution(the_job(world))
+    world.wait(3000)
+
+
+def restarted_once(world: World) -> None:
+    world.settle()
+    world.assert_honest(the_job(world), JobStatus.SUCCEEDED, stored=1)
+    assert len(world.stage.tasks) == 1
+
+
+LOST = Scenario(lost_execution, sweep, nothing, restarted_once)
+
+
+def many_looks_later(world: World) -> None:
+    from clipferry.steps import poll
+
+    world.monkeypatch.setattr(poll, "HANDOVER_AFTER", 2)
+    world.stage.poll = [worlds.RUNNING] * 3
+
+
+def handed_over_once(world: World) -> None:
+    world.settle()
+    world.assert_honest(the_job(world), JobStatus.SUCCEEDED, stored=1)
+    assert world.job(the_job(world)).generation > 1
+    assert len(world.stage.tasks) == 1
+
+
+HANDOVER = Scenario(many_looks_later, submit_and_settle, nothing, handed_over_once)
+
+SCENARIOS = {
+    "the whole way": WHOLE_WAY, "a cancel and a second click": CANCEL, "a cancel and nobody comes back":
+    CANCEL_AND_LEAVE, "a retry": RETRY, "an overdue job": OVERDUE, "a lost execution": LOST, "a hand-over": HANDOVER,
+}  # fmt: skip
+
+
+def run(scenario: Scenario, crash_at: int | None = None, *, after: bool = False) -> list[str]:
+    """The scenario's effects, having died at one of them or not, and what came of it checked."""
+    with pytest.MonkeyPatch.context() as monkeypatch, worlds.world(monkeypatch) as world:
+        scenario.prepare(world)
+        first = len(world.edge.effects)
+        if crash_at is not None:
+            world.edge.crash_at, world.edge.crash_after = first + crash_at, after
+        try:
+            scenario.act(world)
+        except Crash:
+            scenario.again(world)
+        effects = world.edge.effects[first:]
+        scenario.check(world)
+        return effects
+
+
+def moments(scenario: Scenario) -> Iterator[tuple[int, bool, str]]:
+    for number, effect in enumerate(run(scenario)):
+        for after in (False, True):
+            yield number, after, effect
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_wherever_it_crashes_it_ends_as_it_should(name: str) -> None:
+    scenario, failures = SCENARIOS[name], []
+    for number, after, effect in moments(scenario):
+        try:
+            run(scenario, number, after=after)
+        except (AssertionError, Crash) as error:
+            failures.append(f"{'after' if after else 'before'} {effect} (effect {number}): {error}")
+    assert not failures, "\n\n".join(failures)
