@@ -83,7 +83,7 @@ class Simulator:
         self.clock = Clock(time_scale)
         self.downloads = DownloadArea(self.clock, style=self.download_style)
         self.calls: Counter[str] = Counter()  # requests by operation, faulty ones too; "download" for files
-        self.log: list[Access] = []
+        self.log: deque[Access] = deque(maxlen=10_000)  # the newest
         self.tasks: list[Any] = []  # whatever the vendor started, in order
         self.lock = threading.RLock()
         self._faults = FaultPlan()
