@@ -401,6 +401,25 @@ def test_a_url_crowded_out_by_another_is_asked_for_alone():
     assert [j["job_id"] for j in client.adopt(adopted(upload_urls=[A, B])).refs["jobs"]] == ["j1", "j2"]
 
 
+def test_a_full_reply_may_lack_the_best_upload_of_any_url():
+    crowd = [info(f"j{n}", "UPLOAD_FAIL", url=A) for n in range(99)]
+
+    def answer(sent: dict[str, str]) -> dict[str, Any]:
+        if "," in sent["UploadURLs"]:
+            return infos(*crowd, info("old", "SUCCESS", url=B))
+        newest = info("new", "SUCCESS", url=B, CreationTime="2025-01-01T00:00:00Z")
+        return infos(*crowd) if "a.mp4" in sent["UploadURLs"] else infos(info("old", "SUCCESS", url=B), newest)
+
+    client, _ = ims(GetUrlUploadInfos=answer)
+    assert client.adopt(adopted(upload_urls=[A, B])).refs["jobs"][1]["job_id"] == "new"
+
+
+def test_a_file_keeps_its_ref_when_its_url_is_submitted_anew():
+    client, _ = ims(GetUrlUploadInfos=lambda sent: infos(info(sent["JobIds"], url=A)))
+    refs = {client.poll(task(A, jobs=[{"index": 0, "job_id": job}])).files[0].ref for job in ("j0", "j9")}
+    assert refs == {"https://media.example.com/a.mp4"}
+
+
 def test_urls_are_recognised_encoded_and_with_stray_blanks():
     encoded = info("j1", url="https%3A%2F%2Fmedia.example.com%2Fa.mp4%3Ftoken%3Dsecret1 \n")
     client, _ = ims(GetUrlUploadInfos=[infos(encoded)])
@@ -517,8 +536,8 @@ def test_unknown_statuses_are_said_to_be_unknown():
 @pytest.mark.parametrize("absent", [["j0"], ["['j0']"], ["['j0', 'j1']"], [["j0", "j1"]], [{"ExistId": "j0"}], "j0"])
 def test_an_unknown_job_fails_after_a_grace_and_is_named(absent):
     client, _ = ims(GetUrlUploadInfos=[{"NonExists": absent}] * 2)
-    assert client.poll(task(B, jobs=[entry(0)], elapsed=5)).status is LookStatus.RUNNING
-    look = client.poll(task(B, jobs=[entry(0)], elapsed=20))
+    assert client.poll(task(B, jobs=[entry(0)], elapsed=59)).status is LookStatus.RUNNING
+    look = client.poll(task(B, jobs=[entry(0)], elapsed=60))
     assert (look.status, look.code) == (LookStatus.FAILED, "VENDOR_TASK_NOT_FOUND")
 
 

@@ -46,7 +46,9 @@ SUBMIT_BATCH = 20  # URLs in one UploadMediaByURL
 QUERY_BATCH = 10  # job ids or URLs in one GetUrlUploadInfos
 MEDIA_LOOKUPS = 25  # GetMediaInfo calls in one look
 FIRST_LOOK = 5.0  # seconds
-VISIBLE_WITHIN = 15.0  # seconds after its submission until an upload must be found
+RECORDS_MAX = 100  # in one GetUrlUploadInfos reply
+VISIBLE_WITHIN = 15.0  # seconds until an upload that IMS does not list does not exist
+NAMED_WITHIN = 60.0  # … and one that IMS itself has named
 LISTED_WITHIN = 600.0  # seconds until a job that is neither listed nor said to be absent is given up
 REGISTERED_WITHIN = timedelta(minutes=10)  # after an upload's completion, for its media to be known
 CLOCK_SKEW = timedelta(minutes=2)  # between our clock and the one that writes CreationTime
@@ -204,9 +206,9 @@ class Ims:
         for batch in _batches(urls, QUERY_BATCH):
             listing = self._infos("UploadURLs", batch)
             for url in batch:
-                # At most 100 records come back, so that one URL's may crowd out another's.
-                crowded = len(batch) > 1 and not listing.of(url) and not listing.lacks(url)
-                own = self._infos("UploadURLs", [url]) if crowded else listing
+                full = len(listing.records) >= RECORDS_MAX  # one URL's records may have crowded out another's
+                unclear = full or not (listing.of(url) or listing.lacks(url))
+                own = self._infos("UploadURLs", [url]) if unclear and len(batch) > 1 else listing
                 yield own.of(url), own.lacks(url)
 
     def _infos(self, parameter: str, names: Sequence[str]) -> Listing:
@@ -310,8 +312,8 @@ def _unlisted(task: Task, entry: Entry, listing: Listing) -> Sighting:
     """An upload job that the reply does not describe."""
     name = _named(task)[entry.index]
     waiting = Sighting(ref=name, name=name, status=LookStatus.RUNNING)
-    absent = entry.job_id in listing.absent
-    if task.elapsed < (VISIBLE_WITHIN if absent else LISTED_WITHIN):
+    grace = NAMED_WITHIN if task.adopt is None else VISIBLE_WITHIN
+    if task.elapsed < (grace if entry.job_id in listing.absent else LISTED_WITHIN):
         return waiting
     return _failed(waiting, "VENDOR_TASK_NOT_FOUND", f"IMS knows no upload job {entry.job_id}.")
 
