@@ -48,7 +48,7 @@ class LinkVisualSettings(AlibabaSettings):
     listed_in_query: bool = True  # QueryRecord lists triggered recordings
     code_as_integer: bool = False  # two sibling operations type `Code` as a number
     numbers_as_strings: bool = False  # Status and Progress
-    status_zero_early: bool = False  # Status 0 while Progress is below 100, as in the page's sample
+    status_zero_early: bool = False  # Status 0 and a dead Url while Progress is below 100, as in the page's sample
     null_url: bool = False  # `Url: null` until ready, in place of no Url
     generation_restarts: bool = False  # a failed MP4 is tried again when asked for again
     rates: dict[str, int] = field(
@@ -253,6 +253,8 @@ class LinkVisualSimulator(AlibabaGateway):
         if progress == 100:
             if not self.downloads.holds(file.path):
                 self.downloads.publish(file.name, file.path, file.clip, visible_after=self.settings.url_visible_after)
+            made["Url"] = self.downloads.url(self.url, file.path, self.settings.url_lifetime)
+        elif self.settings.status_zero_early:
             made["Url"] = self.downloads.url(self.url, file.path, self.settings.url_lifetime)
         elif self.settings.null_url:
             made["Url"] = None
