@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clipferry.transfer.contract import Level, Options
 
 from tests.unit.stack.second_opinion import definition, lambda_states
 from tests.unit.stack.transformed import ROOT, deployed, of_type, source, statements
@@ -277,6 +278,12 @@ class TestParametersAndOutputs:
         parameter = source()["Parameters"][name]
 
         assert re.fullmatch(parameter["AllowedPattern"], parameter["Default"])
+
+    def test_the_evidence_asked_for_is_one_the_transfers_know(self) -> None:
+        parameter = source()["Parameters"]["MinimumEvidence"]
+
+        assert parameter["AllowedValues"] == [level.value for level in reversed(Level)]
+        assert parameter["Default"] == Options().minimum_evidence
 
     def test_the_promised_outputs_are_there(self) -> None:
         assert set(source()["Outputs"]) >= {

@@ -1,0 +1,99 @@
+"""The deployed stack itself: who may call it, what a rule does, what the machine leaves behind."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+import requests
+
+from local.simulators.linkvisual import LinkVisualSimulator
+from local.simulators.polyv import PolyvSimulator
+from local.stack import Caller, CallRefused, Stack
+from tests.integration.vendors import Vendors
+
+EVENTS = Path(__file__).resolve().parents[2] / "events"
+
+
+class TestCallers:
+    def test_an_unsigned_call_is_refused(self, stack: Stack) -> None:
+        with requests.Session() as session:
+            session.trust_env = False
+            assert session.get(f"{stack.url}/jobs", timeout=30).status_code == 403
+
+    def test_a_call_signed_with_a_wrong_secret_is_refused(self, stack: Stack) -> None:
+        impostor = Caller(stack.caller.access_key_id, "not-the-secret")
+
+        assert impostor.call("GET", f"{stack.url}/jobs").status_code == 403
+
+    def test_a_user_without_the_right_to_call_the_api_is_refused(self, stack: Stack) -> None:
+        stranger = stack.new_caller(f"stranger-{time.time_ns()}", allowed=False)
+
+        assert stranger.call("GET", f"{stack.url}/jobs").status_code == 403
+
+    def test_a_bad_body_is_refused_and_its_bad_fields_are_named(self, stack: Stack, vendor: Vendors) -> None:
+        _, account = vendor(PolyvSimulator)
+
+        assert stack.call("POST", "/jobs", body='{"vendor": "polyv"}').status_code == 400
+        with pytest.raises(CallRefused) as refused:
+            stack.submit({"vendor": "polyv", "account": account, "request": {"vids": []}})
+        assert refused.value.problem["errors"]
+
+
+def test_a_job_goes_the_whole_way_and_tells_of_it(stack: Stack, vendor: Vendors) -> None:
+    simulator, account = vendor(LinkVisualSimulator)
+    events, queue = stack.client("events"), stack.client("sqs").create_queue(QueueName=f"told-{time.time_ns()}")
+    arn = stack.client("sqs").get_queue_attributes(QueueUrl=queue["QueueUrl"], AttributeNames=["QueueArn"])
+    bus = stack.outputs["EventBusName"]
+    events.put_rule(Name="told", EventBusName=bus, EventPattern=json.dumps({"source": ["clipferry"]}))
+    events.put_targets(
+        Rule="told", EventBusName=bus, Targets=[{"Id": "queue", "Arn": arn["Attributes"]["QueueArn"]}]
+    )
+
+    job = stack.wait(stack.submit({
+        "vendor": "linkvisual", "account": account, "request": {"iot_id": "gate-3", "record_duration": 60},
+        "destination": {"prefix": "site-a"}, "labels": {"site": "gate-3"},
+    })["job_id"])  # fmt: skip
+
+    (file,) = job["files"]
+    (served,) = simulator.expected.values()
+    assert (job["status"], file["evidence"]["sha256"], file["size"]) == ("SUCCEEDED", served["sha256"], served["size"])
+    assert file["s3_uri"].startswith(f"s3://{stack.outputs['BucketName']}/site-a/linkvisual/")
+    manifest = json.loads(stack.stored(file["s3_uri"].rpartition("/")[0] + "/manifest.json"))
+    assert (manifest["job_id"], manifest["files"]) == (job["job_id"], job["files"])
+    (message,) = stack.client("sqs").receive_message(QueueUrl=queue["QueueUrl"], WaitTimeSeconds=10)["Messages"]
+    told = json.loads(message["Body"])
+    assert (told["detail-type"], told["detail"]["job_id"]) == ("Clipferry Job Succeeded", job["job_id"])
+
+
+def test_the_execution_of_a_failed_job_fails_and_the_sweep_hears_of_it(stack: Stack, vendor: Vendors) -> None:
+    _, account = vendor(LinkVisualSimulator)
+    request = {"iot_id": "offline-1", "record_duration": 60}
+
+    job = stack.wait(stack.submit({"vendor": "linkvisual", "account": account, "request": request})["job_id"])
+
+    assert job["status"] == "FAILED"
+    execution = f"{stack.outputs['StateMachineArn'].replace(':stateMachine:', ':execution:')}:{job['job_id']}-1"
+    sfn = stack.client("stepfunctions")
+    deadline = time.monotonic() + 30
+    while (status := sfn.describe_execution(executionArn=execution)["status"]) == "RUNNING":
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert status == "FAILED"
+
+
+def test_a_delivery_of_a_schedules_input_that_is_repeated_starts_its_job_once(stack: Stack, vendor: Vendors) -> None:
+    _, account = vendor(PolyvSimulator)
+    rule_input = {"vendor": "polyv", "account": account, "request": {"vids": ["once"]}}
+
+    first, again = (stack.invoke("schedule", rule_input)["job_ids"] for _ in range(2))
+
+    assert first == again
+    assert stack.wait(first[0])["status"] == "SUCCEEDED"
+
+
+def test_the_sweeps_own_events_are_taken(stack: Stack) -> None:
+    for sample in ("sweep-every-5-minutes", "sweep-execution-ended"):
+        assert stack.invoke("sweep", json.loads((EVENTS / f"{sample}.json").read_text()))["restarted"] == []
