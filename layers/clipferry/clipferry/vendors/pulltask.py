@@ -186,7 +186,7 @@ def _items(raw: Sequence[Mapping[str, Any]]) -> Iterator[Item]:
 
 def _entry(raw: Mapping[str, Any]) -> Entry:
     clarity, size = lenient.integer(raw.get("clarity")), lenient.integer(raw.get("fileSize"))
-    server_type = -1 if lenient.text(raw.get("serverType")) == "-1" else lenient.integer(raw.get("serverType"))
+    server_type = -1 if raw.get("serverType") in (-1, "-1") else lenient.integer(raw.get("serverType"))
     if clarity is None and server_type in _ORIGINAL_SERVER_TYPES:
         clarity = ORIGINAL
     return Entry(clarity or OTHER, server_type, text(raw.get("fileUrl")), size or None)
