@@ -533,7 +533,7 @@ def test_the_hosts_that_the_account_names_are_trusted():
     [
         (NotSent("refused"), VendorUnavailable), (NoReply("reset"), VendorUnavailable),
         (AddressRefused("private"), VendorRefused), (reply(b"<html>bad gateway</html>", 502), VendorUnavailable),
-        (reply(b""), VendorUnavailable), (reply(b'{"code": 200, "d'), VendorUnavailable), (reply([]), VendorUnavailable),
+        (reply(b""), VendorUnavailable), (reply(b'{"code": 200, '), VendorUnavailable), (reply([]), VendorUnavailable),
         (reply({"data": {}}), VendorUnavailable), (reply({"code": None}), VendorUnavailable),
         (reply({"code": 200}, 302), VendorUnavailable), (reply(b"nope", 404), VendorUnavailable),
         (no(500), VendorUnavailable), (no("503"), VendorUnavailable), (no(1000, status=500), VendorUnavailable),
