@@ -6,13 +6,16 @@ fresh world that dies there, and the machine, the sweep or the same user again g
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
 from clipferry.jobs import JobStatus
+from clipferry.vendors.contract import LookStatus
 
 from tests.unit.steps import world as worlds
+from tests.unit.steps.vendor import clip, look
 from tests.unit.steps.world import Crash, World
 
 Act = Callable[[World], None]
@@ -41,27 +44,33 @@ def submit_and_settle(world: World) -> None:
     world.settle()
 
 
-def settle(world: World) -> None:
-    world.settle()
-
-
 def succeeded_once(world: World) -> None:
+    job_id = the_job(world)
     world.settle()
-    world.assert_honest(the_job(world), JobStatus.SUCCEEDED, stored=2)
+    world.assert_honest(job_id, JobStatus.SUCCEEDED, stored=1)
     assert len(world.stage.tasks) == len(set(world.stage.tasks)) == 2
     assert len(world.rt.jobs.list(worlds.EVERYTHING, 10)[0]) == 1
 
 
-def two_files_in_two_chunks(world: World) -> None:
-    world.stage.files, world.stage.chunks = 2, 2
+def succeeded_if_written(world: World) -> None:
+    """Nobody asks again: a job whose row was not written does not exist, any other is done."""
+    world.settle()
+    for job in world.rt.jobs.list(worlds.EVERYTHING, 10)[0]:
+        world.assert_honest(job.job_id, JobStatus.SUCCEEDED, stored=1)
+    assert len(world.stage.tasks) == len(world.rt.jobs.list(worlds.EVERYTHING, 10)[0])
 
 
-WHOLE_WAY = Scenario(two_files_in_two_chunks, submit_and_settle, nothing, succeeded_once)
+def two_chunks(world: World) -> None:
+    world.stage.chunks = 2
+
+
+WHOLE_WAY = Scenario(two_chunks, submit_and_settle, nothing, succeeded_once)
+SUBMIT_AND_LEAVE = Scenario(nothing, lambda world: [the_job(world)] and None, nothing, succeeded_if_written)
 
 
 def running_copy(world: World) -> None:
-    """A job whose first leg is over, its upload open."""
-    world.stage.files = 1
+    """A job with an upload open and no process at it, while the vendor has not finished."""
+    world.stage.poll = [look(clip(0), status=LookStatus.RUNNING)]
     job_id = the_job(world)
     world.trigger(job_id)
     world.wait(5)
@@ -77,6 +86,7 @@ def cancel(world: World) -> None:
 
 
 def cancelled_once(world: World) -> None:
+    """The second click came to a cancel that had died: the sweep does what was left."""
     world.settle()
     world.assert_honest(the_job(world), JobStatus.CANCELLED, stored=0)
     assert {tuple(refs["ids"]) for refs in world.stage.aborted} == {tuple(world.job(the_job(world)).vendor_refs["ids"])}
@@ -106,23 +116,19 @@ def half_failed(world: World) -> None:
     world.edge.sent.clear()
 
 
-def retry_and_settle(world: World) -> None:
+def retry(world: World) -> None:
     world.retry(the_job(world))
-    world.settle()
 
 
 def retried_once(world: World) -> None:
     world.settle()
     job = world.job(the_job(world))
-    if job.generation == 1:  # the click was lost, and the user saw that it was
-        world.retry(job.job_id)
-        world.settle()
     world.assert_honest(job.job_id, JobStatus.SUCCEEDED, stored=2)
     assert len(world.stage.tasks) == 1, "vendor work that is still good is used again"
     assert len([stem for stem in world.copying.copied if stem.endswith("f001")]) == 1, "what is stored is not read again"
 
 
-RETRY = Scenario(half_failed, retry_and_settle, retry_and_settle, retried_once)
+RETRY = Scenario(half_failed, retry, retry, retried_once)
 
 
 def overdue(world: World) -> None:
@@ -163,6 +169,13 @@ def many_looks_later(world: World) -> None:
 
     world.monkeypatch.setattr(poll, "HANDOVER_AFTER", 2)
     world.stage.poll = [worlds.RUNNING] * 3
+    job_id = the_job(world)
+    world.trigger(job_id)
+    world.poll(job_id)
+
+
+def look_on(world: World) -> None:
+    world.execute(the_job(world))
 
 
 def handed_over_once(world: World) -> None:
@@ -172,10 +185,10 @@ def handed_over_once(world: World) -> None:
     assert len(world.stage.tasks) == 1
 
 
-HANDOVER = Scenario(many_looks_later, submit_and_settle, nothing, handed_over_once)
+HANDOVER = Scenario(many_looks_later, look_on, nothing, handed_over_once)
 
 SCENARIOS = {
-    "the whole way": WHOLE_WAY, "a cancel and a second click": CANCEL, "a cancel and nobody comes back":
+    "the whole way": WHOLE_WAY, "a submission and nobody comes back": SUBMIT_AND_LEAVE, "a cancel and a second click": CANCEL, "a cancel and nobody comes back":
     CANCEL_AND_LEAVE, "a retry": RETRY, "an overdue job": OVERDUE, "a lost execution": LOST, "a hand-over": HANDOVER,
 }  # fmt: skip
 
@@ -209,5 +222,6 @@ def test_wherever_it_crashes_it_ends_as_it_should(name: str) -> None:
         try:
             run(scenario, number, after=after)
         except (AssertionError, Crash) as error:
-            failures.append(f"{'after' if after else 'before'} {effect} (effect {number}): {error}")
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            failures.append(f"{'after' if after else 'before'} {effect} ({number}): {error} at {where.line}")
     assert not failures, "\n\n".join(failures)

@@ -82,7 +82,7 @@ class Sweep:
         try:
             job = self.rt.jobs.load(job_id)
             if generation is None or job.generation == generation:
-                self.rt.jobs.postpone(job, self.rt.now())
+                self.rt.jobs.postpone(job, self.rt.now(), patiently=False)
                 self._reconcile(job)
         except (NotFound, Superseded) as error:  # gone, or it has just moved by itself
             self.closing.logger.info("nothing to sweep", job_id=job_id, reason=type(error).__name__)
@@ -99,6 +99,8 @@ class Sweep:
             if overdue >= DEADLINE_GRACE:
                 self._end(job)
                 machine.stop(job, "the job's deadline has passed")
+            else:
+                self.rt.jobs.postpone(job, self.rt.now(), patiently=True)
         elif overdue >= timedelta():
             self._end(job)
         elif state is None:

@@ -134,7 +134,7 @@ class Jobs:
         changes |= {"updated_at": now, "status": target}
         after = {**_job_values(job), **changes}
         merged = Job(**{k: v for k, v in after.items() if k in _JOB_FIELDS}, files=job.files)
-        written = {**changes, **_due(merged, now)}
+        written = {**changes, **_due(merged, now, handed_on=merged.generation != job.generation)}
         if target is not job.status:
             written["status_shard"] = _index_keys(merged)["status_shard"]
             written["expires_at"] = _expiry(merged)
@@ -143,9 +143,10 @@ class Jobs:
             setattr(job, name, value)
         return job
 
-    def postpone(self, job: Job, now: datetime) -> None:
-        """Let the sweep come back to the job after its patience. Raises Superseded when the row has moved on."""
-        _update(JobRow(_job_pk(job.job_id), "JOB"), _due(job, now), _as_read(job))
+    def postpone(self, job: Job, now: datetime, *, patiently: bool) -> None:
+        """Let the sweep come back to the job: after its patience, or next time. Raises Superseded as `change` does."""
+        due = _due(job, now) if patiently or job.event_sent else {"due_at": int(now.timestamp())}
+        _update(JobRow(_job_pk(job.job_id), "JOB"), due, _as_read(job))
 
     def list(self, listing: Listing, limit: int, before: str | None = None) -> tuple[list[Job], str | None]:
         """Jobs newest first, without their files, and the key to go on from. Never a Scan."""
@@ -300,12 +301,15 @@ def _expiry(job: Job) -> int | None:
     return int(job.finished_at.timestamp()) + settings().retention_days * 86_400
 
 
-def _due(job: Job, now: datetime) -> dict[str, Any]:
+def _due(job: Job, now: datetime, *, handed_on: bool = False) -> dict[str, Any]:
     """When the sweep should look at the job if nothing else did; no key once it is finished and announced."""
     if job.status.terminal and job.event_sent:
         return {"due_shard": None, "due_at": None}
-    base = max(now, job.next_poll_at) if job.status is JobStatus.WAITING and job.next_poll_at else now
-    patience = int(CALL_LIFETIME.total_seconds()) if job.status.terminal else _PATIENCE[job.status]
+    base, patience = now, _PATIENCE.get(job.status, int(CALL_LIFETIME.total_seconds()))
+    if handed_on:  # an execution that is yet to be started is missed as soon as a first one is
+        patience = _PATIENCE[JobStatus.QUEUED]
+    elif job.status is JobStatus.WAITING and job.next_poll_at:
+        base = max(now, job.next_poll_at)
     return {"due_shard": f"due#{shard_of(job.job_id)}", "due_at": int(base.timestamp()) + patience}
 
 
