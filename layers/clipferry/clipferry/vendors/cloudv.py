@@ -49,7 +49,8 @@ from clipferry.vendors.pulltask import (
 )
 from clipferry.vendors.wangsu import Gateway, host_of
 
-FIRST_LOOK = 30.0  # seconds; the budget is 30 calls in 5 minutes for one operation
+FIRST_LOOK = 30.0  # seconds; a fetch takes longer
+BETWEEN_LOOKS = 10.0  # seconds; 30 calls in 5 minutes are recommended for one operation
 UNKNOWN_GRACE = 300.0  # seconds after a trigger in which the vendor may not know its own new task yet
 NO_URL_GRACE = 1800.0  # seconds a file of a completed task may stay without a URL
 LOOKUPS_PER_LOOK = 10  # getPublishCode calls in one look, so that a batch that finishes at once keeps the budget
@@ -177,12 +178,14 @@ class CloudV:
         lookups = Lookups(self._urls, LOOKUPS_PER_LOOK)
         sightings = [_sight(task, pull, c, known.get(c.ref), lookups) for c in _candidates(task, pull)]
         sightings += _dropped(task, pull)
+        status = _overall(task, pull, sightings)
+        pause = None if status is LookStatus.READY else max(lookups.retry_after or 0.0, BETWEEN_LOOKS)
         return Look(
-            _overall(task, pull, sightings),
+            status,
             raw_status=f"status {'-' if pull.status is None else pull.status}",
             progress=100 * sum(s.status in _SETTLED for s in sightings) // len(sightings) if sightings else None,
             files=sightings,
-            retry_after=lookups.retry_after,
+            retry_after=pause,
         )
 
     def locate(self, task: Task, file: KnownFile) -> Remote | None:
