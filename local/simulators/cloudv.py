@@ -188,10 +188,9 @@ class CloudVSimulator(Simulator):
     def fault_response(self, fault: Fault) -> Response:
         if fault.kind is Kind.REFUSE:
             return _reply(int(fault.code or PARAMETER_ERROR), fault.message or "参数错误", status=fault.status or 200)
-        status = fault.status or (429 if fault.kind is Kind.THROTTLE else 500)
+        status, words = (429, "请求过于频繁") if fault.kind is Kind.THROTTLE else (500, "系统错误")
         headers = {} if fault.retry_after is None else {"Retry-After": str(int(fault.retry_after))}
-        return _reply(status, fault.message or "请求过于频繁" if fault.kind is Kind.THROTTLE else "系统错误",
-                      status=status, headers=headers)  # fmt: skip
+        return _reply(fault.status or status, fault.message or words, status=fault.status or status, headers=headers)
 
     def _auth_refusal(self, message: str) -> Response:
         if self.settings.auth_reply == "200":

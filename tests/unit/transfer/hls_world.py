@@ -60,6 +60,7 @@ class S3:
 
     def __init__(self, client: Any) -> None:
         self.client, self.calls, self.failures = client, Counter(), {}
+        self.meta = client.meta
 
     def __getattr__(self, name: str) -> Any:
         operation = getattr(self.client, name)

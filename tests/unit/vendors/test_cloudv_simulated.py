@@ -234,6 +234,17 @@ def test_a_trigger_that_did_not_arrive_is_provably_absent(sim, fault):
     assert client(sim).find(task(SOURCES[0])) is None
 
 
+def test_a_lost_trigger_whose_task_shows_late_is_waited_for():
+    with CloudVSimulator(list_delay=20.0) as sim:
+        sim.fail_next("pullVideo", Fault("reset_after"))
+        for elapsed, error in ((0.0, "answer|closed"), (5.0, "earlier trigger"), (15.0, "earlier trigger")):
+            with pytest.raises(VendorUnavailable, match=error):
+                client(sim).trigger(replace(task(SOURCES[0]), elapsed=elapsed))
+        sim.advance(20)
+        assert client(sim).trigger(replace(task(SOURCES[0]), elapsed=25.0)).refs["task_id"] == sim.tasks[0].task_id
+        assert len(sim.tasks) == 1
+
+
 # --- trouble ---
 
 

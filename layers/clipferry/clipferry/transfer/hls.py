@@ -43,7 +43,8 @@ from clipferry.vendors.contract import Remote
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-WORKERS = 8  # segments at once; each holds one or two parts in memory
+WORKERS = 8  # segments at once
+PARTS_EACH = 3  # that one of them holds in memory at most
 WINDOW = 64  # segments that may be finished ahead of the first unfinished one
 MAX_BYTES = 2 * 1024**4
 MAX_REPLANS = 3  # times in one call that the playlists are read again for fresh URLs
@@ -202,7 +203,7 @@ class _HlsCopy:
         running: dict[Future[Copied], int] = {}
         ahead: dict[int, Copied] = {}
         following, total = self._progress.done, len(plan.assets)
-        with ThreadPoolExecutor(min(WORKERS, self._options.connections, max(1, total))) as pool:
+        with ThreadPoolExecutor(self._workers) as pool:
             try:
                 while self._progress.done < total:
                     while self._may_start(following, total, len(running)):
@@ -217,8 +218,13 @@ class _HlsCopy:
                 segments.stop()
                 raise
 
+    @property
+    def _workers(self) -> int:
+        in_memory = self._options.buffers // (PARTS_EACH * self._options.part_size)
+        return max(1, min(WORKERS, self._options.connections, in_memory))
+
     def _may_start(self, number: int, total: int, running: int) -> bool:
-        room = running < WORKERS and number < min(total, self._progress.done + WINDOW)
+        room = running < self._workers and number < min(total, self._progress.done + WINDOW)
         return room and self._clock.may_begin()
 
     def _copy_one(self, plan: Plan, segments: Segments, probe: _Probe, number: int) -> Copied:

@@ -30,6 +30,7 @@ from clipferry.vendors.contract import (
     Task,
     VendorError,
     VendorRefused,
+    VendorUnavailable,
 )
 from clipferry.vendors.pulltask import (
     CLARITY_NAMES,
@@ -52,6 +53,7 @@ from clipferry.vendors.wangsu import Gateway, host_of
 FIRST_LOOK = 30.0  # seconds; a fetch takes longer
 BETWEEN_LOOKS = 10.0  # seconds; 30 calls in 5 minutes are recommended for one operation
 UNKNOWN_GRACE = 300.0  # seconds after a trigger in which the vendor may not know its own new task yet
+SENT_BEFORE = 2.0  # seconds since the intent to trigger from which on this cannot be the first attempt
 NO_URL_GRACE = 1800.0  # seconds a file of a completed task may stay without a URL
 LOOKUPS_PER_LOOK = 10  # getPublishCode calls in one look, so that a batch that finishes at once keeps the budget
 
@@ -140,7 +142,7 @@ class CloudV:
         """pullVideo under `task.key`.
 
         When the vendor refuses, the key may have been used by a trigger whose reply was lost: the task of that key is
-        looked up before the refusal counts.
+        looked up before the refusal counts, and may take a while to show.
         """
         request = task.request or {}
         parameters: dict[str, str | int] = {"fileList": _file_list(_missing_files(task)), "transNo": task.key}
@@ -151,9 +153,12 @@ class CloudV:
             data = self._gateway.call("/vod/videoManage/pullVideo", parameters)
         except VendorRefused as refusal:
             earlier = self.find(task) if refusal.kind == "VENDOR_REFUSED" else None
-            if earlier is None:
-                raise
-            return earlier
+            if earlier is not None:
+                return earlier
+            if SENT_BEFORE <= task.elapsed < UNKNOWN_GRACE:
+                message = f"an earlier trigger may have used this transNo: {refusal.message}"
+                raise VendorUnavailable(message, code=refusal.code, request_id=refusal.request_id) from refusal
+            raise
         return _submitted(text(data.get("taskId")) if isinstance(data, Mapping) else "", task.key)
 
     def find(self, task: Task) -> Submitted | None:
