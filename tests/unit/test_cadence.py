@@ -93,7 +93,7 @@ def test_a_task_older_than_any_heard_of_is_neither_spun_on_nor_forgotten() -> No
 def test_many_jobs_started_together_drift_apart() -> None:
     learned = taught(600, 0.2)
     first = {next_wait(View(0, learned=learned), random.Random(seed)) for seed in range(100)}
-    assert len(first) > 30
+    assert len(first) >= 25
 
 
 def test_reported_progress_brings_the_look_to_the_extrapolated_finish() -> None:

@@ -65,6 +65,25 @@ def test_the_law_follows_when_the_vendor_gets_slower_or_faster() -> None:
         assert learned.quantile(0.5) == pytest.approx(new, rel=0.35)
 
 
+def test_a_sudden_change_is_learned_within_a_few_tasks() -> None:
+    """All that is known of the fast tasks is that the first look found them finished, again and again."""
+    rng = random.Random(6)
+    learned = taught(*drawn(rng, 3600, 0.4, 60))
+    for _ in range(8):
+        learned = learned.add(max(learned.quantile(0.1), 60.0), after=0.0)
+    assert learned.quantile(0.1) < 120
+    learned = taught(*drawn(rng, 60, 0.4, 60))
+    for duration in drawn(rng, 3600, 0.4, 8):
+        learned = learned.add(duration)
+    assert learned.quantile(0.5) > 2000
+
+
+def test_a_single_surprise_changes_little() -> None:
+    learned = taught(*drawn(random.Random(7), 300, 0.4, 60))
+    for odd in (5.0, 20_000.0):
+        assert learned.add(odd).quantile(0.5) == pytest.approx(learned.quantile(0.5), rel=0.15)
+
+
 @given(st.lists(st.tuples(seconds, seconds), max_size=120))
 def test_the_record_stays_small_and_survives_json(looks: list[tuple[float, float]]) -> None:
     learned = Durations()

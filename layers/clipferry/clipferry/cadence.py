@@ -24,7 +24,7 @@ CAP = 300.0  # seconds; no wait between two looks is longer
 LAG_PER_LOOK = 1.8  # seconds of lag that one look is worth for a task of REFERENCE seconds …
 REFERENCE = 45.0  # … and more for longer tasks, as the square root
 OLD = 4.0  # times the usual duration, from where on a task's own age is what lag is measured against
-JITTER = 0.08  # share of a wait by which it moves either way, so that jobs started together drift apart
+JITTER = 0.05  # share of a wait by which it moves either way, so that jobs started together drift apart
 TRUSTED = 8.0  # tasks learned from before the law may overrule the vendor's hint
 
 ERROR_BASE = 4.0  # seconds after the first failed look, doubling

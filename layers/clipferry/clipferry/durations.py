@@ -16,9 +16,12 @@ from typing import Any, NamedTuple
 STEP = 0.1  # width of a bin in ln(seconds): 10 %
 MAX_BINS = 40
 KEEP = 0.98  # what one more task leaves of the older ones' weight: a memory of some fifty tasks
+KEEP_WHEN_CHANGED = 0.5  # … while tasks come out as the law says they hardly could
 LONGEST = 90 * 86_400.0  # seconds; nothing longer is believed
 
 _FORGOTTEN = 0.02  # a bin's weight below which it goes
+_CHANGED = 8.0  # nats of surprise in a row that mean a change: odds of one in three thousand
+_EXTREME = 0.2  # share of the law at either end that surprises
 _DOUBT = 0.4  # tasks' worth of doubt that the next one is like those before
 _BROADER = 0.8  # by how much that doubt is wider, in ln
 _NARROWEST = 0.05  # sigma of a cluster in ln, at least: half a bin
@@ -54,8 +57,8 @@ class Law:
 
     def quantile(self, p: float) -> float:
         """The seconds within which a share `p` (0 < p < 1) of tasks is finished."""
-        low, high = -3.0, math.log(LONGEST) + 3
-        for _ in range(32):
+        low, high = -10.0, 50.0  # ln seconds
+        for _ in range(36):
             middle = (low + high) / 2
             low, high = (middle, high) if self.cdf(math.exp(middle)) < p else (low, middle)
         return math.exp(high)
@@ -75,6 +78,7 @@ class Durations:
 
     bins: tuple[tuple[int, float], ...] = ()
     count: int = 0  # tasks ever learned from
+    surprise: float = 0.0  # nats that the latest tasks in a row add up to: below 0 all early, above 0 all late
 
     @property
     def weight(self) -> float:
@@ -88,11 +92,15 @@ class Durations:
         A task seen so ended somewhere between the two, and its weight is spread over that stretch as the law learned
         so far sees it. Taking the moment of the look itself would teach our own lag as if it were the vendor's.
         """
-        bins = {k: weight * KEEP for k, weight in self.bins}
         end = min(max(seconds, 1.0), LONGEST)
-        for k, share in self._shares(end if after is None else min(max(after, 0.0), end), end):
+        begin = end if after is None else min(max(after, 0.0), end)
+        surprise = self._surprise(begin, end)
+        changed = abs(surprise) > _CHANGED
+        keep = KEEP_WHEN_CHANGED if changed else KEEP
+        bins = {k: weight * keep for k, weight in self.bins}
+        for k, share in _shares(None if changed else law(self), begin, end):
             bins[k] = bins.get(k, 0.0) + share
-        return Durations(_trim(bins), self.count + 1)
+        return Durations(_trim(bins), self.count + 1, surprise)
 
     def merge(self, other: Durations) -> Durations:
         """What both know, within the memory of one."""
@@ -111,27 +119,25 @@ class Durations:
         return 1.0 - law(self).cdf(seconds)
 
     def as_dict(self) -> dict[str, Any]:
-        return {"count": self.count, "bins": {str(k): round(weight, 4) for k, weight in self.bins}}
+        bins = {str(k): round(weight, 4) for k, weight in self.bins}
+        return {"count": self.count, "surprise": round(self.surprise, 2), "bins": bins}
 
     @classmethod
     def parse(cls, value: Mapping[str, Any] | None) -> Durations:
         """From the form of `as_dict`, with numbers of any numeric type; None is nothing learned."""
         value = value or {}
         bins = {int(k): float(weight) for k, weight in (value.get("bins") or {}).items()}
-        return cls(_trim(bins), int(value.get("count") or 0))
+        return cls(_trim(bins), int(value.get("count") or 0), float(value.get("surprise") or 0.0))
 
-    def _shares(self, low: float, high: float) -> list[tuple[int, float]]:
-        low = max(low, high / 50)
-        first, last = _bin(low), _bin(high)
-        if first == last:
-            return [(last, 1.0)]
-        edges = [low, *(math.exp((k + 0.5) * STEP) for k in range(first, last)), high]
+    def _surprise(self, begin: float, end: float) -> float:
+        """The surprise including a task that ended between the two: a run of early, or of late ones, adds up."""
         belief = law(self)
-        marks = [belief.cdf(edge) for edge in edges]
-        if marks[-1] - marks[0] < 1e-6:  # unheard of so far: spread evenly in ln
-            marks = [math.log(edge) for edge in edges]
-        total = marks[-1] - marks[0]
-        return [(first + i, (marks[i + 1] - marks[i]) / total) for i in range(len(edges) - 1)]
+        by_begin, by_end = belief.cdf(begin), belief.cdf(end)
+        if by_begin < _EXTREME and by_end < 1 - _EXTREME:
+            return min(self.surprise, 0.0) + math.log(max(by_end, 1e-6))
+        if by_begin > 1 - _EXTREME:
+            return max(self.surprise, 0.0) - math.log(max(1 - by_begin, 1e-6))
+        return 0.0
 
 
 def size_class(vendor: str, size: float = 0.0) -> str:
@@ -217,6 +223,20 @@ def _fit(points: Points, known: float, parts: list[Part]) -> tuple[list[Part], f
         claims = [claim for claim in claims if sum(w for _, w in claim) > 0.5]
         parts = [_cluster(claim, known) for claim in claims] or parts
     return parts, likelihood
+
+
+def _shares(belief: Law | None, begin: float, end: float) -> list[tuple[int, float]]:
+    """One task's weight over the bins between two moments, as `belief` has it, or evenly in ln."""
+    begin = max(begin, end / 50)
+    first, last = _bin(begin), _bin(end)
+    if first == last:
+        return [(last, 1.0)]
+    edges = [begin, *(math.exp((k + 0.5) * STEP) for k in range(first, last)), end]
+    marks = [belief.cdf(edge) for edge in edges] if belief else []
+    if not marks or marks[-1] - marks[0] < 1e-6:
+        marks = [math.log(edge) for edge in edges]
+    total = marks[-1] - marks[0]
+    return [(first + i, (marks[i + 1] - marks[i]) / total) for i in range(len(edges) - 1)]
 
 
 def _trim(bins: Mapping[int, float]) -> tuple[tuple[int, float], ...]:
