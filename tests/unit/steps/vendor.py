@@ -24,7 +24,8 @@ SIGNED = "https://media.example/clip.mp4?Signature=canary-signature"
 
 @dataclass
 class Stage:
-    """What happens at the vendor. A list holds what the next calls meet: an exception, an answer, or the usual (None).
+    """What happens at the vendor. A list holds what the next calls meet: an exception, an answer, something to do before
+    one (a callable that gives it), or the usual (None).
 
     `lose` names verbs whose work is done and whose answer is lost, once each.
     """
@@ -50,7 +51,9 @@ class Stage:
         scripted = script.pop(0) if script else None
         if isinstance(scripted, BaseException):
             raise scripted
-        return usual() if scripted is None else scripted
+        if scripted is None:
+            return usual()
+        return scripted() if callable(scripted) else scripted
 
 
 def clip(number: int, status: LookStatus = LookStatus.READY, **facts: Any) -> Sighting:

@@ -1,0 +1,145 @@
+"""The copying of one file, seen from the job: who has a say, what counts as an attempt, what is written down."""
+
+from __future__ import annotations
+
+import pytest
+from clipferry import transfer
+from clipferry.jobs import DOWNLOAD_BUDGET, FileStatus, JobStatus
+from clipferry.vendors.contract import VendorRefused, VendorThrottled, VendorUnavailable
+
+from tests.unit.steps.world import Crash, World
+
+
+@pytest.fixture
+def ready(world: World) -> str:
+    """A job with one file ready to be copied."""
+    job_id = world.submit(destination={"prefix": "site-a/"}, labels={"site": "gate"})
+    world.trigger(job_id)
+    world.wait(5)
+    world.poll(job_id)
+    return job_id
+
+
+def test_a_whole_copy_is_stored_with_its_evidence(world: World, ready: str) -> None:
+    assert world.download(ready) == {"file_id": "f001", "more": False, "wait_seconds": 0}
+    file = world.job(ready).files[0]
+    assert (file.status, file.size, file.bytes_copied) == (FileStatus.STORED, 4, 4)
+    assert file.evidence == {"level": "content-length", "sha256": "00"}
+    assert file.s3_uri == f"s3://videos/{world.job(ready).object_prefix}f001.mp4"
+    assert file.s3_uri.startswith("s3://videos/site-a/scripted/20")
+
+
+def test_a_stored_file_is_not_copied_again(world: World, ready: str) -> None:
+    world.download(ready)
+    assert world.download(ready)["more"] is False
+    assert len(world.copying.copied) == 1
+
+
+def test_more_is_called_again_after_its_wait(world: World, ready: str) -> None:
+    world.copying.results = [transfer.More(12)]
+    assert world.download(ready) == {"file_id": "f001", "more": True, "wait_seconds": 12}
+    assert world.download(ready)["more"] is False
+
+
+def test_a_failed_attempt_is_counted_and_its_reason_shown(world: World, ready: str) -> None:
+    world.copying.results = [transfer.Retry("SHORT_BODY", "ended after 3 of 4 bytes", 20.0)]
+    leg = world.download(ready)
+    assert leg["more"]
+    assert leg["wait_seconds"] >= 20
+    file = world.job(ready).files[0]
+    assert (file.attempts, file.error.code) == (1, "SHORT_BODY")  # type: ignore[union-attr]
+    world.download(ready)
+    assert world.job(ready).files[0].error is None
+
+
+def test_the_download_budget_is_the_files_own(world: World, ready: str) -> None:
+    world.copying.results = [transfer.Retry("SHORT_BODY", "ended early")] * 50
+    calls = 1
+    while world.download(ready)["more"]:
+        calls += 1
+    assert calls == DOWNLOAD_BUDGET
+    job = world.job(ready)
+    assert (job.files[0].status, job.poll_errors, job.trigger_attempts) == (FileStatus.FAILED, 0, 1)
+
+
+def test_a_final_no_fails_the_file_at_once(world: World, ready: str) -> None:
+    world.copying.results = [transfer.Failed("ADDRESS_REFUSED", "refused host 10.0.0.1")]
+    assert world.download(ready)["more"] is False
+    assert world.job(ready).files[0].error.code == "ADDRESS_REFUSED"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("error", "more", "status"), [
+    (VendorThrottled("slow down"), True, FileStatus.COPYING),
+    (VendorUnavailable("timeout"), True, FileStatus.COPYING),
+    (VendorRefused("expired", kind="SOURCE_EXPIRED"), False, FileStatus.FAILED),
+])  # fmt: skip
+def test_trouble_with_the_link_is_sorted(
+    world: World, ready: str, error: Exception, more: bool, status: FileStatus
+) -> None:
+    world.stage.locate = [error]
+    assert world.download(ready)["more"] is more
+    file = world.job(ready).files[0]
+    assert file.status is status
+    assert file.attempts == (1 if isinstance(error, VendorUnavailable) else 0)
+
+
+def test_a_ready_file_that_is_not_there_yet_is_asked_for_again(world: World, ready: str) -> None:
+    world.stage.locate = [lambda: None]
+    assert world.download(ready)["more"]
+    assert world.job(ready).files[0].attempts == 0
+
+
+def test_a_copy_dropped_by_a_crash_is_gone_on_with(world: World, ready: str) -> None:
+    world.copying.during = _crash
+    with pytest.raises(Crash):
+        world.download(ready)
+    assert world.job(ready).files[0].checkpoint["upload"]
+    world.copying.during = lambda: None
+    world.download(ready)
+    world.finish(ready)
+    assert world.uploads() == []
+
+
+def test_a_copy_that_ends_after_the_cancel_is_not_stored(world: World, ready: str) -> None:
+    world.copying.during = lambda: world.cancel(ready) and None
+    assert world.download(ready)["more"] is False
+    world.settle()
+    world.assert_honest(ready, JobStatus.CANCELLED, stored=0)
+
+
+def test_a_copy_of_an_older_generation_loses_its_say(world: World, ready: str) -> None:
+    """Its execution was stopped and a new one has taken the file over while it still ran."""
+
+    def overtaken() -> None:
+        world.copying.during = lambda: None
+        world.stop_execution(ready)
+        world.sweep_one(ready)
+        world.trigger(ready, 2)
+        world.poll(ready, 2)
+        assert world.download(ready, generation=2)["more"] is False
+
+    world.copying.during = overtaken
+    assert world.download(ready)["more"] is False
+    file = world.job(ready).files[0]
+    assert (file.status, file.generation) == (FileStatus.STORED, 2)
+    assert len(world.copying.copied) == 1
+
+
+@pytest.mark.parametrize("generation", [0, 2])
+def test_only_the_jobs_generation_copies(world: World, ready: str, generation: int) -> None:
+    assert world.download(ready, generation=generation)["more"] is False
+    assert world.copying.copied == []
+
+
+def test_nothing_is_begun_after_the_deadline(world: World, ready: str) -> None:
+    world.wait(3600)
+    assert world.download(ready)["more"] is False
+    assert world.copying.copied == []
+
+
+def test_a_file_that_does_not_exist_is_no_error(world: World, ready: str) -> None:
+    assert world.download(ready, "f999") == {"file_id": "f999", "more": False, "wait_seconds": 0}
+
+
+def _crash() -> None:
+    raise Crash("in the copy")

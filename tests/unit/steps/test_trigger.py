@@ -1,0 +1,242 @@
+"""The trigger: work is asked for once, and a doubt goes away only by the vendor's word."""
+
+from __future__ import annotations
+
+import pytest
+from clipferry.jobs import CALL_LIFETIME, JobStatus
+from clipferry.steps.trigger import RETRIGGER_BUDGET, TRIGGER_BUDGET
+from clipferry.vendors.contract import (
+    Submitted,
+    TriggerUncertain,
+    VendorAuthFailed,
+    VendorError,
+    VendorRefused,
+    VendorThrottled,
+    VendorUnavailable,
+)
+
+from tests.unit.steps.world import World
+
+LOST = VendorUnavailable("no reply within 20 s", reached=True)
+NOT_SENT = VendorUnavailable("connection refused", reached=False)
+
+
+def until_it_stops(world: World, job_id: str) -> str:
+    """What the machine does with TRIGGER; the first other answer."""
+    for _ in range(100):
+        state = world.trigger(job_id)
+        if state["next"] != "TRIGGER":
+            return str(state["next"])
+        world.wait(state["wait_seconds"])
+    raise AssertionError("it never stops triggering")
+
+
+def test_the_refs_are_written_and_the_first_look_waits_for_the_vendors_hint(world: World) -> None:
+    job_id = world.submit()
+    assert world.trigger(job_id) | {"job_id": ""} == {
+        "job_id": "", "generation": 1, "next": "WAIT", "wait_seconds": 5, "ready": [], "then": "WAIT"}  # fmt: skip
+    job = world.job(job_id)
+    assert (job.status, job.refs_complete, job.hint) == (JobStatus.WAITING, True, 5)
+    assert len(job.vendor_refs["ids"]) == 1
+
+
+def test_a_second_call_after_the_refs_were_written_asks_nothing(world: World) -> None:
+    job_id = world.submit()
+    world.trigger(job_id)
+    assert world.trigger(job_id)["next"] == "WAIT"
+    assert world.stage.calls["trigger"] == 1
+
+
+def test_chunks_are_written_down_one_by_one_and_gone_on_with(world: World) -> None:
+    world.stage.chunks = 3
+    world.stage.trigger = [None, NOT_SENT]
+    job_id = world.submit()
+    assert world.trigger(job_id)["next"] == "TRIGGER"
+    assert len(world.job(job_id).vendor_refs["ids"]) == 1
+    assert until_it_stops(world, job_id) == "WAIT"
+    assert len(world.stage.tasks) == len(set(world.stage.tasks)) == 3
+
+
+def test_what_was_provably_not_sent_is_sent_again_without_a_lookup(world: World) -> None:
+    world.stage.trigger = [NOT_SENT, NOT_SENT]
+    job_id = world.submit()
+    assert until_it_stops(world, job_id) == "WAIT"
+    assert world.stage.calls == {"trigger": 3}
+
+
+def test_what_is_never_sent_ends_as_unavailable(world: World) -> None:
+    world.stage.trigger = [NOT_SENT] * 50
+    job_id = world.submit()
+    assert until_it_stops(world, job_id) == "FINISH"
+    assert world.stage.calls == {"trigger": TRIGGER_BUDGET}
+    assert world.job(job_id).error.code == "VENDOR_UNAVAILABLE"  # type: ignore[union-attr]
+
+
+def test_throttled_calls_do_not_count_and_wait_as_the_vendor_says(world: World) -> None:
+    world.stage.trigger = [VendorThrottled("slow down", retry_after=90.0)] * 20
+    job_id = world.submit()
+    assert world.trigger(job_id)["wait_seconds"] == 90
+    assert until_it_stops(world, job_id) == "WAIT"
+    assert world.job(job_id).trigger_attempts == 1
+
+
+def test_no_wait_goes_beyond_the_deadline(world: World) -> None:
+    world.stage.trigger = [VendorThrottled("slow down", retry_after=1e9)] * 2
+    job_id = world.submit(deadline_seconds=60)
+    assert world.trigger(job_id)["wait_seconds"] <= 61
+    world.wait(61)
+    assert world.trigger(job_id)["next"] == "FINISH"
+    assert world.job(job_id).verdict is JobStatus.TIMED_OUT
+
+
+def test_a_lost_reply_is_looked_for_and_found(world: World) -> None:
+    world.stage.lose = [LOST]
+    job_id = world.submit()
+    assert until_it_stops(world, job_id) == "WAIT"
+    assert len(world.stage.tasks) == 1
+    assert world.job(job_id).refs_complete
+
+
+def test_a_lost_call_that_provably_started_nothing_is_made_again(world: World) -> None:
+    world.stage.trigger = [LOST]
+    job_id = world.submit()
+    assert until_it_stops(world, job_id) == "WAIT"
+    assert len(world.stage.tasks) == 1
+    assert world.stage.calls["find"] == 1
+
+
+@pytest.mark.parametrize("trouble", [VendorThrottled("slow down"), NOT_SENT, LOST])
+def test_trouble_with_the_lookup_leaves_the_doubt(world: World, trouble: VendorError) -> None:
+    world.stage.lose, world.stage.find = [LOST], [trouble, trouble]
+    job_id = world.submit()
+    assert until_it_stops(world, job_id) == "WAIT"
+    assert len(world.stage.tasks) == 1, "triggered again though nobody had said that the first was lost"
+
+
+def test_a_vendor_that_cannot_tell_ends_uncertain(world: World) -> None:
+    world.stage.lose, world.stage.findable = [LOST], False
+    job_id = world.submit()
+    assert until_it_stops(world, job_id) == "FINISH"
+    job = world.job(job_id)
+    assert job.verdict is JobStatus.FAILED
+    assert job.error is not None
+    assert job.error.code == "TRIGGER_UNCERTAIN"
+    assert len(world.stage.tasks) == 1
+
+
+def test_a_vendor_that_will_know_later_is_asked_later(world: World) -> None:
+    world.stage.lose = [LOST]
+    world.stage.find = [TriggerUncertain("not uploaded yet", look_again=70.0)] * (TRIGGER_BUDGET + 3)
+    job_id = world.submit()
+    assert world.trigger(job_id)["next"] == "TRIGGER"
+    assert world.trigger(job_id)["wait_seconds"] == 70
+    assert until_it_stops(world, job_id) == "WAIT"
+    assert len(world.stage.tasks) == 1
+    assert world.job(job_id).elapsed(world.time) >= 70 * (TRIGGER_BUDGET + 3)
+
+
+def test_a_lookup_that_never_answers_ends_uncertain(world: World) -> None:
+    world.stage.lose, world.stage.find = [LOST], [LOST] * 50
+    job_id = world.submit()
+    assert until_it_stops(world, job_id) == "FINISH"
+    assert world.job(job_id).error.code == "TRIGGER_UNCERTAIN"  # type: ignore[union-attr]
+    assert world.stage.calls["find"] < TRIGGER_BUDGET + 1
+
+
+def test_a_job_that_allows_it_is_triggered_again_a_bounded_number_of_times(world: World) -> None:
+    world.stage.lose, world.stage.findable = [LOST] * 50, False
+    job_id = world.submit(on_uncertain="retrigger")
+    assert until_it_stops(world, job_id) == "FINISH"
+    assert len(world.stage.tasks) == 1 + RETRIGGER_BUDGET
+    assert world.job(job_id).error.code == "TRIGGER_UNCERTAIN"  # type: ignore[union-attr]
+
+
+def test_a_job_that_allows_it_goes_on_with_the_second_trigger(world: World) -> None:
+    world.stage.lose, world.stage.findable = [LOST], False
+    job_id = world.submit(on_uncertain="retrigger")
+    assert until_it_stops(world, job_id) == "WAIT"
+    assert len(world.stage.tasks) == 2
+
+
+@pytest.mark.parametrize(("error", "code", "vendor_code"), [
+    (VendorRefused("the camera is offline", code="9201", request_id="r-1"), "VENDOR_REFUSED", "9201"),
+    (VendorRefused("no such task", kind="VENDOR_TASK_NOT_FOUND"), "VENDOR_TASK_NOT_FOUND", None),
+    (VendorAuthFailed("signature does not match", code="SignatureDoesNotMatch"), "ACCOUNT_REFUSED",
+     "SignatureDoesNotMatch"),
+])  # fmt: skip
+def test_a_no_ends_the_job_in_the_vendors_words(
+    world: World, error: VendorError, code: str, vendor_code: str | None
+) -> None:
+    world.stage.trigger = [error] * 3
+    job_id = world.submit()
+    world.settle()
+    job = world.job(job_id)
+    assert (job.status, job.error.code, job.error.vendor_code) == (JobStatus.FAILED, code, vendor_code)  # type: ignore[union-attr]
+    assert job.error.request_id == error.request_id  # type: ignore[union-attr]
+    assert not job.in_doubt, "a call that was refused had no effect"
+
+
+def test_a_refused_job_can_be_retried_though_its_vendor_keeps_no_list(world: World) -> None:
+    world.stage.trigger, world.stage.findable = [VendorRefused("the camera is offline")], False
+    job_id = world.submit()
+    world.settle()
+    world.retry(job_id)
+    world.settle()
+    world.assert_honest_now(job_id, JobStatus.SUCCEEDED, stored=1)
+
+
+def test_an_adoption_asks_for_no_new_work(world: World) -> None:
+    job_id = world.submit(adopt={"task_id": "t-9"})
+    world.settle()
+    world.assert_honest(job_id, JobStatus.SUCCEEDED, stored=1)
+    assert world.stage.calls["trigger"] == 0
+    assert world.job(job_id).vendor_refs == {"ids": ["t-9"]}
+
+
+def test_an_adoption_that_never_works_ends_as_unavailable(world: World) -> None:
+    world.stage.adopt = [LOST] * 50
+    job_id = world.submit(adopt={"task_id": "t-9"})
+    assert until_it_stops(world, job_id) == "FINISH"
+    assert world.job(job_id).error.code == "VENDOR_UNAVAILABLE"  # type: ignore[union-attr]
+    assert world.stage.calls["adopt"] == TRIGGER_BUDGET
+
+
+def test_an_older_generation_has_no_say(world: World) -> None:
+    job_id = world.submit()
+    assert world.trigger(job_id, 2)["next"] == "STOP"
+    world.cancel(job_id)
+    assert world.trigger(job_id)["next"] == "STOP"
+    assert world.stage.calls["trigger"] == 0
+
+
+def test_a_cancel_during_the_call_wins(world: World) -> None:
+    job_id = world.submit()
+
+    def answer_late() -> Submitted:
+        world.cancel(job_id)
+        return Submitted({"id": "late"})
+
+    world.stage.trigger = [answer_late]
+    assert world.trigger(job_id)["next"] == "STOP"
+    assert world.job(job_id).status is JobStatus.CANCELLED
+
+
+def test_another_execution_waits_until_an_older_trigger_cannot_be_on_its_way(world: World) -> None:
+    """Stopped from outside in the middle of the call; the sweep hears of it at once and starts a new generation."""
+    job_id = world.submit()
+
+    def answer_late() -> Submitted:
+        world.stop_execution(job_id)
+        world.sweep_one(job_id)
+        world.stage.tasks.append(f"{world.job(job_id).key}/0")
+        return Submitted({"id": "late"})
+
+    world.stage.trigger = [answer_late]
+    world.trigger(job_id)
+    assert world.job(job_id).generation == 2
+    state = world.trigger(job_id, 2)
+    assert state["next"] == "TRIGGER"
+    assert 0 < state["wait_seconds"] <= CALL_LIFETIME.total_seconds()
+    world.settle()
+    world.assert_honest(job_id, JobStatus.SUCCEEDED, stored=1)
+    assert len(world.stage.tasks) == 1
