@@ -268,12 +268,21 @@ def test_time_running_short_gives_more_and_what_is_stored_is_not_fetched_again(l
         assert calls < 60
         stored = [n for n in range(40) if f"v0/{n + 1:05d}.ts" in s3.objects()]
         asked = {n: library.asked(f"/v/s{n}.ts") for n in stored}
-        start = library.calls["download"]
-        result = copy(time_left=lambda start=start: 60.0 if library.calls["download"] - start < 6 else 0.5)
+        start = s3.calls["put_object"]
+        result = copy(time_left=lambda start=start: 60.0 if s3.calls["put_object"] - start < 6 else 0.5)
         assert asked == {n: library.asked(f"/v/s{n}.ts") for n in stored}
         assert len(str(copy.checkpoint)) < 600
     assert isinstance(result, Stored)
     assert calls > 3
+
+
+def test_a_source_too_slow_for_a_single_segment_is_not_waited_for_without_end(library, s3):
+    library.put_video(count=2)
+    copy, results = Copy(library, s3), []
+    while not results or isinstance(results[-1], More):
+        start = library.calls["download"]
+        results.append(copy(time_left=lambda start=start: 60.0 if library.calls["download"] == start else 0.5))
+    assert (len(results), results[-1].code) == (3, Code.SOURCE_UNAVAILABLE)
 
 
 def test_a_killed_call_is_continued_from_what_s3_has(library, s3):

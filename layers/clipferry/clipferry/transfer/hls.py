@@ -69,7 +69,7 @@ class Progress:
 
     def take(self, copied: Copied) -> None:
         """The next segment in order is in S3."""
-        self.done, self.size, self.idle = self.done + 1, self.size + copied.size, 0
+        self.done, self.size = self.done + 1, self.size + copied.size
         self.chain = _link(self.chain, copied.sha256)
         if copied.level.rank < Level(self.level).rank:
             self.level = copied.level.value
@@ -180,16 +180,16 @@ class _HlsCopy:
         self._storage.stopped.clear()
         plan = self._plan()
         progress = self._progress
+        probes = WINDOW if progress.plan == plan.digest else 1
         if plan.digest != progress.plan:
             if progress.done:
                 raise SourceChanged("the playlists have changed since the last call")
             progress.begin(plan.digest)
         progress.not_there = 0.0
-        resuming = WINDOW if progress.done or progress.idle else 1
         urls = _Urls(plan, self._plan)
         segments = Segments(self._storage, self._outbound, self._hosts, self._options, urls.url_of, plan.digest)
         try:
-            self._move(plan, segments, resuming)
+            self._move(plan, segments, probes)
         finally:
             segments.close()
         return self._finish(plan)
@@ -213,6 +213,7 @@ class _HlsCopy:
                         raise Stopped
                     for future in wait(running, timeout=_TICK, return_when=FIRST_COMPLETED).done:
                         ahead[running.pop(future)] = future.result()
+                        self._progress.idle = 0
                     self._count(ahead)
             except BaseException:
                 segments.stop()
