@@ -196,7 +196,7 @@ def optimum(workload: Workload, price: float, points: int = 700) -> Outcome:
 def optimal_curve(workload: Workload) -> list[Outcome]:
     """The optimum at many prices, by rising lag. Under drift it knows each job's own law, at one price for all."""
     steady = replace(workload, growth=1.0)
-    factors = [workload.factor(LEARNED + i) for i in range(0, MEASURED, 20)] if workload.growth != 1.0 else [1.0]
+    factors = [workload.factor(LEARNED + i) for i in range(10, MEASURED, 20)] if workload.growth != 1.0 else [1.0]
     curve = []
     for price in PRICES:
         each = [(optimum(steady, price * math.sqrt(workload.scale / CLIP.scale) / f), f) for f in factors]
