@@ -239,8 +239,10 @@ def _handler(server: S3Server) -> type[BaseHTTPRequestHandler]:
                 name, rows = upload.algorithm.name, []
                 for n in numbers[:most]:
                     part = upload.parts[n]
-                    rows.append(f"<Part><PartNumber>{n}</PartNumber><ETag>{part.etag}</ETag><Size>{part.size}</Size>"
-                                f"<Checksum{name}>{upload.algorithm.encode(part.crc)}</Checksum{name}></Part>")
+                    rows.append(
+                        f"<Part><PartNumber>{n}</PartNumber><ETag>{part.etag}</ETag><Size>{part.size}</Size>"
+                        f"<Checksum{name}>{upload.algorithm.encode(part.crc)}</Checksum{name}></Part>"
+                    )
             more = len(numbers) > most
             marker = f"<NextPartNumberMarker>{numbers[most - 1]}</NextPartNumberMarker>" if more else ""
             truncated = f"<IsTruncated>{str(more).lower()}</IsTruncated>"
@@ -294,8 +296,11 @@ def _handler(server: S3Server) -> type[BaseHTTPRequestHandler]:
         def ListMultipartUploads(self) -> tuple[Any, ...]:
             prefix = self.query.get("prefix", "")
             with server.lock:
-                rows = [f"<Upload><Key>{u.key}</Key><UploadId>{i}</UploadId></Upload>"
-                        for i, u in server.uploads.items() if u.key.startswith(prefix)]
+                rows = [
+                    f"<Upload><Key>{u.key}</Key><UploadId>{i}</UploadId></Upload>"
+                    for i, u in server.uploads.items()
+                    if u.key.startswith(prefix)
+                ]
             return 200, {}, _xml("ListMultipartUploadsResult", "<IsTruncated>false</IsTruncated>" + "".join(rows))
 
         def _object(self) -> Object:

@@ -121,12 +121,12 @@ class _Copy:
                 try:
                     return self._attempt()
                 except SourceChanged as error:
-                    self._begin_again(str(error))
+                    self._begin_again(Code.SOURCE_CHANGED, str(error))
                 except UploadLost as error:
                     existing = self._storage.existing(self._ref.key)
                     if existing is not None:
                         return self._settle_with(existing, self._digests(self._point.digests))
-                    self._begin_again(str(error))
+                    self._begin_again(Code.STORAGE_UNAVAILABLE, str(error))
         except Stopped:
             self._save()
             return More()
@@ -280,9 +280,9 @@ class _Copy:
 
     # -- endings ------------------------------------------------------------------------------------------------------
 
-    def _begin_again(self, why: str) -> None:
+    def _begin_again(self, code: Code, why: str) -> None:
         if self._point.generation >= self._options.max_generations:
-            raise Hopeless(Code.SOURCE_CHANGED, f"begun {self._point.generation} times, at last: {why}")
+            raise Hopeless(code, f"begun {self._point.generation} times, at last: {why}")
         self._discard()
         self._point.generation += 1
         self._save()

@@ -50,14 +50,29 @@ _DAMAGED = frozenset({"BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch
 def client_config(connections: int = 16) -> Config:
     """How the S3 client given to a transfer should be made.
 
-    Payloads are not signed (TLS and the part checksums protect them), which saves a SHA-256 over every byte; no
-    checksum is added to those sent already; waits are short and repeats few, because the transfer repeats by itself.
+    Waits are short and repeats few, because the transfer repeats by itself; no checksum is added to those it sends.
     """
     return Config(
         connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 2, "mode": "standard"},
-        max_pool_connections=connections + UPLOADERS, s3={"payload_signing_enabled": False},
+        max_pool_connections=max(10, UPLOADERS, connections),
         request_checksum_calculation="when_required", response_checksum_validation="when_required",
     )  # fmt: skip
+
+
+_UNSIGNED_PAYLOAD = Config(s3={"payload_signing_enabled": False})
+
+
+def _hide_body(request: Any, **_: Any) -> None:
+    """Before signing: the signature is to cover the part's checksum, not 8 MiB of payload.
+
+    Over plain http botocore would hash every byte, and its CRT signer copies the whole body even where it hashes none.
+    """
+    request.context["client_config"] = _UNSIGNED_PAYLOAD
+    request.context["part_body"], request.data = request.data, b""
+
+
+def _restore_body(request: Any, **_: Any) -> None:
+    request.data = request.context.pop("part_body", request.data)
 
 
 def part_size_for(size: int | None, smallest: int) -> int:
@@ -67,7 +82,7 @@ def part_size_for(size: int | None, smallest: int) -> int:
     if size > MAX_OBJECT:
         raise ValueError(f"{size} bytes are more than one S3 object can hold ({MAX_OBJECT})")
     needed = -(-size // MAX_PARTS)
-    return max(smallest, -(-needed // _MIB) * _MIB)
+    return smallest if needed <= smallest else -(-needed // _MIB) * _MIB
 
 
 @dataclass(frozen=True)
@@ -118,6 +133,9 @@ class Storage:
         if owner:
             self._bucket["ExpectedBucketOwner"] = owner
         self.stopped = threading.Event()
+        events = s3.meta.events
+        events.register("before-sign.s3.UploadPart", _hide_body, unique_id="clipferry-hide-body")
+        events.register_last("request-created.s3", _restore_body, unique_id="clipferry-restore-body")
 
     def begin(self, container: Container, part_size: int) -> UploadRef:
         """CreateMultipartUpload with everything the object shall have but its tags."""
