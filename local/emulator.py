@@ -109,16 +109,17 @@ class Emulator:
 
     def _launch(self) -> bool:
         """True when the emulator answers on `port`; False when it ended at once."""
+        said_before = len(self._said())
         command = [sys.executable, "-m", "local.keeper", str(self.folder), sys.executable, "-m", "ministack"]
         self._keeper = subprocess.Popen(command, cwd=ROOT, env=self._own_environment(), stdin=subprocess.PIPE)
         deadline = time.monotonic() + START_PATIENCE
         while time.monotonic() < deadline:
             if self._keeper.poll() is not None:
                 return self._gave_up()
-            if self._ready():
-                return True
+            if f"Running on {self.url}" in self._said()[said_before:] and self._ready():
+                return True  # its own word too: on a port that was taken, somebody else answers
             time.sleep(0.1)
-        last_words = self._last_words()
+        last_words = self._said()[-2000:]
         self.stop()
         raise EmulatorFailed(f"the emulator is not ready after {START_PATIENCE} s: {last_words}")
 
@@ -150,8 +151,8 @@ class Emulator:
         finally:
             connection.close()
 
-    def _last_words(self) -> str:
-        return self.log.read_text(errors="replace")[-2000:] if self.log.exists() else ""
+    def _said(self) -> str:
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
 
     def _end(self, *, keep: bool) -> None:
         keeper, self._keeper = self._keeper, None
