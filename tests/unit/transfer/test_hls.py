@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -308,6 +312,44 @@ def test_a_killed_call_is_continued_from_what_s3_has(library, s3):
     assert isinstance(result, Stored)
     assert library.calls["download"] - before == 1  # the playlist
     assert s3.calls["head_object"] >= 12
+
+
+@pytest.mark.parametrize("killed_at", [1, 2, 3, 5, 8, 12, 13])
+def test_a_copy_killed_at_any_step_ends_whole(library, s3, killed_at):
+    library.put_video(count=12)
+    steps = 0
+
+    class Killed(BaseException):
+        pass
+
+    def kill(key: str) -> bool:
+        nonlocal steps
+        steps += 1
+        if steps == killed_at:
+            raise Killed
+        return False
+
+    copy = Copy(library, s3, options=replace(QUICK, save_every=0.0))
+    s3.failures["put_object"] = [kill]
+    with suppress(Killed):
+        copy()
+    stored = sum(name.endswith(".ts") for name in s3.objects())
+    before = sum(library.asked(f"/v/s{n}.ts") for n in range(12))
+    result = copy()
+    assert isinstance(result, Stored)
+    segments = [str(library.expected[f"/v/s{n}.ts"]["sha256"]) for n in range(12)]
+    assert result.evidence["sha256"] == chain(segments)
+    assert [hashlib.sha256(s3.read(f"v0/{n + 1:05d}.ts")).hexdigest() for n in range(12)] == segments
+    assert sum(library.asked(f"/v/s{n}.ts") for n in range(12)) - before == 12 - stored
+
+
+def test_two_copies_of_one_video_at_once_leave_one_whole_video(library, s3):
+    library.put_video(count=20)
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda copy: copy(), [Copy(library, s3), Copy(library, s3)])
+    assert isinstance(first, Stored)
+    assert first.evidence["sha256"] == second.evidence["sha256"]
+    assert len(s3.objects()) == 21
 
 
 def test_playlists_that_change_meanwhile_start_the_copy_again(library, s3):

@@ -7,6 +7,8 @@ The saved checkpoint is a few numbers, however many segments there are.
 The evidence's `sha256` is a chain over the segments: H(i) = SHA-256(H(i-1) + SHA-256(segment i)), H(0) empty, segments
 and initialisation sections in the order in which the playlists first name them. `chain` computes it.
 
+A copy that failed leaves its segments, without a root playlist: a retry goes on with them.
+
 S3 calls: PutObject and HeadObject for what fits into a part; see `hls_asset` for larger segments.
 """
 
@@ -182,9 +184,10 @@ class _HlsCopy:
         progress = self._progress
         probes = WINDOW if progress.plan == plan.digest else 1
         if plan.digest != progress.plan:
-            if progress.done:
+            if progress.plan:
                 raise SourceChanged("the playlists have changed since the last call")
             progress.begin(plan.digest)
+            self._save()  # before the first segment: whoever continues looks for what is stored
         progress.not_there = 0.0
         urls = _Urls(plan, self._plan)
         segments = Segments(self._storage, self._outbound, self._hosts, self._options, urls.url_of, plan.digest)
