@@ -539,7 +539,7 @@ def test_the_hosts_that_the_account_names_are_trusted():
         (no(500), VendorUnavailable), (no("503"), VendorUnavailable), (no(1000, status=500), VendorUnavailable),
         (no(429), VendorThrottled), (no(1000, status=429), VendorThrottled), (no(403, "请求过于频繁"), VendorThrottled),
         (no(1, "x", 403, Retry_After="3"), VendorThrottled), (no(403, "limit exceeded", 403), VendorThrottled),
-        (reply(b"<html>", 403), VendorAuthFailed), (no(403, "signature", 403), VendorAuthFailed),
+        (no(403, "permission limited", 403), VendorAuthFailed), (reply(b"<html>", 403), VendorAuthFailed), (no(403, "signature", 403), VendorAuthFailed),
         (no(401, status=401), VendorAuthFailed), (no(1301), VendorAuthFailed), (no("1301"), VendorAuthFailed),
         (no(1000, status=400), VendorRefused), (no("InvalidParameter"), VendorRefused),
     ],

@@ -222,16 +222,17 @@ def _error(reply: Reply, code: str | None, message: str, memory: _Memory) -> Ven
     shown = code or str(reply.status)
     request_id = reply.headers.get("X-WS-RequestId") or reply.headers.get("x-cnc-request-id")
     wait = lenient.retry_after(reply.headers.get("Retry-After"))
-    forbidden = "403" in signals
-    if "429" in signals or wait is not None or (_SOUNDS_THROTTLED if forbidden else _SAYS_THROTTLED).search(message):
+    if "429" in signals or wait is not None or _SAYS_THROTTLED.search(message):
         return VendorThrottled(f"too many calls for this account: {message}", retry_after=wait, code=shown,
                                request_id=request_id)  # fmt: skip
     if reply.status >= 500 or (code and _SERVER_ERROR.fullmatch(code)):
         return VendorUnavailable(f"the vendor failed (HTTP {reply.status}): {message}", code=shown,
                                  request_id=request_id)  # fmt: skip
-    if forbidden and memory.accepted_lately and not _SOUNDS_LIKE_AUTH.search(message):
-        return VendorThrottled(f"forbidden, though the account was accepted a moment ago: {message}", code=shown,
-                               request_id=request_id)  # fmt: skip
+    forbidden = "403" in signals
+    if forbidden and not _SOUNDS_LIKE_AUTH.search(message) and (
+        memory.accepted_lately or _SOUNDS_THROTTLED.search(message)
+    ):  # fmt: skip
+        return VendorThrottled(f"forbidden, as after too many calls: {message}", code=shown, request_id=request_id)
     if forbidden or "401" in signals or (code and _PERMISSION.fullmatch(code)):
         return VendorAuthFailed(message, code=shown, request_id=request_id)
     if code is None or code == "200":
@@ -241,7 +242,7 @@ def _error(reply: Reply, code: str | None, message: str, memory: _Memory) -> Ven
 
 
 _SAYS_THROTTLED = re.compile(r"rate.?limit|throttl|too many (requests|calls)|too frequent|频繁|限流|流控", re.I)
-_SOUNDS_THROTTLED = re.compile(_SAYS_THROTTLED.pattern + r"|too many|limit|exceed|frequen|busy|超过|上限", re.I)
+_SOUNDS_THROTTLED = re.compile(r"too many|limit|exceed|frequen|busy|超过|上限", re.I)
 _SOUNDS_LIKE_AUTH = re.compile(r"signature|access.?key|auth|permission|timestamp|expired|签名|鉴权|认证|权限", re.I)
 _SERVER_ERROR = re.compile(r"5\d\d")
 _PERMISSION = re.compile(r"13\d\d")  # 1301: "user has no permission"
