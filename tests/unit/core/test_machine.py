@@ -1,0 +1,37 @@
+"""Executions from outside: a start repeated is a start once."""
+
+from __future__ import annotations
+
+import json
+
+from clipferry import machine
+
+from tests.unit.steps.aws import client
+from tests.unit.steps.world import World
+
+
+def test_a_start_repeated_is_a_start_once(world: World) -> None:
+    job = world.job(world.submit())
+    machine.start(job)
+    machine.start(job)
+    assert world.executions() == [(job.job_id, 1)]
+    world.stop_execution(job.job_id)
+    machine.start(job)
+    assert world.executions() == []
+
+
+def test_an_execution_knows_its_job_and_generation_and_nothing_else(world: World) -> None:
+    job = world.job(world.submit())
+    found = client("stepfunctions").describe_execution(executionArn=machine.execution_arn(job))
+    assert json.loads(found["input"]) == {"job_id": job.job_id, "generation": 1}
+    assert found["name"] == machine.execution_name(job)
+
+
+def test_the_status_of_an_execution_is_told(world: World) -> None:
+    job = world.job(world.submit())
+    assert machine.status(job) == "RUNNING"
+    machine.stop(job, "enough")
+    assert machine.status(job) == "ABORTED"
+    job.generation = 2
+    assert machine.status(job) is None
+    machine.stop(job, "there is none")
