@@ -120,6 +120,12 @@ def test_progress_that_stands_still_is_not_spun_on() -> None:
     assert made < 50
 
 
+def test_a_stuck_report_is_not_spun_on_even_by_a_caller_that_keeps_no_earlier_one() -> None:
+    made = waits(View(60, 2, progress=99, learned=taught(60, 0.3)), until=3600)
+    assert len(made) < 80
+    assert made[-1] > 30
+
+
 def test_the_vendors_retry_after_wins_when_it_is_longer() -> None:
     assert next_wait(View(50, 2, retry_after=120.5, learned=taught(45, 0.4)), random.Random(1)) == 121
     assert next_wait(View(50, 2, retry_after=0.1, learned=taught(45, 0.4)), random.Random(1)) < 60

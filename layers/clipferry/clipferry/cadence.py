@@ -185,7 +185,8 @@ def _plan(learned: Durations, hint: float, lag_per_look: float) -> Plan:
 def _finish(view: View) -> tuple[float, float] | None:
     """What reported progress says of the seconds still to go: (their median, sigma of their ln); None: nothing.
 
-    Two reports give a rate. One alone gives a bound, for the vendor's work began at some time after the trigger.
+    Two reports give a rate. One alone gives a bound, for the vendor's work began at some time after the trigger; and
+    it may have stood still for long, so that it promises nothing sooner than a twentieth of the task's age.
     A report that stands still or falls says nothing.
     """
     percent = view.progress
@@ -193,7 +194,7 @@ def _finish(view: View) -> tuple[float, float] | None:
         return None
     to_go = max(100 - percent, 1)
     if view.last_progress is None:
-        return view.elapsed * to_go / percent / 1.5, 0.5
+        return view.elapsed * max(to_go / percent / 1.5, 0.05), 0.5
     since, before = view.elapsed - view.last_progress[0], percent - view.last_progress[1]
     if since <= 0 or before <= 0:
         return None
