@@ -367,14 +367,28 @@ def test_a_rendition_that_is_missing_after_completion_has_failed():
 
 def test_all_says_so_when_the_command_failed():
     look = look_at(task_data(item(2, 3, entry())), requested(renditions="all"))
-    assert [(f.status, f.code) for f in look.files] == [(READY, None), (FAILED, "RENDITION_MISSING")]
+    assert [(f.status, f.code) for f in look.files] == [(READY, None), (FAILED, "VENDOR_COMMAND_FAILED")]
+    assert "VENDOR_COMMAND_FAILED" not in CloudV.spent_codes
+
+
+def test_a_file_of_an_earlier_look_that_a_completed_task_does_not_list_is_not_waited_for():
+    known = (
+        KnownFile("0123456789ab:1", "gone.mp4", False, False),
+        KnownFile("0123456789ab:2", "kept.mp4", True, False),
+    )
+    look = look_at(task_data(item(2, 2, entry())), requested(files=known))
+    assert [(f.name, f.status, f.code) for f in look.files] == [
+        ("a.mp4", READY, None), ("gone.mp4", FAILED, "VENDOR_FILE_FAILED"),
+    ]  # fmt: skip
 
 
 def test_two_entries_of_one_clarity_are_two_files():
     entries = [entry(4, "pc.mp4", 0), entry(4, "mobile.mp4", 2)]
-    refs = {f.ref for f in look_at(task_data(item(2, 2, *entries)), requested(renditions=[4])).files}
-    again = {f.ref for f in look_at(task_data(item(2, 2, *entries[::-1])), requested(renditions=[4])).files}
-    assert (len(refs), refs) == (2, again)
+    first, again = (
+        {f.ref: f.detail["path"] for f in look_at(task_data(item(2, 2, *order)), requested(renditions=[4])).files}
+        for order in (entries, entries[::-1])
+    )
+    assert (len(first), first) == (2, again)
 
 
 @pytest.mark.parametrize(
@@ -539,7 +553,8 @@ def test_the_hosts_that_the_account_names_are_trusted():
         (no(500), VendorUnavailable), (no("503"), VendorUnavailable), (no(1000, status=500), VendorUnavailable),
         (no(429), VendorThrottled), (no(1000, status=429), VendorThrottled), (no(403, "请求过于频繁"), VendorThrottled),
         (no(1, "x", 403, Retry_After="3"), VendorThrottled), (no(403, "limit exceeded", 403), VendorThrottled),
-        (no(403, "permission limited", 403), VendorAuthFailed), (reply(b"<html>", 403), VendorAuthFailed), (no(403, "signature", 403), VendorAuthFailed),
+        (no(403, "permission limited", 403), VendorAuthFailed), (no(403, "signature", 403), VendorAuthFailed),
+        (reply(b"<html>", 403), VendorAuthFailed),
         (no(401, status=401), VendorAuthFailed), (no(1301), VendorAuthFailed), (no("1301"), VendorAuthFailed),
         (no(1000, status=400), VendorRefused), (no("InvalidParameter"), VendorRefused),
     ],

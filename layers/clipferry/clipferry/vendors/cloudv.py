@@ -2,7 +2,7 @@
 
 A task takes 1 to 50 source URLs under an id of our own (`transNo`), so that a lost trigger is never in doubt. A task
 that is "completed" has not succeeded: each item settles for itself. It knows nothing of signatures (`wangsu`) nor of
-the shape of a reply (`pulltask`) nor of how a file's address is found (`cloudv_urls`).
+the shape of a reply (`cloudv_replies`) nor of how a file's address is found (`cloudv_urls`).
 
 Sources: CDNetworks Cloud VoD "Video Fetch" (pullVideo), "Video Fetch Query" (pullVideoQuery), "getPublishCode".
 """
@@ -18,21 +18,7 @@ from typing import Any, ClassVar
 
 from clipferry.http import Outbound
 from clipferry.vendors import lenient
-from clipferry.vendors.cloudv_urls import Lookups, MediaUrls, kind_of
-from clipferry.vendors.contract import (
-    Account,
-    KnownFile,
-    Look,
-    LookStatus,
-    Remote,
-    Sighting,
-    Submitted,
-    Task,
-    VendorError,
-    VendorRefused,
-    VendorUnavailable,
-)
-from clipferry.vendors.pulltask import (
+from clipferry.vendors.cloudv_replies import (
     CLARITY_NAMES,
     ORIGINAL,
     PROCESSING,
@@ -48,6 +34,21 @@ from clipferry.vendors.pulltask import (
     source_of,
     text,
 )
+from clipferry.vendors.cloudv_schemas import ADOPT, FILES_PER_JOB, REQUEST
+from clipferry.vendors.cloudv_urls import Lookups, MediaUrls, kind_of
+from clipferry.vendors.contract import (
+    Account,
+    KnownFile,
+    Look,
+    LookStatus,
+    Remote,
+    Sighting,
+    Submitted,
+    Task,
+    VendorError,
+    VendorRefused,
+    VendorUnavailable,
+)
 from clipferry.vendors.wangsu import Gateway, host_of
 
 FIRST_LOOK = 30.0  # seconds; a fetch takes longer
@@ -57,69 +58,17 @@ SENT_BEFORE = 2.0  # seconds since the intent to trigger from which on this cann
 NO_URL_GRACE = 1800.0  # seconds a file of a completed task may stay without a URL
 LOOKUPS_PER_LOOK = 10  # getPublishCode calls in one look, so that a batch that finishes at once keeps the budget
 
-_RENDITIONS: Mapping[str, Any] = {
-    "oneOf": [
-        {"enum": ["original", "all"]},
-        {"type": "array", "items": {"enum": [1, 2, 3, 4, 5]}, "minItems": 1, "uniqueItems": True},
-    ],
-    "x-problem": 'give "original", "all", or a list of different clarity values from 1 to 5',
-    "description": "which files to bring back: the original (default), all, or clarities: "
-    "1 original, 2 fluent, 3 SD, 4 HD, 5 FHD (videoFileList.clarity)",
-}
-_FILE: Mapping[str, Any] = {
-    "type": "object",
-    "properties": {
-        "fetch_url": {
-            "type": "string", "maxLength": 4096, "pattern": r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s/?#]+\S*$",
-            "x-problem": "must be an http or https URL",
-            "description": "http(s) URL that the vendor fetches the video from (fetchUrl)"},
-        "file_name": {"type": "string", "minLength": 1, "maxLength": 1024,
-                      "description": "name with its extension; the URL's last segment when absent (fileName)"},
-        "md5": {"type": "string", "pattern": "^[0-9A-Fa-f]{32}$",
-                "description": "MD5 of the source in hex, checked by the vendor and by us (md5)"},
-    },
-    "required": ["fetch_url"],
-    "additionalProperties": False,
-    "description": "one source video",
-}  # fmt: skip
-
 
 class CloudV:
     """The contract on Cloud VoD. One call a look, plus at most ten where the account names no `media_base_url`."""
 
     name: ClassVar[str] = "cloudv"
     title: ClassVar[str] = "Wangsu / CDNetworks Cloud VoD"
-    request_schema: ClassVar[Mapping[str, Any]] = {
-        "type": "object",
-        "properties": {
-            "files": {"type": "array", "items": _FILE, "minItems": 1, "maxItems": 50,
-                      "description": "the videos to fetch, 1 to 50; the same one twice is one (fileList)"},
-            "cmd": {"type": "string", "minLength": 1, "maxLength": 2048,
-                    "description": "processing command, {tcTemplateName:…,workflowCode:…} (cmd)"},
-            "workflow_id": {"type": "string", "minLength": 1, "maxLength": 256,
-                            "description": "processing workflow (workflowId)"},
-            "fetch_ts": {"enum": [0, 1],
-                         "description": "1 (default): fetch the segments of an HLS source too; 0: do not (fetchTs)"},
-            "renditions": _RENDITIONS,
-        },
-        "required": ["files"],
-        "additionalProperties": False,
-    }  # fmt: skip
-    adopt_schema: ClassVar[Mapping[str, Any]] = {
-        "type": "object",
-        "properties": {
-            "task_id": {"type": "string", "pattern": r"^\S{1,128}$", "description": "the vendor's task (taskId)"},
-            "trans_no": {"type": "string", "pattern": r"^\S{1,32}$",
-                         "description": "the business id the task was made with (transNo)"},
-            "renditions": _RENDITIONS,
-        },
-        "oneOf": [{"required": ["task_id"]}, {"required": ["trans_no"]}],
-        "x-problem": "give exactly one of task_id and trans_no",
-        "additionalProperties": False,
-    }  # fmt: skip
+    request_schema: ClassVar[Mapping[str, Any]] = REQUEST
+    adopt_schema: ClassVar[Mapping[str, Any]] = ADOPT
     secret_keys: ClassVar[Sequence[str]] = ("access_key", "secret_key")
     limits: ClassVar[Mapping[str, Any]] = {
-        "files_per_job": 50,
+        "files_per_job": FILES_PER_JOB,
         "calls": "300 in 5 minutes for an account; 30 in 5 minutes recommended for one operation",
         "encrypted_hls": "not supported, neither by the vendor's fetch nor by the copy",
     }
@@ -182,7 +131,7 @@ class CloudV:
         known = {file.ref: file for file in task.files}
         lookups = Lookups(self._urls, LOOKUPS_PER_LOOK)
         sightings = [_sight(task, pull, c, known.get(c.ref), lookups) for c in _candidates(task, pull)]
-        sightings += _dropped(task, pull)
+        sightings += _dropped(task, pull, sightings)
         status = _overall(task, pull, sightings)
         pause = None if status is LookStatus.READY else max(lookups.retry_after or 0.0, BETWEEN_LOOKS)
         return Look(
@@ -346,19 +295,22 @@ def _without_url(seen: Sighting, task: Task, pull: PullTask, known: KnownFile | 
     return replace(seen, status=LookStatus.RUNNING, detail={"without_url_since": since})
 
 
-def _dropped(task: Task, pull: PullTask) -> list[Sighting]:
-    """Files asked for that a completed task does not list."""
+def _dropped(task: Task, pull: PullTask, sightings: Sequence[Sighting]) -> list[Sighting]:
+    """Files asked for, or seen in an earlier look or task, that a completed task does not list."""
     if not pull.completed:
         return []
-    wanted = _wanted(task)
+    clarities = [ORIGINAL] if isinstance(_wanted(task), str) else _wanted(task)
+    lost = {
+        f"{identity_of(url)}:{clarity}": last_segment(url) for url in _unlisted(task, pull) for clarity in clarities
+    }
+    lost |= {file.ref: file.name for file in task.files if not (file.settled or file.ready)}
     return [
         Sighting(
-            ref=f"{identity_of(url)}:{clarity}", name=last_segment(url) or "video", status=LookStatus.FAILED,
-            raw_status="not listed", code="VENDOR_FILE_FAILED",
-            message="the vendor completed the task without this file",
+            ref=ref, name=name or "video", status=LookStatus.FAILED, raw_status="not listed",
+            code="VENDOR_FILE_FAILED", message="the vendor completed the task without this file",
         )
-        for url in _unlisted(task, pull)
-        for clarity in ([ORIGINAL] if isinstance(wanted, str) else wanted)
+        for ref, name in lost.items()
+        if all(sighting.ref != ref for sighting in sightings)
     ]  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from clipferry.vendors.cloudv_replies import path_of, text
 from clipferry.vendors.contract import (
     VendorAuthFailed,
     VendorError,
@@ -18,7 +19,6 @@ from clipferry.vendors.contract import (
     VendorThrottled,
     VendorUnavailable,
 )
-from clipferry.vendors.pulltask import path_of, text
 from clipferry.vendors.wangsu import Gateway, host_of
 
 VIDEO_URL = 4  # codeType of getPublishCode

@@ -119,7 +119,7 @@ def candidates(task: PullTask, item: Item, wanted: Wanted) -> Iterator[Candidate
             yield from _of_clarity(task, item, clarity, every=True)
         if item.command_status == FAILED:
             yield Candidate(
-                f"{item.identity}:all", item, OTHER, LookStatus.FAILED, code="RENDITION_MISSING",
+                f"{item.identity}:all", item, OTHER, LookStatus.FAILED, code="VENDOR_COMMAND_FAILED",
                 message="the vendor's processing failed, so there may be fewer renditions than it should have made",
             )  # fmt: skip
 
@@ -145,7 +145,7 @@ def _of_finished(task: PullTask, item: Item, clarity: int, every: bool) -> Itera
         entries = entries[:1]
     if entries:
         for position, entry in enumerate(entries):
-            own = ref if position == 0 else f"{ref}:{_digest(f'{entry.server_type} {path_of(entry.url)}')}"
+            own = ref if position == 0 else f"{ref}.{position + 1}"
             yield Candidate(own, item, clarity, LookStatus.READY, entry)
     elif task.completed and item.commands_done and item.entries:
         yield Candidate(ref, item, clarity, LookStatus.FAILED, code="RENDITION_MISSING",
