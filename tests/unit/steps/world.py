@@ -111,11 +111,7 @@ class World:
                 caught = state.get("caught")
                 return self._task("Finish", lambda: self.finish(job_id, generation, caught))
             case "HANDOVER":
-                with self._aws_itself():
-                    self.machine.start_execution(
-                        stateMachineArn=self._arn("stateMachine"), name=f"{job_id}-{generation + 1}",
-                        input=json.dumps({"job_id": job_id, "generation": generation + 1}),
-                    )  # fmt: skip
+                self.start_execution(job_id, generation + 1)
                 raise _Over
         assert state["next"] in ("END", "STOP")
         raise _Over
@@ -146,6 +142,14 @@ class World:
     def executions(self) -> list[tuple[str, int] | None]:
         found = self.machine.list_executions(stateMachineArn=self._arn("stateMachine"), statusFilter="RUNNING")
         return [machine.parse_name(execution["name"]) for execution in found["executions"]]
+
+    def start_execution(self, job_id: str, generation: int = 1) -> None:
+        """By the machine itself, which hands over."""
+        with self._aws_itself():
+            self.machine.start_execution(
+                stateMachineArn=self._arn("stateMachine"), name=f"{job_id}-{generation}",
+                input=json.dumps({"job_id": job_id, "generation": generation}),
+            )  # fmt: skip
 
     def stop_execution(self, job_id: str, generation: int = 1) -> None:
         """From outside, or because it is over: moto knows no other end of one that does not run."""
@@ -235,6 +239,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         secret = json.dumps({"vendor": "scripted", "secret_key": SECRET})
         client("secretsmanager").create_secret(Name=f"{PREFIX}/scripted", SecretString=secret)
         edge.effects.clear()
+        edge.written.clear()
         yield found
 
 

@@ -1,0 +1,72 @@
+"""The sample events of `events/`: each is taken by its function and does what its name says."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from clipferry.jobs import JobStatus
+from clipferry.submission import new_job
+
+from tests.unit.functions.conftest import Functions
+from tests.unit.steps.aws import REPOSITORY
+from tests.unit.steps.world import SIGNED
+
+pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
+
+FOLDER = REPOSITORY / "events"
+FUNCTIONS = sorted(path.name for path in (REPOSITORY / "functions").iterdir() if path.is_dir())
+SAMPLES = sorted(FOLDER.glob("*.json"))
+SUBJECT = json.loads((FOLDER / "trigger.json").read_text())["job_id"]  # the job that the samples speak of
+
+EXPECTED: dict[str, Any] = {
+    "api-cancel-job": 200, "api-create-job": 202, "api-get-file-url": 200, "api-get-job": 200, "api-list-jobs": 200,
+    "api-list-vendors": 200, "api-retry-job": 202,
+    "trigger": {"next": "WAIT"}, "poll": {"next": "FINISH"}, "download": {"more": False},
+    "finish": {"next": "END"}, "finish-after-an-error": {"status": "PARTIAL"},
+    "sweep-execution-ended": {"restarted": [SUBJECT]}, "sweep-every-5-minutes": {"restarted": [SUBJECT]},
+}  # fmt: skip
+
+
+def function_of(path: Path) -> str:
+    return path.stem.partition("-")[0]
+
+
+def a_job_whose_one_file_is_stored(functions: Functions) -> None:
+    world = functions.world
+    body = {"vendor": "scripted", "request": {"url": SIGNED}}
+    world.rt.jobs.create(replace(new_job(body, world.time), job_id=SUBJECT))
+    world.trigger(SUBJECT)
+    world.poll(SUBJECT)
+    world.download(SUBJECT)
+    world.poll(SUBJECT)
+
+
+def test_every_function_has_a_sample() -> None:
+    assert sorted({function_of(path) for path in SAMPLES}) == FUNCTIONS
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
+def test_a_sample_is_taken_by_its_function(functions: Functions, path: Path) -> None:
+    world = functions.world
+    a_job_whose_one_file_is_stored(functions)
+    if path.stem == "api-retry-job":
+        world.cancel(SUBJECT)
+    if path.stem.startswith("sweep"):  # an execution there was, and it ended badly
+        world.start_execution(SUBJECT)
+        world.stop_execution(SUBJECT)
+        world.wait(1801)
+    reply = functions.call(function_of(path), json.loads(path.read_text()))
+    match EXPECTED.get(path.stem):
+        case int() as status:
+            assert reply["statusCode"] == status, reply["body"]
+        case dict() as state:
+            assert state.items() <= reply.items()
+        case _:
+            assert path.stem.startswith("schedule")
+            assert [world.job(job_id).status for job_id in reply["job_ids"]] == [JobStatus.QUEUED] * len(
+                json.loads(path.read_text()).get("jobs", [0])
+            )
