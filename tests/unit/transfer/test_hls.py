@@ -125,6 +125,7 @@ def test_a_segment_larger_than_a_part_goes_up_in_parts(library, s3):
     big = TS * 60_000  # 11 MB
     library.put("/v/big.ts", big)
     library.put_media("/v/index.m3u8", "big.ts")
+    s3.client.create_multipart_upload(Bucket="bucket", Key="p/f001/v0/00001.ts")  # by a call that was killed
     options = Options(backoff=0.005, part_size=5 * 1024 * 1024)
     result = Copy(library, s3, options=options)()
     assert isinstance(result, Stored)

@@ -4,7 +4,8 @@ Reading is `source`'s work, with its retries and its pinning. What fits into one
 goes through a multipart upload, part by part, so that memory stays bounded whatever a segment weighs.
 
 S3 calls: PutObject, HeadObject; for a segment larger than a part CreateMultipartUpload, UploadPart,
-CompleteMultipartUpload, AbortMultipartUpload, and DeleteObject of a stale one.
+CompleteMultipartUpload, PutObjectTagging; ListMultipartUploads, AbortMultipartUpload and DeleteObject for what a killed
+call left behind.
 """
 
 from __future__ import annotations
@@ -217,6 +218,7 @@ class Segments:
         except BaseException:
             storage.abort(ref)
             raise
+        storage.abort_all()  # what a killed call may have begun
         storage.tag(self._storage.key(asset.name))
 
     def _proven(self, asset: Asset, facts: Facts, digests: Digests) -> Copied:
