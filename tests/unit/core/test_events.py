@@ -15,8 +15,10 @@ NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
 def an_ended(status: JobStatus, files: int = 2) -> Job:
-    found = [File(f"f{n:03d}", "r", "n", FileStatus.STORED if n else FileStatus.FAILED, s3_uri=f"s3://b/{'k' * 1000}{n}")
-             for n in range(files)]  # fmt: skip
+    found = [
+        File(f"f{n:03d}", "r", "n", FileStatus.STORED if n else FileStatus.FAILED, s3_uri=f"s3://b/{'k' * 1000}{n}")
+        for n in range(files)
+    ]
     return Job("01K0000000000000000000000A", "ims", "ims", status, NOON, NOON, NOON, generation=3, labels={"a": "b"},
                finished_at=NOON, error=Problem("FILES_FAILED", "one of two"), files=found)  # fmt: skip
 

@@ -59,7 +59,8 @@ def test_a_stored_file_stays_stored() -> None:
 
 
 @pytest.mark.parametrize(("statuses", "ending"), [
-    ("SS", JobStatus.SUCCEEDED), ("SF", JobStatus.PARTIAL), ("FF", JobStatus.FAILED), ("", JobStatus.FAILED)])  # fmt: skip
+    ("SS", JobStatus.SUCCEEDED), ("SF", JobStatus.PARTIAL), ("FF", JobStatus.FAILED), ("", JobStatus.FAILED),
+])  # fmt: skip
 def test_the_outcome_is_told_by_the_files(statuses: str, ending: JobStatus) -> None:
     words = {"S": FileStatus.STORED, "F": FileStatus.FAILED}
     assert outcome(a_file(words[letter]) for letter in statuses) is ending
@@ -106,7 +107,8 @@ def test_objects_lie_below_prefix_vendor_day_and_job(prefix: str, start: str) ->
 
 def test_what_is_shown_holds_no_query_of_a_url() -> None:
     signed = "https://a.example/v.mp4?Signature=secret&Expires=1"
-    job = a_job(request={"upload_urls": [signed], "note": f"see {signed} please"}, vendor_refs={"deep": [{"u": signed}]})
+    request = {"upload_urls": [signed], "note": f"see {signed} please"}
+    job = a_job(request=request, vendor_refs={"deep": [{"u": signed}]})
     assert "secret" not in repr(job.public())
     assert job.public()["request"]["upload_urls"] == ["https://a.example/v.mp4"]
 

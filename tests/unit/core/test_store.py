@@ -8,11 +8,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
 from clipferry.jobs import File, FileStatus, Job, JobStatus, Problem
 from clipferry.store import IllegalMove, Jobs, Listing, NotFound, Superseded
 from clipferry.store.rows import Item
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pynamodb.exceptions import TransactWriteError
 
 from tests.unit.steps.aws import aws, table_properties
 
@@ -52,6 +55,25 @@ def test_the_same_id_is_made_once(jobs: Jobs, labels: dict[str, str]) -> None:
     again, made_again = jobs.create(a_job(labels=labels, account="other"))
     assert (made, made_again) == (True, False)
     assert again == first
+
+
+def test_two_clicks_at_once_do_not_break_each_other(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DynamoDB cancels one of two transactions on the same item, for that moment only."""
+    call, conflicts = BaseClient._make_api_call, iter([True, True])  # type: ignore[attr-defined]
+    busy: Any = {"Error": {"Code": "TransactionCanceledException", "Message": "busy"},
+                 "CancellationReasons": [{"Code": "TransactionConflict"}, {"Code": "None"}]}  # fmt: skip
+
+    def conflicting(client: BaseClient, operation: str, parameters: dict[str, Any]) -> Any:
+        if operation == "TransactWriteItems" and next(conflicts, False):
+            raise ClientError(busy, operation)
+        return call(client, operation, parameters)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", conflicting)
+    monkeypatch.setattr("clipferry.store.CONFLICT_WAITS", (0, 0))
+    assert jobs.create(a_job(labels={"site": "gate"}))[1]
+    conflicts = iter([True, True, True])
+    with pytest.raises(TransactWriteError):
+        jobs.create(a_job(2, labels={"site": "gate"}))
 
 
 def test_a_late_writer_fails_and_changes_nothing(jobs: Jobs) -> None:
@@ -161,8 +183,10 @@ def test_indexes_carry_keys_only_and_no_value_has_one_partition() -> None:
         assert index["KeySchema"][0]["AttributeName"].endswith("_shard")
 
 
+#: vendor, labelled, failed, milliseconds
 SPECS = st.lists(
-    st.tuples(st.sampled_from(["ims", "polyv"]), st.booleans(), st.booleans(), st.integers(0, 3)), max_size=14)  # fmt: skip
+    st.tuples(st.sampled_from(["ims", "polyv"]), st.booleans(), st.booleans(), st.integers(0, 3)), max_size=14
+)
 LISTINGS = st.builds(
     Listing,
     vendor=st.sampled_from([None, "ims", "polyv"]),
@@ -218,8 +242,8 @@ def test_a_row_that_expired_leaves_no_hole_in_a_page(jobs: Jobs) -> None:
 
 def test_moves_race_and_one_wins(jobs: Jobs) -> None:
     jobs.create(a_job())
-    readings, winners = [jobs.load(a_job().job_id) for _ in range(5)], 0
-    for reading, status in zip(readings, (JobStatus.CANCELLED, JobStatus.FAILED, JobStatus.TIMED_OUT) * 2, strict=False):
+    ends, winners = (JobStatus.CANCELLED, JobStatus.FAILED, JobStatus.TIMED_OUT), 0
+    for reading, status in [(jobs.load(a_job().job_id), status) for status in ends]:
         with contextlib.suppress(Superseded):
             jobs.change(reading, NOON, status)
             winners += 1

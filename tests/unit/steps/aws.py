@@ -114,8 +114,11 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Edge]:
             definition=json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}),
         )  # fmt: skip
         edge, real = Edge(), botocore.client.BaseClient._make_api_call
-        monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call",
-                            lambda client, operation, parameters: edge.api_call(real, client, operation, parameters))  # fmt: skip
+
+        def through_the_edge(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
+            return edge.api_call(real, client, operation, parameters)
+
+        monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", through_the_edge)
         yield edge
         monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", real)
     settings.cache_clear()

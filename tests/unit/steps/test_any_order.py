@@ -15,7 +15,14 @@ from clipferry import transfer
 from clipferry.jobs import FILE_MOVES, JOB_MOVES, FileStatus, Job, JobStatus
 from clipferry.steps.ending import NotNow
 from clipferry.store import Superseded
-from clipferry.vendors.contract import Look, LookStatus, TriggerUncertain, VendorRefused, VendorThrottled, VendorUnavailable
+from clipferry.vendors.contract import (
+    Look,
+    LookStatus,
+    TriggerUncertain,
+    VendorRefused,
+    VendorThrottled,
+    VendorUnavailable,
+)
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule

@@ -18,7 +18,7 @@ from tests.unit.steps import world as worlds
 from tests.unit.steps.vendor import clip, look
 from tests.unit.steps.world import Crash, World
 
-Act = Callable[[World], None]
+Act = Callable[[World], object]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def two_chunks(world: World) -> None:
 
 
 WHOLE_WAY = Scenario(two_chunks, submit_and_settle, nothing, succeeded_once)
-SUBMIT_AND_LEAVE = Scenario(nothing, lambda world: [the_job(world)] and None, nothing, succeeded_if_written)
+SUBMIT_AND_LEAVE = Scenario(nothing, the_job, nothing, succeeded_if_written)
 
 
 def running_copy(world: World) -> None:
@@ -125,7 +125,8 @@ def retried_once(world: World) -> None:
     job = world.job(the_job(world))
     world.assert_honest(job.job_id, JobStatus.SUCCEEDED, stored=2)
     assert len(world.stage.tasks) == 1, "vendor work that is still good is used again"
-    assert len([stem for stem in world.copying.copied if stem.endswith("f001")]) == 1, "what is stored is not read again"
+    again = [stem for stem in world.copying.copied if stem.endswith("f001")]
+    assert len(again) == 1, "what is stored is not read again"
 
 
 RETRY = Scenario(half_failed, retry, retry, retried_once)
@@ -188,9 +189,15 @@ def handed_over_once(world: World) -> None:
 HANDOVER = Scenario(many_looks_later, look_on, nothing, handed_over_once)
 
 SCENARIOS = {
-    "the whole way": WHOLE_WAY, "a submission and nobody comes back": SUBMIT_AND_LEAVE, "a cancel and a second click": CANCEL, "a cancel and nobody comes back":
-    CANCEL_AND_LEAVE, "a retry": RETRY, "an overdue job": OVERDUE, "a lost execution": LOST, "a hand-over": HANDOVER,
-}  # fmt: skip
+    "the whole way": WHOLE_WAY,
+    "a submission and nobody comes back": SUBMIT_AND_LEAVE,
+    "a cancel and a second click": CANCEL,
+    "a cancel and nobody comes back": CANCEL_AND_LEAVE,
+    "a retry": RETRY,
+    "an overdue job": OVERDUE,
+    "a lost execution": LOST,
+    "a hand-over": HANDOVER,
+}
 
 
 def run(scenario: Scenario, crash_at: int | None = None, *, after: bool = False) -> list[str]:

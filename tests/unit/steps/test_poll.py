@@ -134,8 +134,8 @@ def test_a_vendor_that_says_that_something_is_missing_makes_it_partial(world: Wo
 
 
 def test_a_task_that_fails_after_a_file_was_stored_is_partial(world: World, waiting: str) -> None:
-    world.stage.poll = [
-        look(clip(0), clip(1, LookStatus.RUNNING), status=LookStatus.RUNNING), Look(LookStatus.FAILED, "fail")]  # fmt: skip
+    one_of_two = look(clip(0), clip(1, LookStatus.RUNNING), status=LookStatus.RUNNING)
+    world.stage.poll = [one_of_two, Look(LookStatus.FAILED, "fail")]
     world.settle()
     world.assert_honest(waiting, JobStatus.PARTIAL, stored=1)
 

@@ -72,7 +72,7 @@ def test_an_input_that_names_its_firing_is_believed(world: World) -> None:
 def test_the_good_jobs_are_made_and_the_bad_ones_told_of(world: World) -> None:
     fired = fire(world.rt, world.logger, {"jobs": [BODY, {"vendor": "nobody"}, OTHER]}, "r-1")
     assert len(fired.jobs) == jobs(world) == 2
-    with pytest.raises(ScheduleInvalid, match="job 1: .*/vendor"):
+    with pytest.raises(ScheduleInvalid, match=r"job 1: .*/vendor"):
         fired.raise_for_invalid()
 
 

@@ -24,8 +24,8 @@ SIGNED = "https://media.example/clip.mp4?Signature=canary-signature"
 
 @dataclass
 class Stage:
-    """What happens at the vendor. A list holds what the next calls meet: an exception, an answer, something to do before
-    one (a callable that gives it), or the usual (None).
+    """What happens at the vendor. A list holds what the next calls meet: an exception, an answer, something to do
+    before one (a callable that gives it), or the usual (None).
 
     `lose` names verbs whose work is done and whose answer is lost, once each.
     """

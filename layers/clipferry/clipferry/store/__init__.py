@@ -10,6 +10,7 @@ its value, so that no partition takes the writes of all jobs; a listing merges t
 from __future__ import annotations
 
 import heapq
+import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -32,6 +33,7 @@ from clipferry.store.rows import ByStatus, ByTag, ByVendor, ClaimRow, Due, Entry
 SHARDS = 4  # of every index value: 4 × 1,000 writes a second (DynamoDB's limit of one partition)
 TAG_LIFETIME = timedelta(days=400)
 PAGE_MAX = 100
+CONFLICT_WAITS = (0.05, 0.1, 0.2)  # seconds: two clicks at once are two transactions on one row for a moment
 
 
 class Superseded(Exception):
@@ -85,23 +87,31 @@ class Jobs:
 
     def create(self, job: Job) -> tuple[Job, bool]:
         """Write a new job and its tags in one transaction; (the job in the table, whether this call made it)."""
-        values: dict[str, Any] = {**_job_values(job), **_index_keys(job), **_due(job, job.created_at)}
-        row = JobRow(_job_pk(job.job_id), "JOB", **values)
-        tags = [f"label#{k}={v}" for k, v in job.labels.items()] + ([job.source] if job.source else [])
-        absent = JobRow.pk.does_not_exist()
-        try:
-            if not tags:
-                row.save(condition=absent)
+        waits = iter(CONFLICT_WAITS)
+        while True:
+            try:
+                self._put(job)
+            except (PutError, TransactWriteError) as error:
+                if _condition_failed(error):
+                    return self.load(job.job_id), False
+                wait = next(waits, None) if _refused_for(error, "TransactionConflict") else None
+                if wait is None:
+                    raise
+                time.sleep(wait)
+            else:
                 return job, True
-            with TransactWrite(connection=_connection()) as transaction:
-                transaction.save(row, condition=absent)
-                for tag in tags:
-                    transaction.save(_tag_row(job, tag))
-        except (PutError, TransactWriteError) as error:
-            if not _condition_failed(error):
-                raise
-            return self.load(job.job_id), False
-        return job, True
+
+    def _put(self, job: Job) -> None:
+        values: dict[str, Any] = {**_job_values(job), **_index_keys(job), **_due(job, job.created_at)}
+        row, absent = JobRow(_job_pk(job.job_id), "JOB", **values), JobRow.pk.does_not_exist()
+        tags = [f"label#{k}={v}" for k, v in job.labels.items()] + ([job.source] if job.source else [])
+        if not tags:
+            row.save(condition=absent)
+            return
+        with TransactWrite(connection=_connection()) as transaction:
+            transaction.save(row, condition=absent)
+            for tag in tags:
+                transaction.save(_tag_row(job, tag))
 
     def load(self, job_id: str, *, with_files: bool = True) -> Job:
         """One job and its files: one query. Raises NotFound."""
@@ -337,10 +347,14 @@ def _update(row: JobRow | FileRow, values: Mapping[str, Any], condition: Conditi
 
 
 def _condition_failed(error: PutError | UpdateError | TransactWriteError) -> bool:
+    return _refused_for(error, "ConditionalCheckFailed")
+
+
+def _refused_for(error: PutError | UpdateError | TransactWriteError, reason: str) -> bool:
+    """Whether DynamoDB names this reason: alone it is an exception's name, in a transaction one a write."""
     if isinstance(error, TransactWriteError):
-        return any(reason is not None and reason.code == "ConditionalCheckFailed" for reason in
-                   error.cancellation_reasons)  # fmt: skip
-    return error.cause_response_code == "ConditionalCheckFailedException"
+        return any(given is not None and given.code == reason for given in error.cancellation_reasons)
+    return error.cause_response_code == f"{reason}Exception"
 
 
 def utc_now() -> datetime:
