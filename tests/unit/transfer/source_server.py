@@ -40,6 +40,7 @@ class Behaviour:
     etag: str | None = '"v1"'
     delay: float = 0.0
     hang_after: int | None = None
+    drip: float = 0.0  # seconds between two pieces of 4 KiB
 
 
 @dataclass
@@ -158,8 +159,10 @@ def _handler(server: SourceServer) -> type[BaseHTTPRequestHandler]:
 
         def _send(self, body: bytes | memoryview, how: Behaviour) -> None:
             stop = min(x for x in (how.drop_after, how.end_after, how.hang_after, len(body)) if x is not None)
-            for start in range(0, stop, 256 * 1024):
-                piece = body[start : min(stop, start + 256 * 1024)]
+            step = 4096 if how.drip else 256 * 1024
+            for start in range(0, stop, step):
+                time.sleep(how.drip)
+                piece = body[start : min(stop, start + step)]
                 self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), bytes(piece)) if how.chunked else piece)
                 with server.lock:
                     server.bytes_sent += len(piece)

@@ -25,6 +25,7 @@ from clipferry.transfer.upload import (
     UploadRef,
     content_disposition,
     part_size_for,
+    tag_set,
 )
 from clipferry.vendors.contract import Remote
 from hypothesis import given
@@ -254,6 +255,18 @@ def test_part_size_grows_only_when_it_must() -> None:
 ])  # fmt: skip
 def test_vendor_name_becomes_a_harmless_disposition(name: str, expected: str) -> None:
     assert content_disposition(name, ".mp4") == expected
+
+
+def test_labels_become_tags_that_s3_takes() -> None:
+    labels = {"site": "gate-3", "aws:x": "no", "名": "值", "odd\u2603key": "a,b;c?d", "long": "x" * 300}
+    tags = {tag["Key"]: tag["Value"] for tag in tag_set(labels | {f"n{n}": "v" for n in range(20)})}
+    assert len(tags) == 10
+    assert not any(name.startswith("aws:") for name in tags)
+    assert tag_set(labels) == [
+        {"Key": "long", "Value": "x" * 256}, {"Key": "odd_key", "Value": "a_b_c_d"}, {"Key": "site", "Value": "gate-3"},
+        {"Key": "名", "Value": "值"},
+    ]  # fmt: skip
+    assert tag_set({}) == []
 
 
 def test_checkpoint_survives_being_stored() -> None:

@@ -289,6 +289,18 @@ def test_source_that_throttles_for_ever_fails(s3: S3Server) -> None:
     rig.assert_failed(result, "SOURCE_THROTTLED")
 
 
+def test_range_that_comes_too_slowly_is_asked_for_again(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clipferry.transfer.source.SLOWEST", 0.1)
+    rig, result = run(s3, lambda r, n: Behaviour(drip=0.05) if n in (0, 3) else None)
+    rig.assert_stored(result, BODY)
+
+
+def test_source_that_only_drips_fails(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clipferry.transfer.source.SLOWEST", 0.05)
+    rig, result = run(s3, usual=Behaviour(drip=0.03), budget=1)
+    rig.assert_failed(result, "SOURCE_UNAVAILABLE")
+
+
 def test_server_errors_are_asked_again(s3: S3Server) -> None:
     rig, result = run(s3, lambda r, n: Behaviour(status=500 + n % 3) if n % 3 else None)
     rig.assert_stored(result, BODY)

@@ -26,6 +26,7 @@ from clipferry.vendors.contract import Remote
 ATTEMPTS = 5  # requests in a row that bring nothing, before this attempt at the file is given up
 THROTTLES = 12  # … that are told to slow down
 RENEWALS = 2  # … that are refused although the URL was just renewed
+SLOWEST = 120.0  # seconds one range may take, before it is asked for again from where it is
 _PROGRESS = 64 * 1024  # bytes that make a broken request worth having sent
 _BACKOFF_MAX = 8.0
 _GONE = frozenset({401, 403, 404, 410})
@@ -284,8 +285,10 @@ def _code_of(error: Exception) -> Code:
 
 
 def _piecewise(body: Body | Stream, buffer: memoryview) -> Iterator[int]:
-    filled = 0
+    filled, ends = 0, time.monotonic() + SLOWEST
     while filled < len(buffer):
+        if time.monotonic() > ends:
+            raise NoReply(f"the source sent {filled} bytes in {SLOWEST:.0f} s")
         count = body.readinto(buffer[filled:])
         if count == 0:
             raise Truncated(f"the body ended {len(buffer) - filled} bytes too early")

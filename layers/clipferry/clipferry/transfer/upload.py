@@ -8,6 +8,7 @@ that S3 itself verifies on completion. A store that answers COMPOSITE is given t
 from __future__ import annotations
 
 import random
+import re
 import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -42,6 +43,7 @@ _TRANSIENT = frozenset(
         "Throttling", "ThrottlingException", "RequestLimitExceeded", "RequestTimeTooSkewed", "IncompleteBody",
     }
 )  # fmt: skip
+_NO_TAG = re.compile(r"[^\w\s+\-=.:/@]")  # docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html
 _LOST = frozenset({"NoSuchUpload"})
 _TAKEN = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
 _DAMAGED = frozenset({"BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch"})
@@ -270,8 +272,7 @@ class Storage:
 
     def tag(self, key: str) -> None:
         """PutObjectTagging, when there are tags. Apart from the upload, so that every S3-like store keeps them."""
-        if self._to.tags:
-            tags = [{"Key": name, "Value": value} for name, value in sorted(self._to.tags.items())]
+        if tags := tag_set(self._to.tags):
             self._patiently(self._s3.put_object_tagging, Key=key, Tagging={"TagSet": tags})
 
     def _patiently(self, call: Callable[..., Any], **params: Any) -> Any:
@@ -288,6 +289,13 @@ class Storage:
             pause = min(_BACKOFF_MAX, self._options.backoff * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0)
             self.stopped.wait(pause)
         raise AssertionError("unreachable")
+
+
+def tag_set(labels: Mapping[str, str]) -> list[dict[str, str]]:
+    """Labels as S3 takes them: 10 tags, keys of 128 and values of 256 characters, no others than it allows."""
+    cleaned = {_NO_TAG.sub("_", name)[:128]: _NO_TAG.sub("_", value)[:256] for name, value in sorted(labels.items())}
+    allowed = [(name, value) for name, value in cleaned.items() if name and not name.lower().startswith("aws:")]
+    return [{"Key": name, "Value": value} for name, value in allowed[:10]]
 
 
 def content_disposition(name: str, extension: str) -> str:
