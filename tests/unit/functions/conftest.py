@@ -62,8 +62,8 @@ class Functions:
     def api(self, method: str, path: str, body: Any = None, *, query: dict[str, str] | None = None,
             headers: dict[str, str] | None = None) -> Answer:  # fmt: skip
         reply = self.call("api", proxy_event(method, path, body, query=query, headers=headers))
-        kinds = reply["multiValueHeaders"]
-        return Answer(reply["statusCode"], json.loads(reply["body"]), {name: values[0] for name, values in kinds.items()})
+        found = {name: values[0] for name, values in reply["multiValueHeaders"].items()}
+        return Answer(reply["statusCode"], json.loads(reply["body"]), found)
 
 
 @dataclass(frozen=True)

@@ -171,7 +171,7 @@ def _without_bookkeeping(job: Job) -> dict[str, Any]:
 
 
 AnyOrder.TestCase.settings = settings(
-    max_examples=25, stateful_step_count=14, deadline=None,
+    max_examples=15, stateful_step_count=14, deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )  # fmt: skip
 test_any_order = AnyOrder.TestCase
