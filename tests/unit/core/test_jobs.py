@@ -69,9 +69,7 @@ def test_the_outcome_is_told_by_the_files(statuses: str, ending: JobStatus) -> N
 @given(st.lists(st.builds(a_file, st.sampled_from(FileStatus), size=st.none() | st.integers(0, 10**12),
                           bytes_copied=st.integers(0, 10**13)), max_size=4),
        st.integers(0, 100), st.sampled_from(JobStatus))  # fmt: skip
-def test_progress_is_a_percentage_and_100_only_at_success(
-    files: list[File], progress: int, status: JobStatus
-) -> None:
+def test_progress_is_a_percentage_and_100_only_at_success(files: list[File], progress: int, status: JobStatus) -> None:
     shown = percent(a_job(files=files, progress=progress, status=status))
     assert 0 <= shown <= 100
     assert (shown == 100) == (status is JobStatus.SUCCEEDED)

@@ -240,6 +240,22 @@ def test_a_row_that_expired_leaves_no_hole_in_a_page(jobs: Jobs) -> None:
     assert [job.job_id for job in page] == [a_job(number).job_id for number in (5, 3, 2, 1, 0)]
 
 
+def test_a_listing_that_filters_much_away_goes_on_in_the_next_call(
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clipferry.store.LOOKED_AT_MAX", 2)
+    for number in range(5):
+        jobs.create(a_job(number, labels={"site": "gate"}))
+    jobs.change(jobs.load(a_job(0).job_id), NOON, JobStatus.FAILED)
+    failed, token, calls = Listing(tag="label#site=gate", status=JobStatus.FAILED), None, 0
+    found: list[Job] = []
+    while calls == 0 or token:
+        page, token = jobs.list(failed, 1, token)
+        found, calls = found + page, calls + 1
+    assert [job.job_id for job in found] == [a_job(0).job_id]
+    assert calls > 2
+
+
 def test_moves_race_and_one_wins(jobs: Jobs) -> None:
     jobs.create(a_job())
     ends, winners = (JobStatus.CANCELLED, JobStatus.FAILED, JobStatus.TIMED_OUT), 0

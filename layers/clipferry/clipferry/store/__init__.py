@@ -33,6 +33,7 @@ from clipferry.store.rows import ByStatus, ByTag, ByVendor, ClaimRow, Due, Entry
 SHARDS = 4  # of every index value: 4 × 1,000 writes a second (DynamoDB's limit of one partition)
 TAG_LIFETIME = timedelta(days=400)
 PAGE_MAX = 100
+LOOKED_AT_MAX = 1_000  # rows one listing reads for filters that its index does not decide
 CONFLICT_WAITS = (0.05, 0.1, 0.2)  # seconds: two clicks at once are two transactions on one row for a moment
 
 
@@ -159,15 +160,18 @@ class Jobs:
         _update(JobRow(_job_pk(job.job_id), "JOB"), due, _as_read(job))
 
     def list(self, listing: Listing, limit: int, before: str | None = None) -> tuple[list[Job], str | None]:
-        """Jobs newest first, without their files, and the key to go on from. Never a Scan."""
+        """Jobs newest first, without their files, and the key to go on from. Never a Scan.
+
+        A page may be short of `limit`, even empty, though more follow: a call reads at most LOOKED_AT_MAX candidates.
+        """
         found: list[Job] = []
         keys = self._created_keys(listing, before)
-        last = None
-        while len(found) < limit:
+        last, looked_at = None, 0
+        while len(found) < limit and looked_at < LOOKED_AT_MAX:
             page = list(islice(keys, limit - len(found)))
             if not page:
                 return found, None
-            last = page[-1]
+            last, looked_at = page[-1], looked_at + len(page)
             rows = self._rows(key.rsplit("#", 1)[1] for key in page)
             wanted = (rows.get(key.rsplit("#", 1)[1]) for key in page)
             found += [job for job in wanted if job and _matches(job, listing)]
