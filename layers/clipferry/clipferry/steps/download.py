@@ -11,7 +11,7 @@ from clipferry.accounts import AccountError
 from clipferry.cadence import error_wait
 from clipferry.jobs import DOWNLOAD_BUDGET, File, FileStatus, Job, JobStatus, Problem
 from clipferry.settings import settings
-from clipferry.steps.runtime import Runtime, download_hosts, problem_of, task_of
+from clipferry.steps.runtime import THROTTLED_AS, Runtime, download_hosts, problem_of, task_of
 from clipferry.store import Superseded
 from clipferry.vendors.contract import (
     KnownFile,
@@ -24,9 +24,6 @@ from clipferry.vendors.contract import (
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-
-THROTTLED_AS = 4  # failed calls in a row: a throttled link is not counted, but waits as long as after so many
 
 
 @dataclass(frozen=True)

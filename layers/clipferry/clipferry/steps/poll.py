@@ -9,7 +9,7 @@ from typing import Any
 from clipferry.accounts import AccountError
 from clipferry.cadence import POLL_ERROR_BUDGET, View, error_wait, next_wait
 from clipferry.jobs import DOWNLOAD_BUDGET, File, FileStatus, Job, JobStatus, Problem
-from clipferry.steps.runtime import Runtime, problem_of, task_of
+from clipferry.steps.runtime import THROTTLED_AS, Runtime, problem_of, task_of
 from clipferry.steps.trigger import end
 from clipferry.steps.turn import Turn, current, overtaken
 from clipferry.store import Superseded
@@ -47,7 +47,7 @@ def _poll(rt: Runtime, job: Job) -> Turn:
     try:
         look = rt.ask(job, lambda vendor: vendor.poll(task_of(job, rt.now())))
     except VendorThrottled as error:
-        return _wait(rt, job, error_wait(job.poll_errors + 1, error.retry_after, rt.rng))
+        return _wait(rt, job, error_wait(THROTTLED_AS, error.retry_after, rt.rng))
     except VendorUnavailable as error:
         errors = job.poll_errors + 1
         if errors >= POLL_ERROR_BUDGET:

@@ -19,6 +19,8 @@ from clipferry.vendors.contract import KnownFile, Task, Vendor, VendorAuthFailed
 
 Answer = TypeVar("Answer")
 
+THROTTLED_AS = 4  # failed calls in a row: what is throttled is not counted, but waits as long as after so many
+
 
 @dataclass
 class Runtime:

@@ -10,7 +10,7 @@ from typing import Any
 from clipferry.accounts import AccountError
 from clipferry.cadence import error_wait
 from clipferry.jobs import FileStatus, Job, JobStatus, Problem
-from clipferry.steps.runtime import Runtime, problem_of, task_of
+from clipferry.steps.runtime import THROTTLED_AS, Runtime, problem_of, task_of
 from clipferry.steps.turn import Turn, current, overtaken
 from clipferry.store import Superseded
 from clipferry.vendors.contract import (
@@ -153,7 +153,7 @@ def _wait(rt: Runtime, job: Job, submitted: Submitted) -> Turn:
 
 def _again(rt: Runtime, job: Job, retry_after: float | None = None, *, counts: bool = True, **changes: Any) -> Turn:
     """Once more, later. What the vendor throttled does not count."""
-    wait = error_wait(max(job.trigger_attempts, 1), retry_after, rt.rng)
+    wait = error_wait(max(job.trigger_attempts, 1) if counts else THROTTLED_AS, retry_after, rt.rng)
     attempts = job.trigger_attempts if counts else job.trigger_attempts - 1
     return _pause(rt, job, wait, trigger_attempts=attempts, **changes)
 
