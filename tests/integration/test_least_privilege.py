@@ -1,0 +1,338 @@
+"""Every policy statement of every function is needed: taken away, something a user would miss stops working.
+
+For each statement there is one scenario. It is seen to work first, then the statement is taken out of the function's
+role on the running stack, and the same scenario must fail.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import requests
+from samcli.yamlhelper import parse_yaml_file
+
+from local.emulator import ROOT
+from local.simulators.base import Simulator
+from local.simulators.linkvisual import LinkVisualSimulator
+from local.simulators.polyv import PolyvSimulator
+from local.stack import TERMINAL, CallRefused, Stack
+from tests.integration.vendors import Vendors
+
+PATIENCE = 30.0  # seconds for what should happen
+DENIED = ("AccessDenied", "not authorized")
+
+
+@dataclass
+class Ground:
+    """What a scenario plays on."""
+
+    stack: Stack
+    vendor: Vendors
+    function: str  # the one under suspicion, by its short name
+    withheld: bool = False  # whether it lacks a right, so that a denial is the end of the scenario
+    began: float = field(default_factory=time.time)
+
+    def submit(self, vendor: str, account: str, request: dict[str, Any], **more: Any) -> dict[str, Any]:
+        return self.stack.submit({"vendor": vendor, "account": account, "request": request, **more})
+
+    def until(self, holds: Callable[[], bool], patience: float = PATIENCE) -> bool:
+        """Whether it comes to hold; given up early when a right is withheld and was missed."""
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            if holds():
+                return True
+            if self.withheld and self.denied(self.function):
+                return False
+            time.sleep(0.3)
+        return False
+
+    def denied(self, function: str) -> bool:
+        page = self.stack.client("logs").filter_log_events(
+            logGroupName=f"/aws/lambda/{self.stack.name}-{function}", startTime=int(self.began * 1000)
+        )
+        return any(word in event["message"] for event in page["events"] for word in DENIED)
+
+    def break_off(self, job: dict[str, Any], simulator: Simulator, md5: str | None = None) -> None:
+        """Let the job's download end while it copies, without a word to the row about what it has copied.
+
+        `md5` is what the vendor is made to have said of the file at the start.
+        """
+        simulator.downloads.rate = 2e6
+        self.until(lambda: self.uploads(job) > 0)
+        with _without(self.stack, "download", "KeepTheJob"):
+            Ground(self.stack, self.vendor, "download").until_denied()
+            if md5:
+                self._declare(job, md5)
+        simulator.downloads.rate = None
+        self.began = time.time() + 1  # what was denied until now was meant to be
+
+    def _declare(self, job: dict[str, Any], md5: str) -> None:
+        table, key = self.stack.outputs["TableName"], {"pk": {"S": f"JOB#{job['job_id']}"}, "sk": {"S": "FILE#f001"}}
+        dynamodb = self.stack.client("dynamodb")
+        checkpoint = json.loads(dynamodb.get_item(TableName=table, Key=key)["Item"]["checkpoint"]["S"])
+        checkpoint["facts"]["vendor_md5"] = md5
+        dynamodb.update_item(TableName=table, Key=key, UpdateExpression="SET checkpoint = :it",
+                             ExpressionAttributeValues={":it": {"S": json.dumps(checkpoint)}})  # fmt: skip
+
+    def until_denied(self) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not self.denied(self.function) and time.monotonic() < deadline:
+            time.sleep(0.3)
+
+    def execution(self, job_id: str, generation: int = 1) -> str | None:
+        """The status of an execution, None when it was never started."""
+        sfn = self.stack.client("stepfunctions")
+        arn = f"{self.stack.outputs['StateMachineArn'].replace(':stateMachine:', ':execution:')}:{job_id}-{generation}"
+        try:
+            return str(sfn.describe_execution(executionArn=arn)["status"])
+        except sfn.exceptions.ExecutionDoesNotExist:
+            return None
+
+    def ends(self, job: dict[str, Any], status: str) -> bool:
+        self.until(lambda: self.stack.job(job["job_id"])["status"] in TERMINAL)
+        return bool(self.stack.job(job["job_id"])["status"] == status)
+
+    def waiting(self, **more: Any) -> tuple[dict[str, Any], LinkVisualSimulator]:
+        """A job whose recording goes on for longer than any scenario."""
+        simulator, account = self.vendor(LinkVisualSimulator)
+        job = self.submit("linkvisual", account, {"iot_id": "gate", "record_duration": 7200}, **more)
+        self.stack.wait(job["job_id"], until=lambda seen: seen["status"] == "WAITING")
+        return job, simulator
+
+    # -- the bucket below a job ---------------------------------------------------------------------------------------
+
+    @property
+    def bucket(self) -> str:
+        return self.stack.outputs["BucketName"]
+
+    def prefix(self, job: dict[str, Any]) -> str:
+        return f"{job['vendor']}/{job['created_at'][:10].replace('-', '/')}/{job['job_id']}/"
+
+    def stray_upload(self, job: dict[str, Any]) -> None:
+        self.stack.client("s3").create_multipart_upload(Bucket=self.bucket, Key=self.prefix(job) + "f009.mp4")
+
+    def uploads(self, job: dict[str, Any]) -> int:
+        reply = self.stack.client("s3").list_multipart_uploads(Bucket=self.bucket, Prefix=self.prefix(job))
+        return len(reply.get("Uploads", []))
+
+    def objects(self, job: dict[str, Any]) -> set[str]:
+        reply = self.stack.client("s3").list_objects_v2(Bucket=self.bucket, Prefix=self.prefix(job))
+        return {found["Key"].rpartition("/")[2] for found in reply.get("Contents", [])}
+
+    def row(self, job: dict[str, Any]) -> dict[str, Any]:
+        key = {"pk": {"S": f"JOB#{job['job_id']}"}, "sk": {"S": "JOB"}}
+        return dict(self.stack.client("dynamodb").get_item(TableName=self.stack.outputs["TableName"], Key=key)["Item"])
+
+    def told(self, job: dict[str, Any]) -> bool:
+        """Whether every duty of the job's end is done, the event being the last."""
+        return bool(self.row(job)["event_sent"]["BOOL"]) and "manifest.json" in self.objects(job)
+
+
+# -- scenarios: True when it works -------------------------------------------------------------------------------------
+
+
+def a_job_is_accepted_and_started(ground: Ground) -> bool:
+    _, account = ground.vendor(PolyvSimulator)
+    job = ground.submit("polyv", account, {"vids": ["a"]})
+    return ground.until(lambda: ground.execution(job["job_id"]) is not None, patience=3)
+
+
+def jobs_are_listed(ground: Ground) -> bool:
+    return ground.stack.call("GET", "/jobs", params={"vendor": "polyv"}).ok
+
+
+def a_job_is_read(ground: Ground) -> bool:
+    return ground.stack.call("GET", "/jobs/no-such-job").status_code == 404
+
+
+def a_stored_file_has_a_link(ground: Ground) -> bool:
+    _, account = ground.vendor(PolyvSimulator)
+    job = ground.stack.wait(ground.submit("polyv", account, {"vids": ["linked"]})["job_id"])
+    link = ground.stack.call("GET", f"/jobs/{job['job_id']}/files/f001/url").json()["url"]
+    with requests.Session() as session:
+        session.trust_env = False
+        return session.get(link, timeout=30).ok
+
+
+def a_cancel_leaves_nothing_running(ground: Ground) -> bool:
+    job, simulator = ground.waiting()
+    ground.stray_upload(job)
+    ground.stack.cancel(job["job_id"])
+    stopped = ground.execution(job["job_id"]) == "ABORTED" and simulator.calls["StopTriggeredRecord"] == 1
+    return stopped and not ground.uploads(job) and ground.told(job)
+
+
+def a_rule_starts_its_job(ground: Ground) -> bool:
+    _, account = ground.vendor(PolyvSimulator)
+    fired = ground.stack.invoke("schedule", {"vendor": "polyv", "account": account, "request": {"vids": ["b"]}})
+    return ground.until(lambda: ground.execution(fired["job_ids"][0]) is not None, patience=3)
+
+
+def a_labelled_file_is_copied(ground: Ground) -> bool:
+    _, account = ground.vendor(PolyvSimulator)
+    return ground.ends(ground.submit("polyv", account, {"vids": ["c"]}, labels={"site": "gate"}), "SUCCEEDED")
+
+
+def a_copy_that_broke_off_goes_on(ground: Ground) -> bool:
+    simulator, account = ground.vendor(LinkVisualSimulator, media="medium")
+    job = ground.submit("linkvisual", account, {"iot_id": "yard", "record_duration": 10})
+    ground.break_off(job, simulator)
+    return ground.ends(job, "SUCCEEDED")
+
+
+def a_file_that_fails_its_proof_is_taken_back(ground: Ground) -> bool:
+    simulator, account = ground.vendor(LinkVisualSimulator, media="medium")
+    job = ground.submit("linkvisual", account, {"iot_id": "yard", "record_duration": 10})
+    ground.break_off(job, simulator, md5="0" * 32)
+    return ground.ends(job, "SUCCEEDED")  # the second copy knows of no MD5; it cannot stand while the first one does
+
+
+def a_job_that_ends_is_told_of(ground: Ground) -> bool:
+    _, account = ground.vendor(LinkVisualSimulator)
+    job = ground.submit("linkvisual", account, {"iot_id": "offline-1", "record_duration": 10})
+    return ground.until(lambda: ground.told(job))
+
+
+def a_job_that_ends_late_leaves_nothing_running(ground: Ground) -> bool:
+    job, simulator = ground.waiting(deadline_seconds=10)
+    ground.stray_upload(job)
+    over = ground.until(lambda: ground.told(job))
+    return over and not ground.uploads(job) and simulator.calls["StopTriggeredRecord"] == 1
+
+
+def a_lost_execution_is_replaced(ground: Ground) -> bool:
+    job, _ = ground.waiting()
+    arn = ground.stack.outputs["StateMachineArn"].replace(":stateMachine:", ":execution:")
+    ground.stack.client("stepfunctions").stop_execution(executionArn=f"{arn}:{job['job_id']}-1")
+    replaced = ground.until(lambda: ground.execution(job["job_id"], 2) is not None, patience=15)
+    ground.stack.cancel(job["job_id"])
+    return replaced
+
+
+def the_sweep_finds_what_is_due(ground: Ground) -> bool:
+    return "started" in ground.stack.invoke("sweep", {})
+
+
+def an_end_that_broke_off_is_carried_out(ground: Ground) -> bool:
+    job, simulator = ground.waiting()
+    ground.stack.cancel(job["job_id"])
+    ground.stray_upload(job)
+    ground.stack.client("s3").delete_object(Bucket=ground.bucket, Key=ground.prefix(job) + "manifest.json")
+    ground.stack.client("dynamodb").update_item(
+        TableName=ground.stack.outputs["TableName"], Key={"pk": {"S": f"JOB#{job['job_id']}"}, "sk": {"S": "JOB"}},
+        UpdateExpression="SET event_sent = :no, finished_at = :then",
+        ExpressionAttributeValues={":no": {"BOOL": False}, ":then": {"S": "2026-01-01T00:00:00.000000+0000"}},
+    )  # fmt: skip
+    event = {"source": "aws.states", "detail": {"name": f"{job['job_id']}-1"}}
+    ground.stack.invoke("sweep", event)
+    return ground.told(job) and not ground.uploads(job) and simulator.calls["StopTriggeredRecord"] == 2
+
+
+CANCEL, LATE, ENDED, BROKE_OFF = (
+    a_cancel_leaves_nothing_running, a_job_that_ends_late_leaves_nothing_running, a_job_that_ends_is_told_of,
+    an_end_that_broke_off_is_carried_out,
+)  # fmt: skip
+COPIED = a_labelled_file_is_copied
+
+SCENARIOS: dict[tuple[str, str], Callable[[Ground], bool]] = {
+    ("api", "KeepJobs"): a_job_is_accepted_and_started,
+    ("api", "ReadAJobWithItsFiles"): a_job_is_read,
+    ("api", "ListJobs"): jobs_are_listed,
+    ("api", "StartJobs"): a_job_is_accepted_and_started,
+    ("api", "StopCancelledJobs"): CANCEL,
+    ("api", "PresignStoredFiles"): a_stored_file_has_a_link,
+    ("api", "ReadAccountsToAbortAtTheVendor"): CANCEL,
+    ("api", "FindUploadsOfEndedJobs"): CANCEL,
+    ("api", "AbortUploadsOfEndedJobs"): CANCEL,
+    ("api", "WriteTheManifest"): CANCEL,
+    ("api", "TellAboutEndedJobs"): CANCEL,
+    ("schedule", "CreateJobs"): a_rule_starts_its_job,
+    ("schedule", "StartJobs"): a_rule_starts_its_job,
+    ("trigger", "KeepTheJob"): COPIED,
+    ("trigger", "ReadAccounts"): COPIED,
+    ("poll", "KeepTheJob"): COPIED,
+    ("poll", "ReadAccounts"): COPIED,
+    ("download", "KeepTheJob"): COPIED,
+    ("download", "ReadAccounts"): COPIED,
+    ("download", "WriteFiles"): COPIED,
+    ("download", "TakeBackWhatFailedItsProof"): a_file_that_fails_its_proof_is_taken_back,
+    ("download", "ResumeUploads"): a_copy_that_broke_off_goes_on,
+    ("download", "ReadBackWhatWasStored"): a_copy_that_broke_off_goes_on,
+    ("download", "FindUploadsOfAFile"): COPIED,
+    ("finish", "KeepTheJob"): ENDED,
+    ("finish", "ReadAccountsToAbortAtTheVendor"): LATE,
+    ("finish", "FindUploadsOfEndedJobs"): ENDED,
+    ("finish", "AbortUploadsOfEndedJobs"): LATE,
+    ("finish", "WriteTheManifest"): ENDED,
+    ("finish", "TellAboutEndedJobs"): ENDED,
+    ("sweep", "KeepTheJob"): BROKE_OFF,
+    ("sweep", "FindDueAndOldestJobs"): the_sweep_finds_what_is_due,
+    ("sweep", "StartJobsAgain"): a_lost_execution_is_replaced,
+    ("sweep", "CompareExecutions"): a_lost_execution_is_replaced,
+    ("sweep", "ReadAccountsToAbortAtTheVendor"): BROKE_OFF,
+    ("sweep", "FindUploadsOfEndedJobs"): BROKE_OFF,
+    ("sweep", "AbortUploadsOfEndedJobs"): BROKE_OFF,
+    ("sweep", "WriteTheManifest"): BROKE_OFF,
+    ("sweep", "TellAboutEndedJobs"): BROKE_OFF,
+}
+_seen_to_work: set[Callable[[Ground], bool]] = set()
+
+
+def _statements() -> Iterator[tuple[str, str]]:
+    """(function, Sid) of the template as it is deployed here, without a key."""
+    resources = parse_yaml_file(str(ROOT / "template.yaml"))["Resources"]
+    for logical_id, resource in resources.items():
+        if resource["Type"] == "AWS::Serverless::Function":
+            for policy in resource["Properties"]["Policies"]:
+                for statement in policy["Statement"]:
+                    if "Sid" in statement:
+                        yield logical_id.removesuffix("Function").lower(), statement["Sid"]
+
+
+def test_every_statement_has_its_scenario() -> None:
+    assert set(SCENARIOS) == set(_statements())
+
+
+@pytest.mark.parametrize(("function", "sid"), SCENARIOS)
+def test_nothing_is_granted_that_nobody_would_miss(stack: Stack, vendor: Vendors, function: str, sid: str) -> None:
+    scenario = SCENARIOS[function, sid]
+    if scenario not in _seen_to_work:
+        assert scenario(Ground(stack, vendor, function)), f"{scenario.__name__}, with every right"
+        _seen_to_work.add(scenario)
+
+    with _without(stack, function, sid):
+        assert not _works(scenario, Ground(stack, vendor, function, withheld=True))
+
+
+def _works(scenario: Callable[[Ground], bool], ground: Ground) -> bool:
+    try:
+        return scenario(ground)
+    except (CallRefused, RuntimeError):  # what the API answers, and what a function raises, when it may not
+        return False
+
+
+@contextmanager
+def _without(stack: Stack, function: str, sid: str) -> Iterator[None]:
+    """The running stack, one statement short."""
+    iam = stack.client("iam")
+    role = stack.client("lambda").get_function_configuration(FunctionName=f"{stack.name}-{function}")["Role"]
+    name = role.rpartition("/")[2]
+    for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]:
+        document = iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
+        rest = [statement for statement in document["Statement"] if statement.get("Sid") != sid]
+        if len(rest) < len(document["Statement"]):
+            break
+    else:
+        raise LookupError(f"{name} has no statement {sid}")
+    try:
+        iam.put_role_policy(RoleName=name, PolicyName=policy,
+                            PolicyDocument=json.dumps({**document, "Statement": rest}))  # fmt: skip
+        yield
+    finally:
+        iam.put_role_policy(RoleName=name, PolicyName=policy, PolicyDocument=json.dumps(document))
