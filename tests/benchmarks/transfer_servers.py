@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import argparse
 import os
+import random
 import re
 import socket
 import tempfile
 import threading
 import time
 from collections import Counter
-from typing import Any
+from collections.abc import Iterator
+from typing import IO, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 BLOCK = 64 * 1024 * 1024  # the file repeats these bytes
@@ -26,6 +28,24 @@ HEAD = b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom"
 
 
 _SCRATCH = bytearray(4 * 1024 * 1024)  # never written to
+
+
+def content() -> IO[bytes]:
+    """The block that every synthetic file repeats, the same in each process."""
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the server
+    noise = random.Random(1).randbytes(1024 * 1024)
+    file.write(HEAD + (noise * (BLOCK // len(noise)))[len(HEAD) :])
+    file.flush()
+    return file
+
+
+def send(connection: socket.socket, file: IO[bytes], position: int, end: int, step: int) -> Iterator[int]:
+    """Send the synthetic bytes from `position` to `end`, yielding how many went out at a time."""
+    while position < end:
+        offset = position % BLOCK
+        count = os.sendfile(connection.fileno(), file.fileno(), offset, min(end - position, BLOCK - offset, step))
+        position += count
+        yield count
 
 
 class Server:
@@ -68,10 +88,7 @@ class Source(Server):
     def __init__(self, size: int, rate: float, first_byte: float) -> None:
         super().__init__()
         self._size, self._rate, self._first_byte = size, rate, first_byte
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the server
-        noise = os.urandom(1024 * 1024)
-        self._file.write(HEAD + (noise * (BLOCK // len(noise)))[len(HEAD) :])
-        self._file.flush()
+        self._file = content()
         self._sent = 0
         self._lock = threading.Lock()
 
@@ -95,25 +112,24 @@ class Source(Server):
         return body
 
     def _send(self, connection: socket.socket, position: int, end: int) -> None:
-        started, begun = time.monotonic(), position
-        while position < end:
-            offset = position % BLOCK
-            most = min(end - position, BLOCK - offset, STEP if self._rate else BLOCK)
-            count = os.sendfile(connection.fileno(), self._file.fileno(), offset, most)
-            position += count
+        started, sent = time.monotonic(), 0
+        for count in send(connection, self._file, position, end, STEP if self._rate else BLOCK):
+            sent += count
             with self._lock:
                 self._sent += count
             if self._rate:
-                ahead = (position - begun) / self._rate - (time.monotonic() - started)
-                if ahead > 0:
-                    time.sleep(ahead)
+                time.sleep(max(0.0, sent / self._rate - (time.monotonic() - started)))
 
 
 class Sink(Server):
-    """Create, parts, list, complete, abort, put, head, tags: as much S3 as the contenders speak."""
+    """Create, parts, list, complete, abort, put, head, get: as much S3 as the contenders speak.
+
+    What it is asked to give back are the source's bytes, which is what a right copy would have left.
+    """
 
     def __init__(self) -> None:
         super().__init__()
+        self._file = content()
         self._objects: dict[str, int] = {}
         self._uploads: dict[str, dict[int, tuple[int, dict[str, str]]]] = {}
         self.calls: Counter[str] = Counter()
@@ -130,10 +146,21 @@ class Sink(Server):
             text = " ".join(f"{name}={count}" for name, count in sorted(self.calls.items()))
             self.calls.clear()
             return _reply(connection, 200, {}, text.encode(), rest)
+        if method == "GET" and target.path in self._objects:
+            self.calls["GetObject"] += 1
+            return self._give_back(connection, self._objects[target.path], headers["range"], rest)
         size = int(headers.get("x-amz-decoded-content-length", length))
         with self._lock:
             status, fields, content = self._s3(method, unquote(target.path), query, headers, size)
         return _reply(connection, status, fields, b"" if method == "HEAD" else content, rest)
+
+    def _give_back(self, connection: socket.socket, size: int, asked: str, rest: bytes) -> bytes:
+        first, last = (int(text) for text in asked.removeprefix("bytes=").split("-"))
+        fields = f"Content-Range: bytes {first}-{last}/{size}\r\nContent-Length: {last - first + 1}"
+        connection.sendall(f"HTTP/1.1 206 S3\r\n{fields}\r\n\r\n".encode())
+        for _ in send(connection, self._file, first, last + 1, BLOCK):
+            pass
+        return rest
 
     def _s3(self, method: str, key: str, query: dict[str, str], headers: dict[str, str],
             size: int) -> tuple[int, dict[str, str], bytes]:  # fmt: skip

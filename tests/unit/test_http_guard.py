@@ -150,6 +150,10 @@ def test_ip_literal_is_allowed_only_when_it_is_listed_itself() -> None:
         check_url("https://1.8.8.8/", ("8.8.8",))
 
 
+def test_suffix_may_carry_the_port_of_an_endpoint() -> None:
+    assert check_url("https://api.example.com:8443/", ("api.example.com:8443",)).port == 8443
+
+
 def test_link_local_scope_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     row = (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("fe80::1%eth0", 443, 0, 2))
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [row])

@@ -123,6 +123,8 @@ def _under(host: str, suffix: str) -> bool:
     suffix = suffix.strip().strip(".").lower()
     if suffix.startswith("[") and suffix.endswith("]"):
         suffix = suffix[1:-1]
+    elif suffix.count(":") == 1:
+        suffix = suffix.partition(":")[0]  # given with a port
     if not suffix:
         return False
     if _is_literal(host):

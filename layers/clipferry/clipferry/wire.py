@@ -100,7 +100,7 @@ class Connection(http.client.HTTPConnection):
         """End the connection from another thread: a reader that waits on it wakes up with an error."""
         if self.sock:
             with suppress(OSError):  # closed meanwhile
-                self.sock.shutdown(socket.SHUT_RDWR)
+                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)  # TLS's own would let ciphertext through
 
     def _limited_response(self, sock: socket.socket, **options: Any) -> http.client.HTTPResponse:
         self._limits.head_left = MAX_HEADERS

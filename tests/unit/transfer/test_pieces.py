@@ -206,6 +206,17 @@ def test_short_lived_link_is_used_for_most_of_its_life() -> None:
     assert link.current() is made[1]
 
 
+def test_link_that_a_wrong_clock_calls_expired_is_used_until_it_is_refused() -> None:
+    made: list[Remote] = []
+
+    def locate() -> Remote:
+        made.append(Remote(f"https://a/{len(made)}", expires_at=NOW - timedelta(minutes=5)))
+        return made[-1]
+
+    link = Link(locate, Clock())
+    assert {link.current().url for _ in range(5)} == {"https://a/0"}
+
+
 def test_link_refused_to_many_is_renewed_once() -> None:
     made: list[Remote] = []
 

@@ -85,6 +85,12 @@ def test_what_is_no_video_is_never_stored(s3: S3Server, body: bytes, ranges: boo
     rig.assert_failed(result, "NOT_A_VIDEO")
 
 
+def test_file_larger_than_an_s3_object_is_refused(s3: S3Server) -> None:
+    with SourceServer(lambda a, b: BODY[a : b + 1], size=6 * 10**13) as source:
+        rig = Rig(s3, source)
+        rig.assert_failed(rig.finish(), "TOO_LARGE")
+
+
 # -- bodies that break ------------------------------------------------------------------------------------------------
 
 

@@ -15,7 +15,7 @@ from clipferry.transfer.errors import SourceChanged
 from clipferry.transfer.evidence import Facts, clean_md5
 from clipferry.vendors.contract import Remote
 
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
 
 
 class Unusable(Exception):
@@ -119,7 +119,7 @@ def first_facts(stream: Stream, remote: Remote, part_size: int | None) -> Facts:
         ranges=ranges,
         vendor_size=remote.size,
         vendor_md5=clean_md5(remote.md5),
-        crc64=int(crc64) if plain and crc64.isdecimal() else None,
+        crc64=int(crc64) if plain and crc64.isdecimal() and len(crc64) <= 20 else None,
         content_md5=_content_md5(headers.get("Content-MD5")) if plain else None,
         compressed=not plain and stream.length is not None,
         content_md5_strict=stream.status == 200 and plain and _content_md5(headers.get("Content-MD5")) is not None,
@@ -156,7 +156,7 @@ def retry_after(value: str | None, now: datetime) -> float | None:
         return float(value[:6])
     try:
         moment = email.utils.parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, TypeError, OverflowError):
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return max(0.0, (moment - now).total_seconds())

@@ -17,6 +17,7 @@ class Code(StrEnum):
     SOURCE_GONE = "SOURCE_GONE"  # said to be ready, but still not there after the grace period
     SOURCE_CHANGED = "SOURCE_CHANGED"  # another size or ETag than at the start, too many times
     SHORT_BODY = "SHORT_BODY"  # ended before its declared length
+    TOO_LARGE = "TOO_LARGE"  # more than one S3 object holds
     NOT_A_VIDEO = "NOT_A_VIDEO"  # an error page, JSON, a few bytes, an unknown container
     HLS_ENCRYPTED = "HLS_ENCRYPTED"  # a playlist names a key
     HLS_LIVE = "HLS_LIVE"  # a playlist without end

@@ -6,6 +6,7 @@ the stem before an upload exists, the upload before a part is sent, the finished
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,7 @@ from clipferry.transfer.evidence import Facts, Verdict, judge, level_named, size
 from clipferry.transfer.freshness import Link
 from clipferry.transfer.pump import Clock, Pump, parts_in_order
 from clipferry.transfer.source import Source
-from clipferry.transfer.upload import Existing, Part, Storage, UploadRef, part_size_for
+from clipferry.transfer.upload import MAX_OBJECT, Existing, Part, Storage, UploadRef, part_size_for
 from clipferry.vendors.contract import Remote
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ class _Copy:
         self._save_to = save
         self._point = Checkpoint.parse(checkpoint, destination.stem)
         self._copied = 0
+        self._saved_at = time.monotonic()
 
     def run(self) -> Result:
         try:
@@ -156,6 +158,8 @@ class _Copy:
         """Look at the source; begin an upload when it is worth one."""
         opening = source.open(self._options.part_size, self._clock.cut_off, ranges=self._point.ranges)
         facts, self._point.not_there = opening.facts, 0.0
+        if (facts.size or 0) > MAX_OBJECT:
+            raise Hopeless(Code.TOO_LARGE, f"the source has {facts.size} bytes, an S3 object at most {MAX_OBJECT}")
         if problem := size_problem(facts):
             raise AttemptFailed(Code.EVIDENCE_MISMATCH, problem, fresh=True)
         container = detect(opening.head, facts.size)
@@ -235,7 +239,10 @@ class _Copy:
 
     def _confirm(self, existing: Existing, digests: Digests) -> Stored:
         """Our object: read back what the digests have not seen, judge, and only then call it stored."""
-        self._read_back(existing, digests)
+        try:
+            self._read_back(existing, digests)
+        finally:
+            self._point.digests = digests.state()
         verdict = judge(self._facts, digests)
         if verdict.mismatch or verdict.level.rank < self._minimum.rank:
             self._storage.delete(self._ref.key, existing.etag)
@@ -245,13 +252,14 @@ class _Copy:
         buffer = bytearray(min(_READ_BACK, max(1, existing.size)))
         while digests.position < existing.size:
             if not self._clock.may_begin():
-                self._point.digests = digests.state()
                 raise Stopped
             length = min(len(buffer), existing.size - digests.position)
             count = self._storage.read_back(self._ref.key, existing.etag, digests.position, length, buffer)
             if count != length:
                 raise AttemptFailed(Code.STORAGE_UNAVAILABLE, "S3 sent less of the object than asked for")
             digests.update(buffer, length)
+            if time.monotonic() - self._saved_at >= self._options.save_every:
+                self._save()
 
     def _accept(self, verdict: Verdict) -> Verdict:
         if verdict.mismatch:
@@ -351,6 +359,7 @@ class _Copy:
         return total
 
     def _save(self) -> None:
+        self._saved_at = time.monotonic()
         self._save_to(self._point.as_dict(), self._copied)
 
 

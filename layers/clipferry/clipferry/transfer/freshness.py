@@ -82,6 +82,9 @@ class Link:
                 raise SourceChanged("the vendor now declares another size or MD5")
         now = self._now()
         ends = min((end for end in (remote.expires_at, expiry(remote.url, now)) if end), default=None)
-        self._renew_at = None if ends is None else max(ends - MARGIN, now + (ends - now) * 4 / 5)
+        if ends is None or ends <= now:  # unknown, or a clock is wrong: the source's refusal will tell
+            self._renew_at = None
+        else:
+            self._renew_at = max(ends - MARGIN, now + (ends - now) * 4 / 5)
         self._remote = remote
         return remote

@@ -236,7 +236,7 @@ class Storage:
         while True:
             reply = self._patiently(self._s3.list_multipart_uploads, Prefix=stem, **markers)
             for upload in reply.get("Uploads", []):
-                if upload["Key"][len(stem) :].startswith("."):  # not f0011's while f001 is meant
+                if upload["Key"][len(stem) :].startswith((".", "/")):  # not f0011's while f001 is meant
                     yield upload["Key"], upload["UploadId"]
             if not reply.get("IsTruncated"):
                 return
