@@ -44,7 +44,7 @@ lint: setup  ## ruff, mypy --strict, sam validate --lint, cfn-lint with the serv
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy
 	$(OFFLINE) $(RUN) -m samcli validate --lint
-	$(OFFLINE) $(RUN) -m cfnlint -a cfn_lint_serverless.rules -t template.yaml
+	$(OFFLINE) $(BIN)/cfn-lint -a cfn_lint_serverless.rules -t template.yaml
 
 bench: setup  ## the figures of docs/performance.md
 	$(RUN) -m tests.benchmarks
