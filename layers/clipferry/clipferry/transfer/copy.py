@@ -7,7 +7,9 @@ the stem before an upload exists, the upload before a part is sent, the finished
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
 Result = Stored | More | Retry | Failed
 
 _NOT_THERE_FIRST, _NOT_THERE_MOST = 5.0, 60.0  # seconds between looks at a source that is not there yet
-_READ_BACK = 8 * 1024 * 1024  # bytes a request
+_READ_BACK, _READ_AHEAD = 8 * 1024 * 1024, 4  # bytes a request, requests at once
 
 
 def copy(*, locate: Callable[[], Remote | None], destination: Destination, outbound: Outbound, hosts: Sequence[str],
@@ -48,10 +50,11 @@ def copy(*, locate: Callable[[], Remote | None], destination: Destination, outbo
          time_left: Callable[[], float], options: Options | None = None) -> Result:  # fmt: skip
     """Copy one file, or go on with it, as far as the time allows.
 
-    `locate` gives a fresh URL and must not start vendor work; None: not there at the moment. `hosts` are the host
-    suffixes it may lead to. `checkpoint` is what `save` was last given ({} at first); `save(checkpoint, bytes_copied)`
-    is called from this thread at least every 5 s of copying and may raise Superseded, which aborts the upload and comes
-    through. Whatever else `save` or `locate` raises comes through too and leaves the upload for the next call.
+    `locate` gives a fresh URL and must not start vendor work; None: not there at the moment. It may be called from
+    another thread, one call at a time. `hosts` are the host suffixes it may lead to. `checkpoint` is what `save` was
+    last given ({} at first). `save(checkpoint, bytes_copied)` is called from this thread at least every 5 s of copying
+    and may raise Superseded, which aborts the upload and comes through. Whatever else `save` or `locate` raises comes
+    through too and leaves the upload for the next call.
     `time_left` is in seconds until this function must have returned.
 
     Stored: done and proven. More: call again. Retry: a failed attempt to be counted. Failed: final, nothing is left.
@@ -249,17 +252,23 @@ class _Copy:
         return self._stored(existing, digests, self._accept(verdict))
 
     def _read_back(self, existing: Existing, digests: Digests) -> None:
-        buffer = bytearray(min(_READ_BACK, max(1, existing.size)))
-        while digests.position < existing.size:
-            if not self._clock.may_begin():
-                raise Stopped
-            length = min(len(buffer), existing.size - digests.position)
-            count = self._storage.read_back(self._ref.key, existing.etag, digests.position, length, buffer)
-            if count != length:
-                raise AttemptFailed(Code.STORAGE_UNAVAILABLE, "S3 sent less of the object than asked for")
-            digests.update(buffer, length)
-            if time.monotonic() - self._saved_at >= self._options.save_every:
-                self._save()
+        """Take the object's bytes behind the digests' position into them, a few ranges ahead of the hashing."""
+        key, size, waiting = self._ref.key, existing.size, deque[tuple[int, Future[bytearray]]]()
+        starts = iter(range(digests.position, size, _READ_BACK))
+        with ThreadPoolExecutor(_READ_AHEAD) as pool:
+            while True:
+                while len(waiting) < _READ_AHEAD and (start := next(starts, None)) is not None:
+                    length = min(_READ_BACK, size - start)
+                    reading = pool.submit(self._storage.read_back, key, existing.etag, start, length)
+                    waiting.append((length, reading))
+                if not waiting:
+                    return
+                if not self._clock.may_begin():
+                    raise Stopped
+                length, reading = waiting.popleft()
+                digests.update(reading.result(), length)
+                if time.monotonic() - self._saved_at >= self._options.save_every:
+                    self._save()
 
     def _accept(self, verdict: Verdict) -> Verdict:
         if verdict.mismatch:

@@ -252,19 +252,23 @@ class Storage:
             raise
         return Existing(reply["ContentLength"], reply["ETag"], reply.get("Metadata", {}).get(_TOKEN))
 
-    def read_back(self, key: str, etag: str, start: int, length: int, buffer: bytearray) -> int:
-        """GetObject of a range into the buffer; how many bytes came, which must be `length`."""
+    def read_back(self, key: str, etag: str, start: int, length: int) -> bytearray:
+        """GetObject: `length` bytes of the object that was seen, from `start` on."""
+        buffer, filled = bytearray(length), 0
         wanted = f"bytes={start}-{start + length - 1}"
         try:
-            reply = self._s3.get_object(Key=key, IfMatch=etag, Range=wanted, **self._bucket)
-            view, filled = memoryview(buffer), 0
-            with reply["Body"] as body:
+            with (
+                self._patiently(self._s3.get_object, Key=key, IfMatch=etag, Range=wanted)["Body"] as body,
+                memoryview(buffer) as view,
+            ):
                 while filled < length and (chunk := body.read(min(_MIB, length - filled))):
                     view[filled : filled + len(chunk)] = chunk
                     filled += len(chunk)
-        except (ClientError, BotoCoreError) as error:
+        except BotoCoreError as error:
             raise _translated(error) from error
-        return filled
+        if filled != length:
+            raise AttemptFailed(Code.STORAGE_UNAVAILABLE, "S3 sent less of the object than asked for")
+        return buffer
 
     def delete(self, key: str, etag: str) -> None:
         """DeleteObject of exactly the object that was seen: one that turned out not to be the vendor's file."""
