@@ -62,6 +62,7 @@ class S3Fault:
     code: str = "SlowDown"
     after: bool = False
     drop: bool = False
+    garbage: bool = False
     hang: float = 0.0
 
 
@@ -141,6 +142,9 @@ def _handler(server: S3Server) -> type[BaseHTTPRequestHandler]:
             try:
                 if fault and not fault.after and fault.drop:
                     self.close_connection = True
+                    return
+                if fault and fault.garbage:
+                    self._reply(200, {}, b"<Initiate")
                     return
                 if fault and not fault.after:
                     raise _Refusal(fault.status, fault.code)

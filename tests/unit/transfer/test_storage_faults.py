@@ -55,6 +55,12 @@ def test_s3_that_stays_busy_fails_the_attempts_and_then_the_file(rig: Rig, opera
     rig.assert_failed(rig.finish(), "STORAGE_UNAVAILABLE")
 
 
+@pytest.mark.parametrize("operation", ["CreateMultipartUpload", "CompleteMultipartUpload", "ListMultipartUploads"])
+def test_reply_that_cannot_be_read_is_asked_for_again(rig: Rig, operation: str) -> None:
+    rig.s3.fail(operation, *[S3Fault(garbage=True)] * 2)
+    rig.assert_stored(rig.finish(), BODY)
+
+
 def test_s3_that_hangs_is_given_up_and_asked_again(rig: Rig) -> None:
     rig.client = rig.s3.client(read_timeout=0.2)
     rig.s3.fail("UploadPart", *[S3Fault(hang=0.6)] * 2)

@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from clipferry.transfer.checksums import Crc, crc_named, object_crc
 from clipferry.transfer.containers import Container
@@ -286,7 +287,7 @@ class Storage:
                 raise Stopped
             try:
                 return call(**self._bucket, **params)
-            except (ClientError, BotoCoreError) as error:
+            except (ClientError, BotoCoreError, ResponseParserError) as error:
                 failure = _translated(error)
                 if attempt == _ATTEMPTS or not _transient(error):
                     raise failure from error
@@ -331,9 +332,9 @@ def _transient(error: Exception) -> bool:
     return True  # the network, as far as botocore tells
 
 
-def _translated(error: ClientError | BotoCoreError) -> Exception:
-    if isinstance(error, BotoCoreError):
-        return AttemptFailed(Code.STORAGE_UNAVAILABLE, f"no answer from S3 ({type(error).__name__})")
+def _translated(error: ClientError | BotoCoreError | ResponseParserError) -> Exception:
+    if not isinstance(error, ClientError):
+        return AttemptFailed(Code.STORAGE_UNAVAILABLE, f"no usable answer from S3 ({type(error).__name__})")
     code = error.response.get("Error", {}).get("Code", "")
     what = f"S3 {error.operation_name}: {code or _status(error)}"
     if code in _LOST:
