@@ -72,6 +72,7 @@ class S3Server:
         self.uploads: dict[str, Upload] = {}
         self.objects: dict[str, Object] = {}
         self.calls: Counter[str] = Counter()
+        self.part_headers: dict[str, str] = {}
         self.faults: dict[str, list[S3Fault]] = {}
         self.before: Callable[[str], None] = lambda operation: None
         self.lock = threading.RLock()
@@ -228,6 +229,7 @@ def _handler(server: S3Server) -> type[BaseHTTPRequestHandler]:
                 raise _Refusal(400, "InvalidArgument")
             if self.headers.get(f"x-amz-checksum-{upload.algorithm.name.lower()}") != upload.algorithm.encode(crc):
                 raise _Refusal(400, "BadDigest")
+            server.part_headers = {name.lower(): value for name, value in self.headers.items()}
             etag = f'"{hashlib.md5(self.body).hexdigest() if server.keep else f"{crc:032x}"}"'
             with server.lock:
                 self._upload()  # aborted meanwhile?

@@ -247,11 +247,11 @@ def test_url_is_renewed_before_it_expires(s3: S3Server) -> None:
 
         def remote() -> Remote:
             soon = rig.located == 1
-            ends = datetime.now(UTC) + timedelta(seconds=0.2 if soon else 3600)
+            ends = datetime.now(UTC) + timedelta(seconds=0.6 if soon else 3600)
             return Remote(f"{source.url}&n={rig.located}", expires_at=ends)
 
         rig = Rig(s3, source, remote=remote)
-        source.script = lambda r, n: Behaviour(delay=0.3) if "n=1" in r.path else None
+        source.script = lambda r, n: Behaviour(delay=0.7) if "n=1" in r.path else None
         rig.assert_stored(rig.finish(), BODY)
     assert {r.path.rsplit("n=", 1)[1] for r in source.requests} == {"1", "2"}
     assert rig.located == 2
