@@ -76,6 +76,26 @@ def test_after_a_busy_spell_nothing_is_read_again_that_s3_has(rig: Rig) -> None:
     assert rig.source.bytes_sent == sent
 
 
+def test_stream_that_is_all_in_s3_is_completed_without_the_source(rig: Rig) -> None:
+    rig.source.usual = Behaviour(ranges=False)
+    rig.s3.fail("CompleteMultipartUpload", *[BUSY] * 5)
+    assert isinstance(rig.call(), Retry)
+    rig.assert_stored(rig.call(), BODY)
+    assert len(rig.source.requests) == 1
+
+
+def test_stream_cut_off_by_a_crash_begins_anew(rig: Rig) -> None:
+    rig.source.usual = Behaviour(ranges=False)
+    rig.s3.fail("UploadPart", *[BUSY] * 40)
+    assert isinstance(rig.call(), Retry)
+    rig.s3.faults.clear()
+    second = rig.call()
+    assert isinstance(second, Retry)
+    assert second.code == "SOURCE_UNAVAILABLE"
+    assert rig.s3.uploads == {}
+    rig.assert_stored(rig.call(), BODY)
+
+
 def test_s3_that_refuses_is_a_failure_with_its_own_name(rig: Rig) -> None:
     rig.s3.fail("CreateMultipartUpload", *[S3Fault(403, "AccessDenied")] * 9)
     result = rig.finish()

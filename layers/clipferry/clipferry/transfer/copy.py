@@ -179,13 +179,14 @@ class _Copy:
 
     def _resume(self) -> dict[int, Part]:
         """What S3 has of the upload begun earlier. Raises UploadLost."""
-        ref, size = self._ref, self._facts.size
-        stored = self._storage.parts(ref)
-        if not self._facts.ranges:
+        ref, facts = self._ref, self._facts
+        found = self._storage.parts(ref).items()
+        stored = {n: part for n, part in found if part.size == _length_of(n, ref.part_size, facts.size)}
+        if not facts.ranges and (facts.size is None or parts_in_order(stored, ref, facts.size) is None):
             why = "the source cannot go on in the middle of the file"
             raise AttemptFailed(Code.SOURCE_UNAVAILABLE, why, fresh=True)
         self._copied = sum(part.size for part in stored.values())
-        return {n: part for n, part in stored.items() if part.size == _length_of(n, ref.part_size, size)}
+        return stored
 
     def _move(self, source: Source, stored: dict[int, Part], digests: Digests) -> list[Part]:
         ref, facts = self._ref, self._facts
