@@ -55,7 +55,6 @@ class Link:
         self._lock = threading.Lock()
         self._remote: Remote | None = None
         self._renew_at: datetime | None = None
-        self.renewals = 0
 
     def current(self) -> Remote:
         """A URL that is still good for a while. Raises NotThere, or whatever `locate` raises."""
@@ -74,12 +73,8 @@ class Link:
         if remote is None:
             self._remote = None
             raise NotThere("the vendor has no URL for the file at the moment")
-        if before is not None:
-            self.renewals += 1
-            if (before.size and remote.size and before.size != remote.size) or (
-                before.md5 and remote.md5 and before.md5.lower() != remote.md5.lower()
-            ):
-                raise SourceChanged("the vendor now declares another size or MD5")
+        if before is not None and _differ(before, remote):
+            raise SourceChanged("the vendor now declares another size or MD5")
         now = self._now()
         ends = min((end for end in (remote.expires_at, expiry(remote.url, now)) if end), default=None)
         if ends is None or ends <= now:  # unknown, or a clock is wrong: the source's refusal will tell
@@ -88,3 +83,10 @@ class Link:
             self._renew_at = max(ends - MARGIN, now + (ends - now) * 4 / 5)
         self._remote = remote
         return remote
+
+
+def _differ(one: Remote, other: Remote) -> bool:
+    """Whether the vendor's words about the file contradict each other; silence contradicts nothing."""
+    if one.size and other.size and one.size != other.size:
+        return True
+    return bool(one.md5 and other.md5 and one.md5.lower() != other.md5.lower())

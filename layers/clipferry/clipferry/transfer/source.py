@@ -59,7 +59,6 @@ class Source:
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self.gate = Gate(options.connections)
-        self.bytes_read = 0
 
     # -- the first answer ---------------------------------------------------------------------------------------------
 
@@ -104,7 +103,6 @@ class Source:
         try:
             while filled < len(buffer) and (count := self._opening.readinto(buffer[filled:])):
                 filled += count
-                self.bytes_read += count
         except Truncated as error:
             self._give_up_reading()
             raise AttemptFailed(Code.SHORT_BODY, error.message, fresh=True) from None
@@ -127,9 +125,9 @@ class Source:
         failures = _Failures(self._options, self._stopped)
         filled = 0
         while filled < len(buffer):
+            remote, before, good = self._link.current(), filled, False
             if not self.gate.enter(until) or self._stopped.is_set():
                 raise Stopped
-            remote, before, good = self._link.current(), filled, False
             try:
                 for count in self._pieces(remote, start + filled, buffer[filled:], until):
                     filled += count
@@ -138,7 +136,6 @@ class Source:
                 failure = error
             finally:
                 self.gate.leave(good=good)
-                self.bytes_read += filled - before
             if not good:
                 if filled - before >= _PROGRESS:
                     failures.forget()
