@@ -7,6 +7,7 @@ import boto3
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from clipferry import transfer
 from clipferry.steps.download import download
 from clipferry.steps.runtime import runtime
 
@@ -21,7 +22,7 @@ metrics = Metrics()
 
 @cache
 def s3() -> "S3Client":
-    return boto3.client("s3")
+    return boto3.client("s3", config=transfer.client_config())
 
 
 @logger.inject_lambda_context

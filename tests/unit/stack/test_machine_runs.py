@@ -201,6 +201,13 @@ def test_a_long_job_is_handed_to_the_next_generation_once(already_started: bool)
     assert not run.called("Finish")
 
 
+def test_a_finish_that_was_overtaken_leaves_the_end_to_the_later_generation() -> None:
+    run = execute(Script(trigger=turn("FINISH"), finish=ending("FAILED", "STOP")))
+
+    assert run.status == "SUCCEEDED"
+    assert run.states[-1] == "Superseded"
+
+
 @pytest.mark.parametrize("function", ["trigger", "poll"])
 def test_a_superseded_generation_stops_without_a_trace(function: str) -> None:
     answers: dict[str, Answer] = {"trigger": turn("POLL"), "poll": turn("POLL")} | {function: turn("STOP")}

@@ -96,8 +96,9 @@ def _wait(
     now = rt.now()
     wait = max(1, min(seconds, int((job.deadline_at - now).total_seconds()) + 1))
     generation, polls = job.generation, job.polls + 1
-    handover = not ready and polls - job.polls_before >= HANDOVER_AFTER
+    handover = polls - job.polls_before >= HANDOVER_AFTER
     if handover:
+        status = JobStatus.WAITING  # what is ready is downloaded by the next execution
         seen |= job.handed_on() | {"polls_before": polls}
     rt.jobs.change(
         job, now, status, polls=polls, waited=job.waited + wait, next_poll_at=now + timedelta(seconds=wait), **seen
@@ -139,6 +140,8 @@ def _record(rt: Runtime, job: Job, sightings: Sequence[Sighting]) -> None:
             known[seen.ref] = rt.jobs.add_file(job, file)
         elif file.status is FileStatus.PENDING and _file_status(seen) is not FileStatus.PENDING:
             rt.jobs.change_file(job, file, _file_status(seen), name=seen.name, **_facts(seen))
+        elif file.status is FileStatus.PENDING and dict(seen.detail) != file.detail:
+            rt.jobs.change_file(job, file, detail=dict(seen.detail))
 
 
 def _count_broken_copies(rt: Runtime, job: Job) -> None:
