@@ -6,6 +6,7 @@ import importlib.util
 import io
 import json
 import logging
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -36,13 +37,25 @@ class Context:
 
 @cache
 def _load(name: str) -> ModuleType:
-    path = REPOSITORY / "functions" / name / "app.py"
-    spec = importlib.util.spec_from_file_location(f"function_{name}", path)
+    """A function's `app`; modules beside it are imported as in Lambda, from the function's own folder."""
+    folder = REPOSITORY / "functions" / name
+    spec = importlib.util.spec_from_file_location(f"function_{name}", folder / "app.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    sys.path.insert(0, str(folder))
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(folder))
     return module
+
+
+def _modules_of_functions() -> list[ModuleType]:
+    """Each `app` and what was imported from beside it."""
+    folder = str(REPOSITORY / "functions")
+    beside = [m for m in list(sys.modules.values()) if str(getattr(m, "__file__", None) or "").startswith(folder)]
+    return [*(_load(name) for name in NAMES), *beside]
 
 
 @dataclass
@@ -90,7 +103,7 @@ def proxy_event(method: str, path: str, body: Any = None, *, query: dict[str, st
 def functions(monkeypatch: pytest.MonkeyPatch) -> Iterator[Functions]:
     with worlds.world(monkeypatch) as world:
         modules = {name: _load(name) for name in NAMES}
-        for module in modules.values():
+        for module in _modules_of_functions():
             if hasattr(module, "closing"):
                 module.closing.cache_clear()
             if hasattr(module, "s3"):
@@ -106,6 +119,6 @@ def functions(monkeypatch: pytest.MonkeyPatch) -> Iterator[Functions]:
         yield Functions(world, log, modules)
         for logger in loggers:
             logger.removeHandler(handler)
-        for module in modules.values():
+        for module in _modules_of_functions():
             if hasattr(module, "closing"):
                 module.closing.cache_clear()

@@ -55,9 +55,8 @@ def test_rooms_of_the_package_do_not_depend_on_each_other_in_a_circle() -> None:
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_function_never_imports_another(function: str) -> None:
-    used = top_level(ROOT / "functions" / function / "app.py")
-
-    assert not used & {"app", "functions", *(set(FUNCTIONS) - {function})}
+    for path in (ROOT / "functions" / function).rglob("*.py"):
+        assert not top_level(path) & {"app", "functions", *(set(FUNCTIONS) - {function})}, path
 
 
 @pytest.mark.parametrize("module", [name for name in MODULES if room(name) == "vendors"])
@@ -88,6 +87,6 @@ def test_only_settings_reads_the_environment() -> None:
 
 
 def test_what_is_deployed_knows_nothing_of_where_it_is_tried_out() -> None:
-    for path in [*MODULES.values(), *(ROOT / "functions" / name / "app.py" for name in FUNCTIONS)]:
+    for path in [*MODULES.values(), *(ROOT / "functions").rglob("*.py")]:
         assert not top_level(path) & {"local", "tests", "moto", "ministack"}, path
         assert "emulator" not in path.read_text().lower(), path

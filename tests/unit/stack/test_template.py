@@ -44,9 +44,10 @@ class TestTheMachinesRole:
         assert invoke["Action"] == ["lambda:InvokeFunction"]
         assert sorted(invoke["Resource"], key=str) == sorted((arn_of(name) for name in calls), key=str)
         assert (hand_over["Action"], hand_over["Resource"]) == (["states:StartExecution"], [OWN_MACHINE])
-        assert "ManagedPolicyArns" not in ROLES["RetrieveMachineRole"] or not ROLES["RetrieveMachineRole"][
-            "ManagedPolicyArns"
-        ]
+        assert (
+            "ManagedPolicyArns" not in ROLES["RetrieveMachineRole"]
+            or not ROLES["RetrieveMachineRole"]["ManagedPolicyArns"]
+        )
 
     def test_names_the_machine_as_it_is_named(self) -> None:
         assert STACK["RetrieveMachine"]["Properties"]["StateMachineName"] == {"Fn::Sub": "${AWS::StackName}-retrieve"}
@@ -156,15 +157,17 @@ ROUTES = {(method.upper(), path): route for path, item in BODY["paths"].items() 
 
 
 class TestTheApi:
-
     def test_has_the_routes_that_the_function_answers(self) -> None:
-        code = (ROOT / "functions/api/app.py").read_text()
+        modules = {path.stem: path.read_text() for path in (ROOT / "functions/api/routes").glob("*.py")}
+        taken_in = set(re.findall(r"include_router\((\w+)\.router\)", (ROOT / "functions/api/app.py").read_text()))
 
         answered = {
             (method.upper(), re.sub(r"<(\w+)>", r"{\1}", path))
-            for method, path in re.findall(r'@app\.(get|post|put|delete)\("([^"]+)"\)', code)
+            for code in modules.values()
+            for method, path in re.findall(r'@router\.(get|post|put|delete)\("([^"]+)"\)', code)
         }
 
+        assert taken_in == set(modules) - {"__init__"}
         assert set(ROUTES) == answered
 
     def test_every_route_asks_for_a_signature(self) -> None:

@@ -1,0 +1,1 @@
+"""One module of routes for each resource, thin: parse, call the domain package, reply. `app` takes each in."""

@@ -1,0 +1,67 @@
+"""Jobs: ask, list, look, cancel, retry, and links to what is stored."""
+
+from http import HTTPStatus
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.router import APIGatewayRouter
+from aws_lambda_powertools.metrics import MetricUnit
+from clipferry.jobs import Job
+from clipferry.listing import page_token, parse_query
+from clipferry.steps.links import LINK_SECONDS, link
+from clipferry.steps.runtime import runtime
+from clipferry.steps.submit import retry, submit
+from clipferry.submission import FieldError, InvalidBody
+from common import closing, location, logger, metrics, read_body, reply, s3
+
+KEY_MAX = 255  # characters of an Idempotency-Key
+
+router = APIGatewayRouter()
+
+
+@router.post("/jobs")
+def create_job() -> Response[str]:
+    body = read_body(router.current_event)
+    key = router.current_event.headers.get("Idempotency-Key")
+    if key is not None and not 0 < len(key) <= KEY_MAX:
+        raise InvalidBody([FieldError("Idempotency-Key", f"must have 1 to {KEY_MAX} characters")])
+    job = submit(runtime(), logger, body, seed=f"key:{key}" if key else None)
+    metrics.add_metric("JobsAccepted", MetricUnit.Count, 1)
+    return _job(job, HTTPStatus.ACCEPTED)
+
+
+@router.get("/jobs")
+def list_jobs() -> Response[str]:
+    return listed(router.current_event.query_string_parameters or {})
+
+
+@router.get("/jobs/<job_id>")
+def get_job(job_id: str) -> Response[str]:
+    return _job(runtime().jobs.load(job_id))
+
+
+@router.post("/jobs/<job_id>/cancel")
+def cancel_job(job_id: str) -> Response[str]:
+    return _job(closing().cancel(job_id))
+
+
+@router.post("/jobs/<job_id>/retry")
+def retry_job(job_id: str) -> Response[str]:
+    return _job(retry(runtime(), logger, job_id), HTTPStatus.ACCEPTED)
+
+
+@router.get("/jobs/<job_id>/files/<file_id>/url")
+def get_file_url(job_id: str, file_id: str) -> Response[str]:
+    url = link(runtime(), s3(), job_id, file_id)
+    return reply({"url": url, "expires_in": LINK_SECONDS})
+
+
+def listed(parameters: dict[str, str]) -> Response[str]:
+    """One page of the jobs that a query's parameters ask for."""
+    query = parse_query(parameters)
+    jobs, last = runtime().jobs.list(query.listing, query.limit, query.before)
+    shown = [{k: v for k, v in job.public().items() if k != "files"} for job in jobs]
+    return reply({"jobs": shown, "next_token": page_token(query, last) if last else None})
+
+
+def _job(job: Job, status: HTTPStatus = HTTPStatus.OK) -> Response[str]:
+    return reply(job.public(), status, location(router.current_event, f"/jobs/{job.job_id}"))
