@@ -1,7 +1,8 @@
-"""The demo's live table: a row a job with its status, its progress, what it waits for and how fast it copies."""
+"""The demo's live table: a row a job with its status, its progress, how fast it copies, and what it waits for."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -22,15 +23,40 @@ WAITS_FOR = {
 }
 
 
+@dataclass
+class Speed:
+    """How fast bytes arrive, and how long the rest takes. Times are seconds on any one clock.
+
+    A copy writes its bytes down every few seconds while it is looked at several times a second: what counts is the
+    time from one change to the next, not from one look to the next.
+    """
+
+    bytes_per_second: float = 0.0
+    _count: int = 0
+    _since: float | None = None
+
+    def saw(self, count: int, now: float, *, copying: bool) -> None:
+        """Take in how many bytes are there. `copying` False: nothing is under way, so that no time passes for it."""
+        if self._since is not None and count > self._count and now > self._since:
+            step = (count - self._count) / (now - self._since)
+            self.bytes_per_second = (self.bytes_per_second + step) / 2 if self.bytes_per_second else step
+        if self._since is None or count != self._count or not copying:
+            self._count, self._since = count, now
+
+    def left(self, total: int, now: float) -> float | None:
+        """Seconds until `total` bytes are there; None when nobody can tell yet."""
+        if not self.bytes_per_second or self._since is None:
+            return None
+        return max(0.0, (total - self._count) / self.bytes_per_second - (now - self._since))
+
+
 @dataclass(eq=False)
 class Row:
     """One job as last seen."""
 
     title: str
     job: dict[str, Any] = field(default_factory=dict)
-    speed: float = 0.0  # bytes per second since the last look, the last that was not zero
-    _seen_at: float = 0.0
-    _seen_bytes: int = 0
+    speed: Speed = field(default_factory=Speed)
 
     @property
     def status(self) -> str:
@@ -44,12 +70,34 @@ class Row:
     def copied(self) -> int:
         return sum(file["bytes_copied"] or 0 for file in self.job.get("files", []))
 
-    def saw(self, job: dict[str, Any]) -> None:
-        """Take in a newer state of the job."""
-        now, self.job = time.monotonic(), job
-        if self._seen_at and self.copied > self._seen_bytes:
-            self.speed = (self.copied - self._seen_bytes) / (now - self._seen_at)
-        self._seen_at, self._seen_bytes = now, self.copied
+    @property
+    def total(self) -> int | None:
+        """Bytes that are to be copied; None while a file's size is not known."""
+        sizes = [file["size"] for file in self.job.get("files", []) if file["status"] != "FAILED"]
+        return sum(sizes) if sizes and None not in sizes else None
+
+    @property
+    def copying(self) -> bool:
+        return any(file["status"] == "COPYING" for file in self.job.get("files", []))
+
+    def saw(self, job: dict[str, Any], now: float | None = None) -> None:
+        """Take in a newer state of the job. `now` is on the monotonic clock."""
+        self.job = job
+        self.speed.saw(self.copied, time.monotonic() if now is None else now, copying=self.copying)
+
+    @property
+    def bytes(self) -> str:
+        """How much is there, of how much while it is copied."""
+        if self.copying and self.total:
+            return f"{size(self.copied)} of {size(self.total)}"
+        return size(self.copied) if self.copied else ""
+
+    def left(self, now: float | None = None) -> str:
+        """The time that the copying still takes, such as 0:07; nothing when that cannot be told."""
+        if not self.copying or self.total is None:
+            return ""
+        seconds = self.speed.left(self.total, time.monotonic() if now is None else now)
+        return "" if seconds is None else clock(seconds)
 
     @property
     def waits_for(self) -> str:
@@ -74,13 +122,12 @@ class Board:
         self._rows = list(rows)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        table = Table("job", "status", "progress", "files", "copied", "speed", "waits for", expand=True)
+        table = Table("job", "status", "progress", "files", "copied", "speed", "left", "waits for", expand=True)
         for row in self._rows:
             colour = COLOURS.get(row.status, "cyan")
-            progress = ProgressBar(total=100, completed=100 if row.done else row.job.get("progress", 0), width=20)
-            speed = f"{size(row.speed)}/s" if row.speed else ""
-            table.add_row(row.title, f"[{colour}]{row.status}[/]", progress, row.files, size(row.copied), speed,
-                          row.waits_for)  # fmt: skip
+            progress = ProgressBar(total=100, completed=row.job.get("progress", 0), width=20)
+            table.add_row(row.title, f"[{colour}]{row.status}[/]", progress, row.files, row.bytes, rate(row.speed),
+                          row.left(), row.waits_for)  # fmt: skip
         yield table
 
 
@@ -91,3 +138,15 @@ def size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} GB"
+
+
+def rate(speed: Speed) -> str:
+    """Bytes per second for people; nothing before any came."""
+    return f"{size(speed.bytes_per_second)}/s" if speed.bytes_per_second else ""
+
+
+def clock(seconds: float) -> str:
+    """A duration for people: 0:07, 12:30, 1:02:03."""
+    minutes, second = divmod(math.ceil(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"

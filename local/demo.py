@@ -15,12 +15,16 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Column, Table
 
-from local.board import Board, Row, size
+from local.board import Board, Row, rate, size
 from local.world import World, world
 
 TIME_SCALE = 1 / 300  # 70 minutes of recording pass in 14 s
 PATIENCE = 240.0  # seconds until a job that has not ended counts as hung
 REFRESH = 0.3  # seconds between two looks at every job
+
+LONG = "e8888b74d1f2_e"  # the one video that takes long enough to be watched while it is copied
+LINE = 4_000_000  # bytes a second that a connection to its vendor carries …
+LINES = 1  # … and how many connections the vendor's account allows
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ SCENES = [
           adopt=lambda job: {"upload_urls": job["request"]["upload_urls"]}),
     Scene("two URLs pulled to the edge", "cloudv", {"files": [{"fetch_url": url} for url in sources("a", "b")]}, 2,
           adopt=lambda job: {"task_id": job["vendor_refs"]["task_id"]}),
-    Scene("two source files", "polyv", {"vids": ["e8888b74d1229efec6b4712e17cb6b7a_e", "e8888b74d1f2_e"]}, 2,
+    Scene("two source files, a long one", "polyv", {"vids": ["e8888b74d1229efec6b4712e17cb6b7a_e", LONG]}, 2,
           adopt=lambda job: {"task_id": job["vendor_refs"]["task_id"]}),
 ]  # fmt: skip
 
@@ -97,6 +101,14 @@ class Show:
         return table, proven
 
 
+def slow_down(running: World) -> None:
+    """Give one vendor a long video and a slow line, so that there is a copy to be seen under way."""
+    simulator = running.simulators["polyv"]
+    simulator.settings.sizes = {LONG: "large"}
+    simulator.downloads.rate = LINE
+    running.stack.add_account("polyv", {**simulator.secret(), "connections": LINES})
+
+
 def main() -> int:
     """0 when every video of every job is in S3 and equal to the vendor's, else 1."""
     console = Console(width=None if Console().is_terminal else 200)
@@ -107,6 +119,7 @@ def main() -> int:
 
     with world(TIME_SCALE, say) as running:
         say(f"the API is at {running.stack.url}; an hour passes in {3600 * TIME_SCALE:.0f} s")
+        slow_down(running)
         show = Show(running)
         show.begin()
         _watch(show, console)
@@ -121,15 +134,17 @@ def main() -> int:
 
 def _watch(show: Show, console: Console) -> None:
     """Until every job has ended, or patience has. Without a terminal, a line for each change in place of the table."""
-    deadline, told = time.monotonic() + PATIENCE, dict[str, str]()
+    deadline, told = time.monotonic() + PATIENCE, dict[Row, tuple[str, int]]()
     with Live(_Rows(show), console=console, auto_refresh=False, transient=False) as live:
         while not show.look() and time.monotonic() < deadline:
             live.refresh()
             if not console.is_terminal:
                 for row in show.rows:
-                    if told.get(row.title) != row.status:
-                        told[row.title] = row.status
-                        console.print(f"  {row.title}: {row.status}")
+                    news = (row.status, row.copied if row.copying else 0)
+                    if told.get(row) != news:
+                        told[row] = news
+                        how = (row.bytes, rate(row.speed), row.left() and f"{row.left()} left") if row.copying else ()
+                        console.print(f"  {row.title}: {', '.join(filter(None, (row.status, *how)))}")
             time.sleep(REFRESH)
         live.refresh()
 

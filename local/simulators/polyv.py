@@ -58,6 +58,7 @@ class PolyvSettings:
     foreign_vids: list[str] = field(default_factory=list)  # somebody else's, or no video's
     scripts: dict[str, list[Any]] = field(default_factory=dict)  # by vid: [[seconds, status], …] in place of the above
     media: str = "small"  # size of the videos: small, medium, large
+    sizes: dict[str, str] = field(default_factory=dict)  # by vid, in place of it
     # assumptions
     http_status: str = "200"  # of refusals: "200", or "mirror" of the body's code
     block_reply: str = "403"  # "403", "429", or "reset": the connection breaks
@@ -258,7 +259,7 @@ class PolyvSimulator(Simulator):
         until = task.created + done + task.expire_days * DAY
         self.downloads.available_until[path] = max(until, self.downloads.available_until.get(path, 0.0))
         if not self.downloads.holds(path):
-            video = clip(self.settings.media, unique=vid)
+            video = clip(self.settings.sizes.get(vid, self.settings.media), unique=vid)
             self.downloads.publish(vid, path, video, visible_after=done + self.settings.missing_seconds)
 
     def _stamp(self, task: SourceTask, seconds: float) -> int:

@@ -15,6 +15,7 @@ from clipferry.vendors import vendor_class
 from clipferry.vendors.contract import Account
 
 CACHE_SECONDS = 300
+CONNECTIONS_MAX = 64  # as the template's parameter allows
 
 
 class AccountError(Exception):
@@ -29,7 +30,7 @@ def load_account(name: str, vendor: str, *, fresh: bool = False) -> Account:
     """The credentials of an account of this vendor.
 
     Raises AccountError: ACCOUNT_MISSING (no such secret, or no right to read it), ACCOUNT_MALFORMED (not a JSON object
-    of strings, a required key absent, or another vendor's).
+    of strings, a required key absent, a limit that makes no sense, or another vendor's).
     """
     from aws_lambda_powertools.utilities import parameters  # here: it costs a cold start that not every path needs
 
@@ -57,4 +58,15 @@ def _parse(name: str, vendor: str, secret_id: str, text: str | bytes) -> Account
     missing = [key for key in vendor_class(vendor).secret_keys if not isinstance(value.get(key), str) or not value[key]]
     if missing:
         raise AccountError("ACCOUNT_MALFORMED", f"the secret {secret_id} lacks {', '.join(missing)}")
+    if not _is_limit(value.get("connections")):
+        problem = f"connections in the secret {secret_id} is not a whole number from 1 to {CONNECTIONS_MAX}"
+        raise AccountError("ACCOUNT_MALFORMED", problem)
     return Account(name, {key: str(item) for key, item in value.items() if item is not None})
+
+
+def _is_limit(connections: object) -> bool:
+    """Whether a secret may say so: a number or its spelling, or nothing at all."""
+    if connections is None:
+        return True
+    text = str(connections)
+    return text.isascii() and text.isdecimal() and len(text) <= 2 and 1 <= int(text) <= CONNECTIONS_MAX

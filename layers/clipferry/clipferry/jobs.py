@@ -110,6 +110,7 @@ class File:
     status: FileStatus = FileStatus.PENDING
     kind: str = "file"  # "file", or "hls": a playlist with its segments
     size: int | None = None  # bytes; the vendor's word until stored, ours after
+    declared: int | None = None  # bytes by the source's word, once its copy has begun: for the progress, no evidence
     md5: str | None = None  # the vendor's word
     detail: dict[str, Any] = field(default_factory=dict)  # what the vendor needs to locate it again; no URLs
     bytes_copied: int = 0
@@ -120,9 +121,14 @@ class File:
     checkpoint: dict[str, Any] = field(default_factory=dict)  # transfer/'s own: upload id, pinned source
     generation: int = 1  # the job's generation that last worked on it
 
+    @property
+    def total(self) -> int | None:
+        """Bytes that its copy comes to, as far as anybody has said."""
+        return self.size or self.declared
+
     def public(self) -> dict[str, Any]:
         return {
-            "file_id": self.file_id, "name": self.name, "status": self.status.value, "size": self.size,
+            "file_id": self.file_id, "name": self.name, "status": self.status.value, "size": self.total,
             "bytes_copied": self.bytes_copied, "s3_uri": self.s3_uri, "evidence": self.evidence,
             "error": self.error.as_dict() if self.error else None,
         }  # fmt: skip
@@ -237,7 +243,7 @@ def percent(job: Job) -> int:
         if file.status is FileStatus.STORED:
             shares.append(1.0)
         elif file.status in (FileStatus.READY, FileStatus.COPYING):
-            shares.append(0.5 + 0.5 * min(1.0, file.bytes_copied / file.size if file.size else 0.0))
+            shares.append(0.5 + 0.5 * min(1.0, file.bytes_copied / file.total if file.total else 0.0))
         else:
             shares.append(job.progress / 200)
     return min(99, round(100 * sum(shares) / len(shares))) if shares else job.progress // 2

@@ -25,7 +25,7 @@ def test_an_account_is_read_and_not_printed(world: World) -> None:
     account = load_account("scripted", "scripted")
     assert account.secret["secret_key"] == SECRET
     assert SECRET not in f"{account!r} {account}"
-    assert account.endpoint is None
+    assert (account.endpoint, account.connections) == (None, None)
 
 
 @pytest.mark.parametrize(("value", "code", "word"), [
@@ -36,6 +36,11 @@ def test_an_account_is_read_and_not_printed(world: World) -> None:
     ({"vendor": "scripted"}, "ACCOUNT_MALFORMED", "lacks secret_key"),
     ({"secret_key": ""}, "ACCOUNT_MALFORMED", "lacks secret_key"),
     ({"secret_key": 7}, "ACCOUNT_MALFORMED", "lacks secret_key"),
+    ({"secret_key": SECRET, "connections": 0}, "ACCOUNT_MALFORMED", "from 1 to 64"),
+    ({"secret_key": SECRET, "connections": 65}, "ACCOUNT_MALFORMED", "from 1 to 64"),
+    ({"secret_key": SECRET, "connections": "many"}, "ACCOUNT_MALFORMED", "from 1 to 64"),
+    ({"secret_key": SECRET, "connections": 2.5}, "ACCOUNT_MALFORMED", "from 1 to 64"),
+    ({"secret_key": SECRET, "connections": True}, "ACCOUNT_MALFORMED", "from 1 to 64"),
 ])  # fmt: skip
 def test_an_account_that_cannot_be_used_fails_the_job(world: World, value: object, code: str, word: str) -> None:
     if value is not None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clipferry.accounts import CONNECTIONS_MAX
 from clipferry.transfer.contract import Level, Options
 
 from tests.unit.stack.second_opinion import definition, lambda_states
@@ -287,6 +288,12 @@ class TestParametersAndOutputs:
 
         assert parameter["AllowedValues"] == [level.value for level in reversed(Level)]
         assert parameter["Default"] == Options().minimum_evidence
+
+    def test_the_connections_allowed_are_those_an_account_may_name(self) -> None:
+        parameter = source()["Parameters"]["Connections"]
+
+        assert (parameter["MinValue"], parameter["MaxValue"]) == (1, CONNECTIONS_MAX)
+        assert parameter["Default"] == Options().connections
 
     def test_the_promised_outputs_are_there(self) -> None:
         assert set(source()["Outputs"]) >= {

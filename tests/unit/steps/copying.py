@@ -16,10 +16,12 @@ class Copying:
     def __init__(self) -> None:
         self.results: list[Any] = []
         self.copied: list[str] = []  # stems, one entry a whole copy
+        self.options: transfer.Options | None = None  # of the last leg
         self.during: Callable[[], None] = lambda: None  # runs between the upload and its completion
 
     def copy(self, *, locate: Callable[[], Any], destination: transfer.Destination, s3: Any, checkpoint: dict[str, Any],
-             save: Callable[[dict[str, Any], int], None], **_: Any) -> Any:  # fmt: skip
+             save: Callable[[dict[str, Any], int], None], options: transfer.Options, **_: Any) -> Any:  # fmt: skip
+        self.options = options
         result = self.results.pop(0) if self.results else None
         if isinstance(result, BaseException):
             raise result
@@ -30,7 +32,7 @@ class Copying:
         bucket, key = destination.bucket, destination.stem + ".mp4"
         upload = checkpoint.get("upload") or s3.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
         try:
-            save({"stem": destination.stem, "upload": upload, "key": key}, 2)
+            save({"stem": destination.stem, "upload": upload, "key": key, "facts": {"size": len(BODY)}}, 2)
             self.during()
             s3.list_parts(Bucket=bucket, Key=key, UploadId=upload)  # where moto says that an upload is no more
             part = s3.upload_part(Bucket=bucket, Key=key, UploadId=upload, PartNumber=1, Body=BODY)

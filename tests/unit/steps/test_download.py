@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from clipferry import transfer
-from clipferry.jobs import DOWNLOAD_BUDGET, FileStatus, JobStatus
-from clipferry.vendors.contract import VendorRefused, VendorThrottled, VendorUnavailable
+from clipferry.accounts import load_account
+from clipferry.jobs import DOWNLOAD_BUDGET, FileStatus, JobStatus, percent
+from clipferry.vendors.contract import Remote, VendorRefused, VendorThrottled, VendorUnavailable
 
-from tests.unit.steps.world import Crash, World
+from tests.unit.steps.aws import PREFIX, client
+from tests.unit.steps.world import SECRET, SIGNED, Crash, World
 
 
 @pytest.fixture
@@ -29,10 +33,33 @@ def test_a_whole_copy_is_stored_with_its_evidence(world: World, ready: str) -> N
     assert file.s3_uri.startswith("s3://videos/site-a/scripted/20")
 
 
+@pytest.mark.parametrize(("own", "used"), [({}, 16), ({"connections": 4}, 4), ({"connections": "24"}, 24)])
+def test_an_account_may_have_its_own_number_of_connections(
+    world: World, ready: str, own: dict[str, object], used: int
+) -> None:
+    secret = json.dumps({"vendor": "scripted", "secret_key": SECRET, **own})
+    client("secretsmanager").put_secret_value(SecretId=f"{PREFIX}/scripted", SecretString=secret)
+    load_account("scripted", "scripted", fresh=True)
+    world.download(ready)
+    assert world.copying.options is not None
+    assert world.copying.options.connections == used
+
+
 def test_a_stored_file_is_not_copied_again(world: World, ready: str) -> None:
     world.download(ready)
     assert world.download(ready)["more"] is False
     assert len(world.copying.copied) == 1
+
+
+def test_a_copy_under_way_shows_how_far_it_is_though_the_vendor_named_no_size(world: World, ready: str) -> None:
+    """The source's own word of its size is for the progress alone: to the transfer it is nothing the vendor said."""
+    seen = []
+    world.copying.during = lambda: seen.append(world.job(ready))
+    world.stage.locate = [lambda: Remote(SIGNED)]
+    world.download(ready)
+    (file,) = seen[0].files
+    assert (file.public()["size"], file.public()["bytes_copied"], percent(seen[0])) == (4, 2, 75)
+    assert file.size is None
 
 
 def test_more_is_called_again_after_its_wait(world: World, ready: str) -> None:

@@ -14,6 +14,7 @@ from clipferry.settings import settings
 from clipferry.steps.runtime import THROTTLED_AS, Runtime, download_hosts, problem_of, task_of
 from clipferry.store import Superseded
 from clipferry.vendors.contract import (
+    Account,
     KnownFile,
     Remote,
     VendorAuthFailed,
@@ -62,7 +63,7 @@ def _copy(rt: Runtime, s3: S3Client, job: Job, file: File, time_left: Callable[[
         result = transfer.copy(
             locate=lambda: _locate(rt, job, file), destination=_destination(job, file), outbound=rt.outbound,
             hosts=download_hosts(vendor), s3=s3, checkpoint=dict(file.checkpoint), save=_saver(rt, job, file),
-            time_left=time_left, options=_options(),
+            time_left=time_left, options=_options(rt.account(job)),
         )  # fmt: skip
     except transfer.Superseded as error:
         raise Superseded(str(error)) from error
@@ -98,7 +99,8 @@ def _locate(rt: Runtime, job: Job, file: File) -> Remote | None:
 def _saver(rt: Runtime, job: Job, file: File) -> Callable[[dict[str, Any], int], None]:
     def save(checkpoint: dict[str, Any], bytes_copied: int) -> None:
         try:
-            rt.jobs.change_file(job, file, checkpoint=dict(checkpoint), bytes_copied=bytes_copied)
+            rt.jobs.change_file(job, file, checkpoint=dict(checkpoint), bytes_copied=bytes_copied,
+                                declared=transfer.declared_size(checkpoint))  # fmt: skip
         except Superseded as error:
             raise transfer.Superseded(str(error)) from error
 
@@ -131,8 +133,10 @@ def _destination(job: Job, file: File) -> transfer.Destination:
     )  # fmt: skip
 
 
-def _options() -> transfer.Options:
-    return transfer.Options(connections=settings().connections, minimum_evidence=settings().minimum_evidence)
+def _options(account: Account) -> transfer.Options:
+    """The deployment's, where the account has no word of its own: a vendor's file servers may bear more or fewer."""
+    connections = account.connections or settings().connections
+    return transfer.Options(connections=connections, minimum_evidence=settings().minimum_evidence)
 
 
 def _whole(seconds: float) -> int:

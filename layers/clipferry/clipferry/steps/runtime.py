@@ -15,7 +15,7 @@ from clipferry.jobs import FileStatus, Job, Problem
 from clipferry.settings import settings
 from clipferry.store import Jobs, utc_now
 from clipferry.vendors import VENDORS, vendor_class
-from clipferry.vendors.contract import KnownFile, Task, Vendor, VendorAuthFailed, VendorError, VendorRefused
+from clipferry.vendors.contract import Account, KnownFile, Task, Vendor, VendorAuthFailed, VendorError, VendorRefused
 
 Answer = TypeVar("Answer")
 
@@ -31,16 +31,20 @@ class Runtime:
     now: Callable[[], datetime] = utc_now
     rng: random.Random = field(default_factory=random.Random)
 
+    def account(self, job: Job) -> Account:
+        """The job's account, as read within the last minutes. Raises AccountError."""
+        return load_account(job.account, job.vendor)
+
     def vendor(self, job: Job) -> Vendor:
         """The job's vendor under the job's account. Raises AccountError."""
-        return vendor_class(job.vendor)(load_account(job.account, job.vendor), self.outbound)
+        return vendor_class(job.vendor)(self.account(job), self.outbound)
 
     def ask(self, job: Job, question: Callable[[Vendor], Answer]) -> Answer:
         """Put a question to the job's vendor; refused credentials are read afresh once, for they may have been changed.
 
         Raises AccountError and the vendor's errors.
         """
-        account = load_account(job.account, job.vendor)
+        account = self.account(job)
         vendor = vendor_class(job.vendor)
         try:
             return question(vendor(account, self.outbound))

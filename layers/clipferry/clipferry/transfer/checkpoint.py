@@ -10,6 +10,12 @@ from clipferry.transfer.evidence import Facts
 from clipferry.transfer.upload import UploadRef
 
 
+def declared_size(checkpoint: Mapping[str, Any]) -> int | None:
+    """Bytes of the whole file by the word of the source that a saved checkpoint goes on with."""
+    facts = checkpoint.get("facts")
+    return Facts.parse(facts).size if facts else None
+
+
 @dataclass
 class Checkpoint:
     stem: str

@@ -86,6 +86,11 @@ class Account:
         """A base URL in place of the vendor's public one."""
         return self.secret.get("endpoint") or None
 
+    @property
+    def connections(self) -> int | None:
+        """Connections at once to the source of one file, where this account is to have its own number."""
+        return int(self.secret["connections"]) if "connections" in self.secret else None
+
 
 @dataclass(frozen=True)
 class KnownFile:
