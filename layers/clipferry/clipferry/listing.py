@@ -20,7 +20,7 @@ from clipferry.vendors import VENDORS
 
 LIMIT_DEFAULT = 25
 _KEY = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z#[0-9A-Z]{26}$")
-_PARAMETERS = frozenset({"vendor", "status", "label", "schedule", "batch", "since", "until", "limit", "next_token"})
+PARAMETERS = frozenset({"vendor", "status", "label", "schedule", "batch", "since", "until", "limit", "next_token"})
 
 
 class BadQuery(Exception):
@@ -43,7 +43,7 @@ def parse_query(parameters: Mapping[str, str]) -> Query:
 
     Raises BadQuery.
     """
-    for name in sorted(set(parameters) - _PARAMETERS):
+    for name in sorted(set(parameters) - PARAMETERS):
         raise BadQuery(name, "is not a known parameter")
     vendor, status = parameters.get("vendor"), parameters.get("status")
     if vendor is not None and vendor not in VENDORS:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import ast
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from clipferry.accounts import CONNECTIONS_MAX
+from clipferry.jobs import File
+from clipferry.listing import PARAMETERS
+from clipferry.submission import new_job
 from clipferry.transfer.contract import Level, Options
 
 from tests.unit.stack.second_opinion import definition, lambda_states
@@ -191,6 +195,18 @@ class TestTheApi:
     def test_every_route_says_what_it_does_and_what_it_answers(self) -> None:
         assert all(route["summary"] and route["responses"] for route in ROUTES.values())
         assert len({route["operationId"] for route in ROUTES.values()}) == len(ROUTES)
+
+    def test_jobs_and_files_are_described_with_the_fields_they_have(self) -> None:
+        schemas = BODY["components"]["schemas"]
+        job = new_job({"vendor": "polyv", "request": {"vids": ["a"]}}, datetime.now(UTC))
+
+        assert list(schemas["Job"]["properties"]) == list(job.public())
+        assert list(schemas["File"]["properties"]) == list(File("f001", "", "").public())
+
+    def test_listings_are_described_with_the_parameters_they_take(self) -> None:
+        described = [parameter["name"] for parameter in ROUTES["GET", "/jobs"]["parameters"]]
+
+        assert set(described) == PARAMETERS
 
     @pytest.mark.parametrize("sample", sorted(path.stem for path in EVENTS.glob("api-*.json")))
     def test_the_sample_events_are_of_its_routes(self, sample: str) -> None:
