@@ -36,6 +36,7 @@ BAD = [
     (request(GOOD, record_duration=...), "/request/record_duration"),
     (request(GOOD, iot_id=...), "/request"),
     (request(GOOD, product_key="p", device_name="d"), "/request"),
+    (request(GOOD, iot_id=..., product_key="p"), "/request"),
     (request(GOOD, pre_record_duration=11), "/request/pre_record_duration"),
     (request(GOOD, colour="red"), "/request/colour"),
     (GOOD | {"vendor": "nobody"}, "/vendor"),
@@ -70,6 +71,8 @@ BAD = [
     (request(CLOUDV, files=[CLOUDV["request"]["files"][0]] * 51), "/request/files"),
     (request(CLOUDV, files=[{"fetch_url": "ftp://a.example/v"}]), "/request/files/0/fetch_url"),
     (adopt("cloudv", task_id="1", trans_no="2"), "/adopt"),
+    (adopt("linkvisual", iot_id="cam-1", record_id="r", file_names=["f"]), "/adopt"),
+    (adopt("linkvisual", record_id="r"), "/adopt"),
     (request(IMS, upload_urls=[]), "/request/upload_urls"),
     (request(IMS, upload_urls=[f"https://a.example/{n}" for n in range(101)]), "/request/upload_urls"),
 ]
