@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -171,6 +172,7 @@ def deploy(emulator: Emulator, *, name: str | None = None, template: Path = ROOT
         built = parse_yaml_file(str(BUILD / "template.yaml"))
     resources, outputs = _resources(emulator, name), _outputs(emulator, name)
     _apply_what_the_emulator_drops(emulator, built["Resources"], resources)
+    _name_schedules_as_the_emulator_does(emulator, resources["ApiFunctionRole"])
     url = f"{emulator.url}/_aws/execute-api/{resources['Api']}/{outputs['ApiUrl'].rsplit('/', 1)[1]}"
     stack = Stack(emulator, name, outputs, url, Caller("", ""))
     stack.caller = stack.new_caller(f"{name}-{time.time_ns()}")
@@ -231,3 +233,17 @@ def _apply_what_the_emulator_drops(emulator: Emulator, template: Mapping[str, An
         for rule in bucket["LifecycleConfiguration"]["Rules"]
     ]
     s3.put_bucket_lifecycle_configuration(Bucket=ids["Bucket"], LifecycleConfiguration={"Rules": rules})
+
+
+def _name_schedules_as_the_emulator_does(emulator: Emulator, role: str) -> None:
+    """It checks every schedule as one of the group "default", and a listing against no resource at all."""
+    iam = emulator.client("iam")
+    for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+        document = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
+        for statement in document["Statement"]:
+            match statement.get("Sid"):
+                case "KeepSchedules":
+                    statement["Resource"] = re.sub(r":schedule/[^/]+/", ":schedule/default/", statement["Resource"])
+                case "ListSchedules":
+                    statement["Resource"] = "*"
+        iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=json.dumps(document))

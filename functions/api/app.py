@@ -9,16 +9,18 @@ from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from clipferry.listing import BadQuery
+from clipferry.schedules.scheduler import NoSchedule, NotKept
 from clipferry.steps.ending import NotNow
 from clipferry.steps.links import NotStored
 from clipferry.steps.submit import KeyReused
 from clipferry.store import NotFound, Superseded
 from clipferry.submission import InvalidBody
 from common import logger, metrics, problem
-from routes import jobs, vendors
+from routes import jobs, schedules, vendors
 
 app = APIGatewayRestResolver()
 app.include_router(jobs.router)
+app.include_router(schedules.router)
 app.include_router(vendors.router)
 
 
@@ -34,14 +36,19 @@ def _bad_query(error: BadQuery) -> Response[str]:
     return problem(HTTPStatus.BAD_REQUEST, "the query is invalid", detail=str(error), errors=errors)
 
 
-@app.exception_handler([NotFound, NotFoundError])
+@app.exception_handler([NotFound, NoSchedule, NotFoundError])
 def _not_found(error: Exception) -> Response[str]:
-    return problem(HTTPStatus.NOT_FOUND, "no such resource", detail="no job, file or route of that name")
+    return problem(HTTPStatus.NOT_FOUND, "no such resource", detail="no job, file, schedule or route of that name")
 
 
 @app.exception_handler([NotNow, NotStored, Superseded])
 def _conflict(error: Exception) -> Response[str]:
     return problem(HTTPStatus.CONFLICT, "not in this status", detail=str(error))
+
+
+@app.exception_handler(NotKept)
+def _not_kept(error: NotKept) -> Response[str]:
+    return problem(HTTPStatus.CONFLICT, "the schedule cannot be kept now", detail=str(error))
 
 
 @app.exception_handler(KeyReused)

@@ -1,4 +1,4 @@
-"""A scheduled rule fires: its constant input becomes jobs, each once per firing however often it is delivered."""
+"""A scheduled rule or a schedule fires: its input becomes jobs, each once per firing however often it is delivered."""
 
 from typing import Any
 
@@ -15,9 +15,12 @@ metrics = Metrics()
 @logger.inject_lambda_context
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """One job body, or `{"jobs": [body, …]}` → the jobs' ids. An invalid body raises, so that it ends in the DLQ."""
+    """A firing → the jobs' ids. A rule's input is one job body or `{"jobs": [body, …]}`, and raises when it is invalid,
+    so that it ends in the DLQ; a schedule's input names the schedule, which is told of when its job body is invalid.
+    """
     fired = fire(runtime(), logger, event, context.aws_request_id)
     metrics.add_metric("ScheduledJobs", MetricUnit.Count, len(fired.jobs))
+    metrics.add_metric("SchedulesRejected", MetricUnit.Count, int(fired.rejected))
     logger.info("fired", firing=fired.firing, jobs=[job.job_id for job in fired.jobs])
     fired.raise_for_invalid()
     return {"firing": fired.firing, "job_ids": [job.job_id for job in fired.jobs]}

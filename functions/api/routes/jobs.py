@@ -1,6 +1,8 @@
 """Jobs: ask, list, look, cancel, retry, and links to what is stored."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter
@@ -31,7 +33,7 @@ def create_job() -> Response[str]:
 
 @router.get("/jobs")
 def list_jobs() -> Response[str]:
-    return listed(router.current_event.query_string_parameters or {})
+    return reply(page_of_jobs(router.current_event.query_string_parameters or {}))
 
 
 @router.get("/jobs/<job_id>")
@@ -55,12 +57,12 @@ def get_file_url(job_id: str, file_id: str) -> Response[str]:
     return reply({"url": url, "expires_in": LINK_SECONDS})
 
 
-def listed(parameters: dict[str, str]) -> Response[str]:
+def page_of_jobs(parameters: Mapping[str, str]) -> dict[str, Any]:
     """One page of the jobs that a query's parameters ask for."""
     query = parse_query(parameters)
     jobs, last = runtime().jobs.list(query.listing, query.limit, query.before)
     shown = [{k: v for k, v in job.public().items() if k != "files"} for job in jobs]
-    return reply({"jobs": shown, "next_token": page_token(query, last) if last else None})
+    return {"jobs": shown, "next_token": page_token(query, last) if last else None}
 
 
 def _job(job: Job, status: HTTPStatus = HTTPStatus.OK) -> Response[str]:

@@ -1,8 +1,9 @@
-"""EventBridge out: one event when a job ends. Detail is documented in the README, "Events"."""
+"""EventBridge out: one event when a job ends, or when a schedule fires in vain. Documented in the README, "Events"."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -39,10 +40,24 @@ def announce(job: Job) -> None:
 
     Raises EventNotSent or botocore's errors.
     """
+    _send(_DETAIL_TYPES[job.status], detail(job))
+
+
+def announce_rejected(schedule: str, firing: str, reasons: Sequence[Mapping[str, str]]) -> None:
+    """Tell that a schedule fired and made no job, and why. `event_id` is the firing's, however often it is sent.
+
+    Raises EventNotSent or botocore's errors.
+    """
+    _send("Clipferry Schedule Rejected", {
+        "schema_version": SCHEMA_VERSION, "event_id": firing, "schedule": schedule, "errors": list(reasons),
+    })  # fmt: skip
+
+
+def _send(detail_type: str, said: Mapping[str, Any]) -> None:
     entry: PutEventsRequestEntryTypeDef = {
         "Source": "clipferry",
-        "DetailType": _DETAIL_TYPES[job.status],
-        "Detail": json.dumps(detail(job)),
+        "DetailType": detail_type,
+        "Detail": json.dumps(said),
         "EventBusName": settings().event_bus_name,
     }
     reply = _client().put_events(Entries=[entry])

@@ -214,7 +214,7 @@ class Job:
         return {
             "job_id": self.job_id, "vendor": self.vendor, "account": self.account, "status": self.status.value,
             "progress": percent(self), "generation": self.generation,
-            "request": _bare(self.request), "adopt": _bare(self.adopt), "vendor_refs": _bare(self.vendor_refs),
+            "request": bare(self.request), "adopt": bare(self.adopt), "vendor_refs": bare(self.vendor_refs),
             "destination": {"prefix": self.prefix}, "labels": self.labels, "on_uncertain": self.on_uncertain,
             "deadline_seconds": self.deadline_seconds, "source": self.source,
             "files": [f.public() for f in self.files],
@@ -249,14 +249,14 @@ def percent(job: Job) -> int:
     return min(99, round(100 * sum(shares) / len(shares))) if shares else job.progress // 2
 
 
-def _bare(value: Any) -> Any:
+def bare(value: Any) -> Any:
     match value:
         case str():
             return redact(value)
         case dict():
-            return {key: _bare(item) for key, item in value.items()}
+            return {key: bare(item) for key, item in value.items()}
         case list():
-            return [_bare(item) for item in value]
+            return [bare(item) for item in value]
     return value
 
 

@@ -57,7 +57,7 @@ def parse_query(parameters: Mapping[str, str]) -> Query:
     if listing.since and listing.until and listing.since > listing.until:
         raise BadQuery("since", "must not be after until")
     token = parameters.get("next_token")
-    return Query(listing, _limit(parameters.get("limit")), _read_token(token, listing) if token else None)
+    return Query(listing, parse_limit(parameters.get("limit")), _read_token(token, listing) if token else None)
 
 
 def page_token(query: Query, last: str) -> str:
@@ -102,7 +102,8 @@ def _moment(parameters: Mapping[str, str], name: str) -> datetime | None:
         raise BadQuery(name, "must be a time in ISO 8601, such as 2026-01-31T08:00:00Z") from None
 
 
-def _limit(text: str | None) -> int:
+def parse_limit(text: str | None) -> int:
+    """Raises BadQuery."""
     if text is None:
         return LIMIT_DEFAULT
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= PAGE_MAX:

@@ -22,6 +22,10 @@ class Settings:
     kms_key_id: str
     bucket_owner: str
     retention_days: int
+    schedule_group: str  # of EventBridge Scheduler, as the next three
+    schedule_target_arn: str
+    schedule_role_arn: str
+    dead_letters_arn: str
 
 
 @cache
@@ -41,4 +45,8 @@ def settings() -> Settings:
         kms_key_id=env.get("KMS_KEY_ID", ""),
         bucket_owner=env.get("BUCKET_OWNER", ""),
         retention_days=int(env.get("JOB_RETENTION_DAYS", "90")),
+        schedule_group=env.get("SCHEDULE_GROUP", ""),
+        schedule_target_arn=env.get("SCHEDULE_TARGET_ARN", ""),
+        schedule_role_arn=env.get("SCHEDULE_ROLE_ARN", ""),
+        dead_letters_arn=env.get("DEAD_LETTERS_ARN", ""),
     )

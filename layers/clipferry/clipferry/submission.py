@@ -74,11 +74,9 @@ class InvalidBody(Exception):
 
 def check(body: object) -> list[FieldError]:
     """Every bad field of a body; an empty list for a good one."""
-    from jsonschema import Draft202012Validator  # here: only the doors need it, not every function
-
-    if unusable := _unusable(body):
-        return [unusable]
-    errors = list(_field_errors(Draft202012Validator(BODY_SCHEMA).iter_errors(body), ""))
+    if unfit := unusable(body):
+        return [unfit]
+    errors = broken_limits(BODY_SCHEMA, body)
     vendor = body.get("vendor") if isinstance(body, dict) else None
     if not isinstance(body, dict) or not isinstance(vendor, str):
         return errors
@@ -87,11 +85,18 @@ def check(body: object) -> list[FieldError]:
     described = vendor_class(vendor)
     for name, schema in (("request", described.request_schema), ("adopt", described.adopt_schema)):
         if isinstance(body.get(name), dict):
-            errors += _field_errors(Draft202012Validator(schema).iter_errors(body[name]), f"/{name}")
+            errors += broken_limits(schema, body[name], f"/{name}")
     return errors
 
 
-def _unusable(body: object) -> FieldError | None:
+def broken_limits(schema: Mapping[str, Any], value: object, base: str = "") -> list[FieldError]:
+    """Every field of a value that its JSON Schema does not admit; `base` is the pointer to the value itself."""
+    from jsonschema import Draft202012Validator  # here: only the doors need it, not every function
+
+    return list(_field_errors(Draft202012Validator(schema).iter_errors(value), base))
+
+
+def unusable(body: object) -> FieldError | None:
     """What no schema says: the row has to hold the body, and every reader has to be able to read it as UTF-8."""
     try:
         size = len(json.dumps(body, allow_nan=False))

@@ -76,7 +76,7 @@ class Functions:
             headers: dict[str, str] | None = None) -> Answer:  # fmt: skip
         reply = self.call("api", proxy_event(method, path, body, query=query, headers=headers))
         found = {name: values[0] for name, values in reply["multiValueHeaders"].items()}
-        return Answer(reply["statusCode"], json.loads(reply["body"]), found)
+        return Answer(reply["statusCode"], json.loads(reply["body"] or "{}"), found)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ SUBJECT = json.loads((FOLDER / "trigger.json").read_text())["job_id"]  # the job
 
 EXPECTED: dict[str, Any] = {
     "api-cancel-job": 200, "api-create-job": 202, "api-get-file-url": 200, "api-get-job": 200, "api-list-jobs": 200,
-    "api-list-vendors": 200, "api-retry-job": 202,
+    "api-list-vendors": 200, "api-retry-job": 202, "api-put-schedule": 201, "api-get-schedule": 200,
+    "api-delete-schedule": 204, "api-list-schedules": 200, "api-list-jobs-of-schedule": 200,
     "trigger": {"next": "WAIT"}, "poll": {"next": "FINISH"}, "download": {"more": False},
     "finish": {"next": "END"}, "finish-after-an-error": {"status": "PARTIAL"},
     "sweep-execution-ended": {"restarted": [SUBJECT]}, "sweep-every-5-minutes": {"restarted": [SUBJECT]},
@@ -55,6 +56,8 @@ def test_a_sample_is_taken_by_its_function(functions: Functions, path: Path) -> 
     a_job_whose_one_file_is_stored(functions)
     if path.stem == "api-retry-job":
         world.cancel(SUBJECT)
+    if path.stem.startswith("api-") and "schedule" in path.stem and path.stem != "api-put-schedule":
+        functions.call("api", json.loads((FOLDER / "api-put-schedule.json").read_text()))
     if path.stem.startswith("sweep"):  # an execution there was, and it ended badly
         world.start_execution(SUBJECT)
         world.stop_execution(SUBJECT)

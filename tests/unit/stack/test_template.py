@@ -13,6 +13,8 @@ import pytest
 from clipferry.accounts import CONNECTIONS_MAX
 from clipferry.jobs import File
 from clipferry.listing import PARAMETERS
+from clipferry.schedules.definition import SCHEMA as SCHEDULE_SCHEMA
+from clipferry.schedules.definition import Schedule
 from clipferry.submission import new_job
 from clipferry.transfer.contract import Level, Options
 
@@ -203,6 +205,12 @@ class TestTheApi:
         assert list(schemas["Job"]["properties"]) == list(job.public())
         assert list(schemas["File"]["properties"]) == list(File("f001", "", "").public())
 
+    def test_schedules_are_described_with_the_fields_they_have(self) -> None:
+        schedule = BODY["components"]["schemas"]["Schedule"]
+
+        assert set(schedule["properties"]) == set(SCHEDULE_SCHEMA["properties"]) == set(Schedule("", "", {}).public())
+        assert schedule["required"] == SCHEDULE_SCHEMA["required"]
+
     def test_listings_are_described_with_the_parameters_they_take(self) -> None:
         described = [parameter["name"] for parameter in ROUTES["GET", "/jobs"]["parameters"]]
 
@@ -285,6 +293,68 @@ class TestTheWayInOfEvents:
 
         assert queue["SqsManagedSseEnabled"] is True
         assert queue["MessageRetentionPeriod"] == 14 * 86_400
+
+
+SCHEDULER = "arn:${AWS::Partition}:scheduler:${AWS::Region}:${AWS::AccountId}"
+
+
+class TestSchedules:
+    role = ROLES["ScheduleRole"]
+
+    def test_are_a_group_of_this_stack(self) -> None:
+        assert STACK["ScheduleGroup"]["Properties"] == {"Name": {"Ref": "AWS::StackName"}}
+
+    def test_fire_in_a_role_that_only_this_group_may_take(self) -> None:
+        (statement,) = self.role["AssumeRolePolicyDocument"]["Statement"]
+
+        assert (statement["Principal"], statement["Action"]) == (
+            {"Service": "scheduler.amazonaws.com"}, "sts:AssumeRole",
+        )  # fmt: skip
+        assert statement["Condition"] == {
+            "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}},
+            "ArnEquals": {"aws:SourceArn": arn_of("ScheduleGroup")},
+        }
+
+    def test_may_call_their_function_and_leave_dead_letters_and_nothing_else(self) -> None:
+        may = [(s["Action"], s["Resource"]) for s in statements(self.role)]
+
+        assert may == [
+            (["lambda:InvokeFunction"], [arn_of("ScheduleFunction")]), (["sqs:SendMessage"], [arn_of("DeadLetters")]),
+        ]  # fmt: skip
+        assert "ManagedPolicyArns" not in self.role
+
+    def test_the_api_keeps_those_of_its_own_group_and_no_others(self) -> None:
+        may = {s["Sid"]: s for s in statements(role_of("ApiFunction")) if "scheduler:" in s["Action"][0]}
+
+        assert may["KeepSchedules"]["Resource"] == [{"Fn::Sub": f"{SCHEDULER}:schedule/${{ScheduleGroup}}/*"}]
+        assert sorted(may["KeepSchedules"]["Action"]) == [
+            f"scheduler:{name}Schedule" for name in ("Create", "Delete", "Get", "Update")
+        ]
+        # Scheduler knows no narrower resource for a listing, whatever group it asks for.
+        assert may["ListSchedules"]["Resource"] == [{"Fn::Sub": f"{SCHEDULER}:schedule/*/*"}]
+        assert may["ListSchedules"]["Action"] == ["scheduler:ListSchedules"]
+        assert set(may) == {"KeepSchedules", "ListSchedules"}
+
+    def test_the_api_hands_over_their_role_and_only_to_scheduler(self) -> None:
+        passing = [s for f in FUNCTIONS for s in statements(role_of(f)) if "iam:PassRole" in s["Action"]]
+
+        (statement,) = passing
+        assert statement in statements(role_of("ApiFunction"))
+        assert (statement["Action"], statement["Resource"]) == (["iam:PassRole"], [arn_of("ScheduleRole")])
+        assert statement["Condition"] == {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}
+
+    def test_the_api_knows_where_they_are_kept_and_what_they_call(self) -> None:
+        variables = FUNCTIONS["ApiFunction"]["Environment"]["Variables"]
+
+        assert variables.items() >= {
+            "SCHEDULE_GROUP": {"Ref": "ScheduleGroup"}, "SCHEDULE_TARGET_ARN": arn_of("ScheduleFunction"),
+            "SCHEDULE_ROLE_ARN": arn_of("ScheduleRole"), "DEAD_LETTERS_ARN": arn_of("DeadLetters"),
+        }.items()  # fmt: skip
+
+    def test_tell_of_a_firing_in_vain_on_the_bus(self) -> None:
+        assert FUNCTIONS["ScheduleFunction"]["Environment"]["Variables"]["EVENT_BUS_NAME"] == {"Ref": "EventBus"}
+        (tell,) = [s for s in statements(role_of("ScheduleFunction")) if s["Action"] == ["events:PutEvents"]]
+        assert tell["Resource"] == [arn_of("EventBus")]
 
 
 class TestParametersAndOutputs:

@@ -95,13 +95,14 @@ class TestAlarms:
 
         assert watched == {
             "Errors", "ExecutionsFailed", "ExecutionsTimedOut", "ApproximateNumberOfMessagesVisible",
-            "OldestUnfinishedJobAge", "TriggerUncertain",
+            "OldestUnfinishedJobAge", "TriggerUncertain", "SchedulesRejected",
         }  # fmt: skip
 
     def test_the_functions_own_metrics_are_looked_for_where_they_are_sent(self) -> None:
         sent = FUNCTIONS["SweepFunction"]["Environment"]["Variables"]
 
-        for alarm in (self.alarms["OldestUnfinishedJobAlarm"], self.alarms["TriggerUncertainAlarm"]):
+        for name in ("OldestUnfinishedJob", "TriggerUncertain", "ScheduleRejected"):
+            alarm = self.alarms[f"{name}Alarm"]
             assert alarm["Namespace"] == sent["POWERTOOLS_METRICS_NAMESPACE"]
             assert alarm["Dimensions"] == [{"Name": "service", "Value": sent["POWERTOOLS_SERVICE_NAME"]}]
 

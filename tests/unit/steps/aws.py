@@ -17,7 +17,7 @@ from aws_lambda_powertools.utilities.parameters.base import DEFAULT_PROVIDERS
 from moto import mock_aws
 
 REPOSITORY = Path(__file__).parents[3]
-BUCKET, BUS, PREFIX, REGION = "videos", "jobs", "clipferry/test", "us-east-1"
+BUCKET, BUS, GROUP, PREFIX, REGION = "videos", "jobs", "stack", "clipferry/test", "us-east-1"
 READS = ("Get", "Query", "BatchGet", "Describe", "List", "Head")
 
 
@@ -89,6 +89,7 @@ class Edge:
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Edge]:
     """A mocked account with everything that the template deploys and this project's code touches."""
     from clipferry import events, machine
+    from clipferry.schedules import scheduler
     from clipferry.settings import settings
     from clipferry.store.rows import Item
 
@@ -98,17 +99,22 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Edge]:
         "AWS_SECRET_ACCESS_KEY": "test", "TABLE_NAME": Item.Meta.table_name, "BUCKET_NAME": BUCKET,
         "SECRET_PREFIX": PREFIX, "EVENT_BUS_NAME": BUS, "POWERTOOLS_SERVICE_NAME": "clipferry",
         "POWERTOOLS_METRICS_NAMESPACE": "clipferry-test",
-        "STATE_MACHINE_ARN": f"arn:aws:states:{REGION}:123456789012:stateMachine:retrieve",
+        "STATE_MACHINE_ARN": f"arn:aws:states:{REGION}:123456789012:stateMachine:retrieve", "SCHEDULE_GROUP": GROUP,
+        "SCHEDULE_TARGET_ARN": f"arn:aws:lambda:{REGION}:123456789012:function:schedule",
+        "SCHEDULE_ROLE_ARN": "arn:aws:iam::123456789012:role/schedule",
+        "DEAD_LETTERS_ARN": f"arn:aws:sqs:{REGION}:123456789012:dead-letters",
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
     with mock_aws():
         monkeypatch.setattr(events, "_client", lambda: client("events"))
         monkeypatch.setattr(machine, "_client", lambda: client("stepfunctions"))
+        monkeypatch.setattr(scheduler, "_client", lambda: client("scheduler"))
         _forget_values()
         settings.cache_clear()
         client("dynamodb").create_table(TableName=Item.Meta.table_name, **table_properties())
         client("s3").create_bucket(Bucket=BUCKET)
         client("events").create_event_bus(Name=BUS)
+        client("scheduler").create_schedule_group(Name=GROUP)
         client("stepfunctions").create_state_machine(
             name="retrieve", roleArn="arn:aws:iam::123456789012:role/machine",
             definition=json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}),

@@ -1,21 +1,25 @@
-"""A rule's firing becomes jobs. EventBridge delivers at least once: the same firing yields the same jobs.
+"""A firing becomes jobs. EventBridge delivers at least once: the same firing yields the same jobs.
 
-A rule with a constant input hands over nothing that names the firing. So a firing is named here: by the input's own
-`firing` if it has one (an input transformer or EventBridge Scheduler can put an id there), else by when this input was
-first seen. Two deliveries of one input within SAME_FIRING seconds are one firing (a rule fires at most once a minute),
-and a repeated asynchronous invocation is known by its request id however late it comes.
+Two things fire. A schedule of `/schedules` says its name and, through EventBridge Scheduler, its scheduled time, which
+together name the firing. A rule with a constant input hands over nothing that names it; then, as for a schedule whose
+scheduled time cannot be read, the firing is named here: by the input's own `firing` if it has one (an input
+transformer can put an id there), else by when this input was first seen. Two deliveries of one input within
+SAME_FIRING seconds are one firing (nothing fires more than once a minute), and a repeated asynchronous invocation is
+known by its request id however late it comes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from clipferry import events
 from clipferry.jobs import Job, iso
 from clipferry.steps.runtime import Runtime
-from clipferry.steps.submit import submit
-from clipferry.submission import InvalidBody, fingerprint
+from clipferry.steps.submit import KeyReused, submit
+from clipferry.submission import FieldError, InvalidBody, fingerprint
 
 if TYPE_CHECKING:
     from aws_lambda_powertools import Logger
@@ -33,6 +37,7 @@ class Fired:
     firing: str
     jobs: list[Job] = field(default_factory=list)
     invalid: list[str] = field(default_factory=list)
+    rejected: bool = False  # a schedule's firing that made no job, and was told of
 
     def raise_for_invalid(self) -> None:
         """After the good jobs have been made: tell of the bad ones, by the dead-letter queue and its alarm."""
@@ -42,6 +47,8 @@ class Fired:
 
 def fire(rt: Runtime, logger: Logger, event: Mapping[str, Any], request_id: str) -> Fired:
     """Make the jobs of one firing. Raises ScheduleInvalid when the input holds none at all."""
+    if isinstance(event, Mapping) and isinstance(event.get("schedule"), str):
+        return _fire_schedule(rt, logger, event, request_id)
     bodies = _bodies(event)
     fired = Fired(_firing(rt, event, request_id))
     for number, body in enumerate(bodies):
@@ -65,9 +72,66 @@ def _bodies(event: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _firing(rt: Runtime, event: Mapping[str, Any], request_id: str) -> str:
-    content = fingerprint(event)
+    content = fingerprint(event)[:16]
     if isinstance(event.get("firing"), str):
-        return f"{content[:16]}:{event['firing']}"
-    now = rt.now()
-    first_seen = rt.jobs.claim(f"input:{content}", f"{content[:16]}:{iso(now)}", now, holds=SAME_FIRING)
-    return rt.jobs.claim(f"request:{request_id}", first_seen, now, holds=RETRY_WINDOW)
+        return f"{content}:{event['firing']}"
+    return f"{content}:{iso(_first_seen(rt, event, request_id))}"
+
+
+def _first_seen(rt: Runtime, event: Mapping[str, Any], request_id: str) -> datetime:
+    now, content = rt.now(), fingerprint(event)
+    said = f"{content[:16]}:{iso(now)}"
+    first = rt.jobs.claim(f"input:{content}", said, now, holds=SAME_FIRING)
+    known = rt.jobs.claim(f"request:{request_id}", first, now, holds=RETRY_WINDOW)
+    return datetime.fromisoformat(known.partition(":")[2])
+
+
+# -- schedules ---------------------------------------------------------------------------------------------------------
+
+
+def _fire_schedule(rt: Runtime, logger: Logger, event: Mapping[str, Any], request_id: str) -> Fired:
+    """Make the one job of a schedule's firing, or tell why it cannot be: repeating would not mend it."""
+    name = event["schedule"]
+    scheduled = _scheduled_time(event) or _first_seen(rt, event, request_id)
+    fired = Fired(f"{name}@{event['firing'] if isinstance(event.get('firing'), str) else iso(scheduled)}")
+    try:
+        fired.jobs.append(_submit(rt, logger, event, scheduled, fired.firing))
+    except InvalidBody as error:
+        reasons = [{"pointer": e.pointer, "detail": e.detail} for e in error.errors]
+        logger.error("a schedule fired in vain", schedule=name, firing=fired.firing, errors=reasons)
+        events.announce_rejected(name, fired.firing, reasons)
+        fired.rejected = True
+    return fired
+
+
+def _submit(rt: Runtime, logger: Logger, event: Mapping[str, Any], scheduled: datetime, firing: str) -> Job:
+    """Raises InvalidBody, with pointers into the schedule."""
+    body = _body(event, scheduled)
+    try:
+        return submit(rt, logger, body, seed=f"schedule:{firing}", source=f"schedule#{event['schedule']}")
+    except KeyReused as error:  # the schedule was changed between two deliveries of one firing
+        return error.job
+    except InvalidBody as error:
+        raise InvalidBody([FieldError(f"/job{e.pointer}", e.detail) for e in error.errors]) from None
+
+
+def _scheduled_time(event: Mapping[str, Any]) -> datetime | None:
+    """What EventBridge Scheduler put in place of its placeholder; None when that is no time."""
+    try:
+        moment = datetime.fromisoformat(str(event.get("scheduled_time")))
+    except ValueError:
+        return None
+    return moment.astimezone(UTC) if moment.tzinfo else None
+
+
+def _body(event: Mapping[str, Any], scheduled: datetime) -> dict[str, Any]:
+    """The job body of this firing. Raises InvalidBody."""
+    from clipferry.schedules.definition import fill, time_zone  # here: what a rule fires needs no time zones
+
+    try:
+        zone = time_zone(str(event.get("time_zone", "UTC")))
+    except ValueError as error:
+        raise InvalidBody([FieldError("/time_zone", str(error))]) from None
+    if not isinstance(event.get("job"), Mapping):
+        raise InvalidBody([FieldError("/job", "must be of type object")])
+    return fill(event["job"], scheduled.astimezone(zone))

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 
 class KeyReused(Exception):
-    """The idempotency key came with another body before."""
+    """The idempotency key came with another body before: `job` is what that body made."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(job.job_id)
+        self.job = job
 
 
 def submit(rt: Runtime, logger: Logger, body: Mapping[str, Any], *, seed: str | None = None,
@@ -33,7 +37,7 @@ def submit(rt: Runtime, logger: Logger, body: Mapping[str, Any], *, seed: str | 
     wanted = new_job(body, rt.now(), seed=seed, source=source)
     job, created = rt.jobs.create(wanted)
     if job.fingerprint != wanted.fingerprint:
-        raise KeyReused
+        raise KeyReused(job)
     if created or job.status is JobStatus.QUEUED:
         _start(job, logger)
     return job

@@ -1,0 +1,59 @@
+"""Schedules: put, get, delete, list, and the jobs that each has made."""
+
+from http import HTTPStatus
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.router import APIGatewayRouter
+from clipferry.listing import BadQuery, parse_limit
+from clipferry.schedules import scheduler
+from clipferry.schedules.definition import define
+from clipferry.steps.runtime import runtime
+from common import location, read_body, reply
+
+from routes.jobs import page_of_jobs
+
+router = APIGatewayRouter()
+
+
+@router.put("/schedules/<name>")
+def put_schedule(name: str) -> Response[str]:
+    now = runtime().now()
+    schedule, new = scheduler.put(define(name, read_body(router.current_event), now), now)
+    status = HTTPStatus.CREATED if new else HTTPStatus.OK
+    return reply(schedule.public(), status, location(router.current_event, f"/schedules/{name}"))
+
+
+@router.get("/schedules/<name>")
+def get_schedule(name: str) -> Response[str]:
+    return reply(scheduler.get(name).public())
+
+
+@router.delete("/schedules/<name>")
+def delete_schedule(name: str) -> Response[str]:
+    scheduler.delete(name)
+    return Response(HTTPStatus.NO_CONTENT, body="")
+
+
+@router.get("/schedules")
+def list_schedules() -> Response[str]:
+    parameters = router.current_event.query_string_parameters or {}
+    for unknown in sorted(set(parameters) - {"limit", "next_token"}):
+        raise BadQuery(unknown, "is not a known parameter")
+    try:
+        schedules, token = scheduler.page(parse_limit(parameters.get("limit")), parameters.get("next_token"))
+    except scheduler.BadToken:
+        raise BadQuery("next_token", "is not one of ours") from None
+    shown = [{k: v for k, v in schedule.public().items() if k != "job"} for schedule in schedules]
+    return reply({"schedules": shown, "next_token": token})
+
+
+@router.get("/schedules/<name>/jobs")
+def list_jobs_of_schedule(name: str) -> Response[str]:
+    """Also of a schedule that is gone, for as long as its jobs are kept."""
+    parameters = router.current_event.query_string_parameters or {}
+    if "schedule" in parameters:
+        raise BadQuery("schedule", "is given by the path")
+    page = page_of_jobs({**parameters, "schedule": name})
+    if not page["jobs"] and not page["next_token"]:
+        scheduler.get(name)
+    return reply(page)

@@ -1,0 +1,225 @@
+"""When a schedule fires: `cron(…)`, `rate(…)` and `at(…)` as EventBridge Scheduler takes them. Pure.
+
+Every field is checked here, so that a mistake is told in words about the field it is in, and before anything is kept
+(EventBridge Scheduler User Guide: "Schedule types").
+"""
+
+from __future__ import annotations
+
+import calendar
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+
+FORMS = "cron(minutes hours day-of-month month day-of-week year), rate(value unit) or at(yyyy-mm-ddThh:mm:ss)"
+LAST_YEAR = 2199
+
+
+class BadExpression(ValueError):
+    """The expression cannot be; the message says why, and does not repeat it."""
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Every `value` units, counted from the schedule's start."""
+
+    value: int
+    unit: str
+
+    def __str__(self) -> str:
+        return f"rate({self.value} {self.unit})"
+
+
+@dataclass(frozen=True)
+class At:
+    """Once, at a time of the schedule's own time zone."""
+
+    when: datetime
+
+    def __str__(self) -> str:
+        return f"at({self.when.isoformat(timespec='seconds')})"
+
+
+@dataclass(frozen=True)
+class Cron:
+    """The six fields as written, and what their days mean."""
+
+    fields: tuple[str, ...]
+    months: frozenset[int]
+    years: frozenset[int]
+    days: Days
+
+    def __str__(self) -> str:
+        return f"cron({' '.join(self.fields)})"
+
+    def first_day(self, start: date) -> date | None:
+        """The first day from `start` on with a firing; None when there is none, as for a 30 February."""
+        for year in sorted(year for year in self.years if year >= start.year):
+            for month in sorted(self.months):
+                for day in self.days.of(year, month):
+                    if (found := date(year, month, day)) >= start:
+                        return found
+        return None
+
+
+@dataclass(frozen=True)
+class Days:
+    """Days of a month: by number if `weekdays` is empty, by weekday (1 is Sunday) otherwise."""
+
+    numbers: frozenset[int] = frozenset()
+    last: bool = False  # L: the last day of the month
+    near: frozenset[int] = frozenset()  # 15W: the working day nearest to the 15th
+    last_working: bool = False  # LW
+    weekdays: frozenset[int] = frozenset()
+    last_weekdays: frozenset[int] = frozenset()  # 6L: the month's last Friday
+    nth: tuple[int, int] | None = None  # 3#2: the second Tuesday
+
+    def of(self, year: int, month: int) -> Iterator[int]:
+        length = calendar.monthrange(year, month)[1]
+        return (day for day in range(1, length + 1) if self._holds(date(year, month, day), length))
+
+    def _holds(self, day: date, length: int) -> bool:
+        weekday = day.isoweekday() % 7 + 1
+        return (
+            day.day in self.numbers
+            or (self.last and day.day == length)
+            or any(n <= length and day.day == _working_day(day.year, day.month, n, length) for n in self.near)
+            or (self.last_working and day.day == _working_day(day.year, day.month, length, length))
+            or weekday in self.weekdays
+            or (weekday in self.last_weekdays and day.day > length - 7)
+            or self.nth == (weekday, (day.day - 1) // 7 + 1)
+        )
+
+
+def parse(text: str) -> Cron | Rate | At:
+    """Raises BadExpression."""
+    form = re.fullmatch(r"(cron|rate|at)\((.*)\)", text)
+    if not form:
+        raise BadExpression(f"must be {FORMS}")
+    kind, inside = form.groups()
+    return _cron(inside) if kind == "cron" else _rate(inside) if kind == "rate" else _at(inside)
+
+
+def _rate(inside: str) -> Rate:
+    form = re.fullmatch(r"([0-9]{1,6}) (minute|hour|day)(s?)", inside)
+    if not form or form[1].startswith("0"):
+        raise BadExpression("rate() takes a whole number above 0 and minutes, hours or days, as in rate(5 minutes)")
+    value, unit, plural = int(form[1]), form[2], form[3]
+    if (value == 1) is bool(plural):
+        right = unit if value == 1 else f"{unit}s"
+        raise BadExpression(f"rate() of {value} takes the unit {right}, as in rate({value} {right})")
+    return Rate(value, unit + plural)
+
+
+def _at(inside: str) -> At:
+    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}", inside):
+        raise BadExpression("at() takes a time without an offset, as in at(2027-01-31T08:00:00)")
+    try:
+        when = datetime.fromisoformat(inside)
+    except ValueError:
+        raise BadExpression("at() holds a date or time that does not exist") from None
+    if when.year > LAST_YEAR:
+        raise BadExpression(f"at() takes years up to {LAST_YEAR}")
+    return At(when)
+
+
+# -- cron ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Field:
+    name: str
+    low: int
+    high: int
+    names: Mapping[str, int]
+
+    def numbers(self, text: str) -> frozenset[int]:
+        """What `*`, values, ranges, steps and lists of them stand for. Raises BadExpression."""
+        if text == "*":
+            return frozenset(range(self.low, self.high + 1))
+        return frozenset(number for item in text.split(",") for number in self._item(item))
+
+    def number(self, text: str) -> int:
+        value = self.names.get(text.upper())
+        if value is None and re.fullmatch("[0-9]{1,4}", text):
+            value = int(text)
+        if value is None or not self.low <= value <= self.high:
+            words = f" or {next(iter(self.names))}-{list(self.names)[-1]}" if self.names else ""
+            raise self.wrong(f"takes {self.low}-{self.high}{words}")
+        return value
+
+    def wrong(self, why: str) -> BadExpression:
+        return BadExpression(f"the field {self.name} of cron() {why}")
+
+    def _item(self, item: str) -> range:
+        base, slash, step = item.partition("/")
+        if base == "*" and slash:
+            low, high = self.low, self.high
+        else:
+            first, dash, last = base.partition("-")
+            low = self.number(first)
+            high = self.number(last) if dash else self.high if slash else low
+        if low > high:
+            raise self.wrong("holds a range that runs backwards; write it as two, as in 22-23,0-3")
+        if slash and not (re.fullmatch("[0-9]{1,4}", step) and 1 <= int(step) <= self.high):
+            raise self.wrong(f"takes steps from 1 to {self.high}")
+        return range(low, high + 1, int(step) if slash else 1)
+
+
+def _named(first: int, text: str) -> dict[str, int]:
+    return {name: number for number, name in enumerate(text.split(), first)}
+
+
+_MINUTES, _HOURS = _Field("minutes", 0, 59, {}), _Field("hours", 0, 23, {})
+_DAY = _Field("day-of-month", 1, 31, {})
+_MONTH = _Field("month", 1, 12, _named(1, "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC"))
+_WEEKDAY = _Field("day-of-week", 1, 7, _named(1, "SUN MON TUE WED THU FRI SAT"))
+_YEAR = _Field("year", 1970, LAST_YEAR, {})
+
+
+def _cron(inside: str) -> Cron:
+    fields = tuple(inside.split())
+    if len(fields) != 6:
+        raise BadExpression(f"cron() takes six fields, minutes hours day-of-month month day-of-week year, not "
+                            f"{len(fields)}")  # fmt: skip
+    minutes, hours, day, month, weekday, year = fields
+    _MINUTES.numbers(minutes)
+    _HOURS.numbers(hours)
+    if (day == "?") is (weekday == "?"):
+        raise BadExpression("exactly one of day-of-month and day-of-week of cron() must be ?")
+    days = _weekdays(weekday) if day == "?" else _days(day)
+    return Cron(fields, _MONTH.numbers(month), _YEAR.numbers(year), days)
+
+
+def _days(text: str) -> Days:
+    if text.upper() == "LW":
+        return Days(last_working=True)
+    items = text.upper().split(",")
+    near = frozenset(_DAY.number(item[:-1]) for item in items if item.endswith("W"))
+    plain = ",".join(item for item in items if item != "L" and not item.endswith("W"))
+    return Days(numbers=_DAY.numbers(plain) if plain else frozenset(), last="L" in items, near=near)
+
+
+def _weekdays(text: str) -> Days:
+    if "#" in text:
+        day, _, turn = text.partition("#")
+        if not re.fullmatch("[1-5]", turn):
+            raise _WEEKDAY.wrong("takes one day#turn alone, with a turn from 1 to 5, as in 3#2 or TUE#2")
+        return Days(nth=(_WEEKDAY.number(day), int(turn)))
+    if "/" in text:
+        raise _WEEKDAY.wrong("takes no steps; write the days, as in MON,WED,FRI")
+    items = ["7" if item == "L" else item for item in text.upper().split(",")]  # L alone: the week's last day
+    last = frozenset(_WEEKDAY.number(item[:-1]) for item in items if item.endswith("L"))
+    plain = ",".join(item for item in items if not item.endswith("L"))
+    return Days(weekdays=_WEEKDAY.numbers(plain) if plain else frozenset(), last_weekdays=last)
+
+
+def _working_day(year: int, month: int, day: int, length: int) -> int:
+    """The day from Monday to Friday that is nearest to a day, within its month."""
+    weekday = date(year, month, day).isoweekday()
+    if weekday == 6:
+        return day - 1 if day > 1 else 3
+    if weekday == 7:
+        return day + 1 if day < length else day - 2
+    return day
