@@ -5,6 +5,7 @@ Adds by API what the emulator drops from a template; the functions themselves ne
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import fcntl
 import json
@@ -112,11 +113,17 @@ class Stack:
             time.sleep(every)
 
     def invoke(self, function: str, event: Any) -> Any:
-        """Call a function directly by its short name, such as "schedule"; raises RuntimeError when it raised."""
-        reply = self.client("lambda").invoke(FunctionName=f"{self.name}-{function}", Payload=json.dumps(event))
+        """Call a function directly by its short name, such as "schedule".
+
+        Raises RuntimeError with the end of its log when it raised.
+        """
+        reply = self.client("lambda").invoke(
+            FunctionName=f"{self.name}-{function}", Payload=json.dumps(event), LogType="Tail"
+        )
         payload = json.loads(reply["Payload"].read() or b"null")
         if reply.get("FunctionError"):
-            raise RuntimeError(f"{function}: {payload}")
+            log = base64.b64decode(reply.get("LogResult", "")).decode(errors="replace")
+            raise RuntimeError(f"{function}: {payload}\n{log}")
         return payload
 
     def add_account(self, name: str, secret: Mapping[str, Any] | str) -> None:
