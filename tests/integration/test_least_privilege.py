@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,9 +37,19 @@ class Ground:
     function: str  # the one under suspicion, by its short name
     withheld: bool = False  # whether it lacks a right, so that a denial is the end of the scenario
     began: float = field(default_factory=time.time)
+    jobs: list[str] = field(default_factory=list)
 
     def submit(self, vendor: str, account: str, request: dict[str, Any], **more: Any) -> dict[str, Any]:
-        return self.stack.submit({"vendor": vendor, "account": account, "request": request, **more})
+        job = self.stack.submit({"vendor": vendor, "account": account, "request": request, **more})
+        self.jobs.append(job["job_id"])
+        return job
+
+    def leave(self) -> None:
+        """End what still runs: a job that misses a right would be denied in the next scenario too."""
+        for job_id in self.jobs:
+            if self.stack.job(job_id)["status"] not in TERMINAL:
+                with suppress(CallRefused):  # it has ended just now
+                    self.stack.cancel(job_id)
 
     def until(self, holds: Callable[[], bool], patience: float = PATIENCE) -> bool:
         """Whether it comes to hold; given up early when a right is withheld and was missed."""
@@ -327,11 +337,17 @@ def test_every_statement_has_its_scenario() -> None:
 def test_nothing_is_granted_that_nobody_would_miss(stack: Stack, vendor: Vendors, function: str, sid: str) -> None:
     scenario = SCENARIOS[function, sid]
     if scenario not in _seen_to_work:
-        assert scenario(Ground(stack, vendor, function)), f"{scenario.__name__}, with every right"
+        ground = Ground(stack, vendor, function)
+        assert scenario(ground), f"{scenario.__name__}, with every right"
+        ground.leave()
         _seen_to_work.add(scenario)
 
-    with _without(stack, function, sid):
-        assert not _works(scenario, Ground(stack, vendor, function, withheld=True))
+    ground = Ground(stack, vendor, function, withheld=True)
+    try:
+        with _without(stack, function, sid):
+            assert not _works(scenario, ground)
+    finally:
+        ground.leave()
 
 
 def _works(scenario: Callable[[Ground], bool], ground: Ground) -> bool:

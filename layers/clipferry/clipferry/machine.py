@@ -53,8 +53,8 @@ def stop(job: Job, cause: str) -> None:
     client = _client()
     try:
         client.stop_execution(executionArn=execution_arn(job), cause=cause)
-    except client.exceptions.ExecutionDoesNotExist:
-        return
+    except (client.exceptions.ExecutionDoesNotExist, client.exceptions.ValidationException):
+        return  # never started, or at its end already
 
 
 def status(job: Job) -> str | None:
