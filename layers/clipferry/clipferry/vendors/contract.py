@@ -1,7 +1,7 @@
 """What every vendor offers, in one vocabulary. A vendor module knows its protocol and nothing of AWS or of jobs.
 
 A vendor is a class constructed as `Vendor(account, outbound)`; its class attributes describe it to the API
-(`GET /vendors`), its five verbs work on a `Task`. Parse leniently (numbers as strings, missing and extra keys),
+(`GET /vendors`), its six verbs work on a `Task`. Parse leniently (numbers as strings, missing and extra keys),
 send strictly. Every verb may raise the four errors below and nothing else.
 """
 
