@@ -15,6 +15,7 @@ from rich.table import Table
 from local.stack import TERMINAL
 
 COLOURS = {"SUCCEEDED": "green", "PARTIAL": "yellow", "FAILED": "red", "TIMED_OUT": "red", "CANCELLED": "yellow"}
+NEWEST = 0.75  # what the newest step counts for in a speed; the rest is what was before
 WAITS_FOR = {
     "QUEUED": "its turn",
     "TRIGGERING": "the vendor to accept",
@@ -39,7 +40,7 @@ class Speed:
         """Take in how many bytes are there. `copying` False: nothing is under way, so that no time passes for it."""
         if self._since is not None and count > self._count and now > self._since:
             step = (count - self._count) / (now - self._since)
-            self.bytes_per_second = (self.bytes_per_second + step) / 2 if self.bytes_per_second else step
+            self.bytes_per_second += (step - self.bytes_per_second) * (NEWEST if self.bytes_per_second else 1)
         if self._since is None or count != self._count or not copying:
             self._count, self._since = count, now
 
