@@ -240,3 +240,18 @@ def test_another_execution_waits_until_an_older_trigger_cannot_be_on_its_way(wor
     world.settle()
     world.assert_honest(job_id, JobStatus.SUCCEEDED, stored=1)
     assert len(world.stage.tasks) == 1
+
+
+def test_waits_before_the_trigger_that_worked_are_no_part_of_the_time_since(world: World) -> None:
+    """Else a vendor that throttles for a while has its work looked upon as old before it began."""
+    world.stage.trigger = [VendorThrottled("slow down", retry_after=500)] * 3
+    job_id = world.submit()
+    assert until_it_stops(world, job_id) == "WAIT"
+    assert world.job(job_id).elapsed(world.time) == 5
+
+
+def test_waits_before_the_adoption_that_worked_are_no_part_of_the_time_since(world: World) -> None:
+    world.stage.adopt = [VendorThrottled("slow down", retry_after=500)] * 3
+    job_id = world.submit(adopt={"task_id": "t"})
+    assert until_it_stops(world, job_id) == "WAIT"
+    assert world.job(job_id).elapsed(world.time) == 1

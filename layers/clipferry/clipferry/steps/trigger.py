@@ -65,7 +65,7 @@ def _trigger(rt: Runtime, job: Job) -> Turn:
 
 def _adopt(rt: Runtime, job: Job) -> Turn:
     """Take over work that exists. Nothing is started, so every call may be repeated."""
-    rt.jobs.change(job, rt.now(), triggered_at=rt.now(), trigger_attempts=job.trigger_attempts + 1)
+    rt.jobs.change(job, rt.now(), triggered_at=rt.now(), waited=0, trigger_attempts=job.trigger_attempts + 1)
     try:
         return _wait(rt, job, rt.ask(job, lambda vendor: vendor.adopt(task_of(job, rt.now()))))
     except VendorThrottled as error:
@@ -122,11 +122,15 @@ def _send(rt: Runtime, job: Job, submitted: Submitted | None = None) -> Turn:
 
 
 def _intend(rt: Runtime, job: Job) -> None:
-    """Write down that a trigger is about to be sent. `triggered_at` of an earlier doubt stays: its work may surface."""
+    """Write down that a trigger is about to be sent. `triggered_at` of an earlier doubt stays: its work may surface.
+
+    Waits before a trigger that had no effect are no part of the time since the one that has.
+    """
     now = rt.now()
     rt.jobs.change(
-        job, now, JobStatus.TRIGGERING, triggered_at=job.triggered_at or now, trigger_attempts=job.trigger_attempts + 1
-    )
+        job, now, JobStatus.TRIGGERING, triggered_at=job.triggered_at or now,
+        waited=job.waited if job.triggered_at else 0, trigger_attempts=job.trigger_attempts + 1,
+    )  # fmt: skip
 
 
 def _spent(job: Job) -> bool:
