@@ -175,6 +175,17 @@ def test_seventy_minutes_are_three_files_each_ready_in_its_time(sim):
     assert len(hashes) == 3
 
 
+def test_a_long_recording_is_looked_at_whenever_one_of_its_files_can_be_there(sim):
+    walk = recording(sim, 4200, pre_record_duration=10)
+    assert walk.start().first_look == 1795
+    assert walk.look(1795 + 10).retry_after is None  # its MP4 is still being made
+    look = walk.look(30)
+    assert look.retry_after == pytest.approx(3595 - 1835, abs=1)
+    assert [file.status for file in look.files] == [LookStatus.READY]
+    assert walk.look(look.retry_after + 10).retry_after is None
+    assert walk.look(30).retry_after == pytest.approx(4195 - 3635, abs=1)
+
+
 def test_a_look_costs_one_listing_and_one_question_for_each_file_still_being_made(sim):
     walk = recorded(sim, 4200)
     walk.look()
@@ -650,7 +661,7 @@ SAMPLES = {
 }  # fmt: skip
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     replies=st.fixed_dictionaries({action: mutated(samples) for action, samples in SAMPLES.items()}),
     status=st.sampled_from([200] * 8 + [400, 403, 500]),

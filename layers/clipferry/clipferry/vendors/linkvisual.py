@@ -37,7 +37,7 @@ from clipferry.vendors.linkvisual_camera import Camera
 from clipferry.vendors.linkvisual_recording import (
     ADOPT_GRACE,
     FILE_SECONDS,
-    FIRST_LOOK_MARGIN,
+    LOOK_MARGIN,
     RECORDING_GRACE,
     Expected,
     Wholeness,
@@ -50,6 +50,7 @@ from clipferry.vendors.linkvisual_schemas import ADOPT_SCHEMA, FILE_NAMES_MAX, R
 DEFAULT_REGION = "cn-shanghai"
 REGIONS_WITH_HOST = ("cn-shanghai", "cn-hangzhou", "ap-northeast-1")  # every other one answers on COMMON_HOST
 COMMON_HOST = "linkvisual.aliyuncs.com"
+_SETTLED = (LookStatus.READY, LookStatus.FAILED)
 LOOK_AGAIN = 30.0  # seconds between searches for a recording that should be listed by now
 
 
@@ -88,7 +89,7 @@ class LinkVisual:
         expected = Expected.of(request)
         pre_record, stream_type = _number(request.get("pre_record_duration")), _number(request.get("stream_type"))
         record_id = self._camera(task).record(expected.duration, pre_record, stream_type)
-        return Submitted({"record_id": record_id}, first_look=expected.over_after + FIRST_LOOK_MARGIN)
+        return Submitted({"record_id": record_id}, first_look=expected.file_over_after(0) + LOOK_MARGIN)
 
     def find(self, task: Task) -> Submitted | None:
         """Search the camera's triggered recordings; one that alone fits the trigger's time and length is the task's.
@@ -106,7 +107,7 @@ class LinkVisual:
         message = "no recording of this camera fits the one that was asked for"
         if task.elapsed > expected.over_after + RECORDING_GRACE:
             raise TriggerUncertain(message)
-        until_listed = expected.over_after + FIRST_LOOK_MARGIN - task.elapsed
+        until_listed = expected.over_after + LOOK_MARGIN - task.elapsed
         raise TriggerUncertain(f"{message} yet", look_again=max(LOOK_AGAIN, until_listed))
 
     def adopt(self, task: Task) -> Submitted:
@@ -129,7 +130,7 @@ class LinkVisual:
             raw_status=lenient.message("; ".join(dict.fromkeys(sighting.raw_status for sighting in sightings))),
             progress=_progress(task, found, sightings),
             files=sightings,
-            retry_after=retry_after,
+            retry_after=retry_after or (_until_next(task, found, sightings) if wholeness is Wholeness.OPEN else None),
         )
         if wholeness is Wholeness.SHORT and look.status is LookStatus.READY:
             expected = Expected.of(task.request or {})
@@ -278,6 +279,14 @@ def _overall(sightings: Sequence[Sighting], wholeness: Wholeness) -> LookStatus:
     if wholeness is Wholeness.OPEN or LookStatus.RUNNING in statuses:
         return LookStatus.RUNNING
     return LookStatus.UNKNOWN if LookStatus.UNKNOWN in statuses else LookStatus.READY
+
+
+def _until_next(task: Task, found: Sequence[Segment], sightings: Sequence[Sighting]) -> float | None:
+    """Seconds until the recording's next file can be there; None when there is something else to look for."""
+    if task.request is None or any(sighting.status not in _SETTLED for sighting in sightings):
+        return None
+    seconds = Expected.of(task.request).file_over_after(len(found)) + LOOK_MARGIN - task.elapsed
+    return seconds if seconds > 0 else None
 
 
 def _progress(task: Task, found: Sequence[Segment], sightings: Sequence[Sighting]) -> int | None:

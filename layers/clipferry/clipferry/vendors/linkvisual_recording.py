@@ -15,7 +15,7 @@ from typing import Any
 from clipferry.vendors.linkvisual_api import Segment
 
 FILE_SECONDS = 1800  # "A single video file can be up to 30 minutes in length"
-FIRST_LOOK_MARGIN = 5.0  # after the recording's end: the upload takes a moment
+LOOK_MARGIN = 5.0  # after the end of a file's recording: the upload takes a moment
 RECORDING_GRACE = 300.0  # after the recording's end, in which its files may still be listed
 ADOPT_GRACE = 60.0  # after adopting: the recording is there already, as far as anyone told us
 SETTLE = 30.0  # after the recording's end, when enough files are there but cover clearly less than was asked for
@@ -50,6 +50,10 @@ class Expected:
     def over_after(self) -> float:
         """Seconds from the trigger to the recording's end."""
         return float(self.duration - self.pre_record)
+
+    def file_over_after(self, earlier: int) -> float:
+        """Seconds from the trigger to the end of the file after so many earlier ones; the recording's at the most."""
+        return float(min(self.duration, FILE_SECONDS * (earlier + 1)) - self.pre_record)
 
     def wholeness(self, found: Sequence[Segment], elapsed: float) -> Wholeness:
         late = elapsed > self.over_after + RECORDING_GRACE
