@@ -78,8 +78,20 @@ class Reply:
         return self.body.decode("utf-8", "replace")
 
     def json(self) -> Any:
-        """The body as JSON; ValueError when it is not."""
-        return json.loads(self.body)
+        """The body as JSON, its text in valid Unicode; ValueError or RecursionError when it is not JSON."""
+        return _storable(json.loads(self.body))
+
+
+def _storable(value: Any) -> Any:
+    """The value without halves of surrogate pairs, which JSON lets through and UTF-8, hence every store, does not."""
+    match value:
+        case str():
+            return value if value.isascii() else value.encode("utf-8", "replace").decode()
+        case list():
+            return [_storable(item) for item in value]
+        case dict():
+            return {_storable(key): _storable(item) for key, item in value.items()}
+    return value
 
 
 class Outbound:

@@ -130,8 +130,8 @@ def new_job(body: Mapping[str, Any], now: datetime, *, seed: str | None = None, 
         deadline_at=_milliseconds(now) + timedelta(seconds=seconds),
         deadline_seconds=seconds,
         prefix=body.get("destination", {}).get("prefix", ""),
-        request=body.get("request"),
-        adopt=body.get("adopt"),
+        request=_whole_numbers(body.get("request")),
+        adopt=_whole_numbers(body.get("adopt")),
         on_uncertain=body.get("on_uncertain", "fail"),
         labels=body.get("labels", {}),
         fingerprint=fingerprint(body),
@@ -142,6 +142,18 @@ def new_job(body: Mapping[str, Any], now: datetime, *, seed: str | None = None, 
 def _default_deadline(base: int, body: Mapping[str, Any]) -> int:
     """The vendor's default, on top of the time a recording takes by itself."""
     return base + int((body.get("request") or {}).get("record_duration", 0))
+
+
+def _whole_numbers(value: Any) -> Any:
+    """With 60 in place of 60.0: the same number in JSON, an integer to JSON Schema, and nonsense to a vendor."""
+    match value:
+        case float():
+            return int(value) if value.is_integer() else value
+        case list():
+            return [_whole_numbers(item) for item in value]
+        case dict():
+            return {key: _whole_numbers(item) for key, item in value.items()}
+    return value
 
 
 def _milliseconds(moment: datetime) -> datetime:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -142,3 +143,11 @@ def test_no_body_whatever_is_more_than_invalid(body: dict[str, Any]) -> None:
     for error in check(body):
         assert error.detail
         assert isinstance(error.pointer, str)
+
+
+def test_a_whole_number_is_an_integer_however_it_is_spelled() -> None:
+    """To JSON Schema 60.0 is an integer; to a vendor it is not."""
+    body = json.loads('{"vendor": "polyv", "request": {"vids": ["a"], "expire_days": 3.0}}')
+    assert repr(new_job(body, NOON).request) == "{'vids': ['a'], 'expire_days': 3}"
+    body = json.loads('{"vendor": "cloudv", "adopt": {"task_id": "t", "renditions": [1.0, 4e0]}}')
+    assert repr(new_job(body, NOON).adopt) == "{'task_id': 't', 'renditions': [1, 4]}"

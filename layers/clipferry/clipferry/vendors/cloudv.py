@@ -95,9 +95,11 @@ class CloudV:
         """
         request = task.request or {}
         parameters: dict[str, str | int] = {"fileList": _file_list(_missing_files(task)), "transNo": task.key}
-        for ours, theirs in (("cmd", "cmd"), ("workflow_id", "workflowId"), ("fetch_ts", "fetchTs")):
+        for ours, theirs in (("cmd", "cmd"), ("workflow_id", "workflowId")):
             if request.get(ours) is not None:
                 parameters[theirs] = request[ours]
+        if request.get("fetch_ts") is not None:
+            parameters["fetchTs"] = int(request["fetch_ts"])
         try:
             data = self._gateway.call("/vod/videoManage/pullVideo", parameters)
         except VendorRefused as refusal:
@@ -228,8 +230,8 @@ def _unknown_task(task: Task, refusal: VendorRefused | None) -> Look:
 
 
 def _wanted(task: Task) -> Wanted:
-    wanted: Wanted = (task.request or task.adopt or {}).get("renditions") or "original"
-    return wanted
+    wanted = (task.request or task.adopt or {}).get("renditions") or "original"
+    return wanted if isinstance(wanted, str) else [int(clarity) for clarity in wanted]
 
 
 def _candidates(task: Task, pull: PullTask) -> Iterator[Candidate]:
