@@ -10,19 +10,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from local.emulator import Emulator
+from local.simulators import simulator_class, vendors
 from local.simulators.base import Simulator
-from local.simulators.cloudv import CloudVSimulator
-from local.simulators.ims import ImsSimulator
-from local.simulators.linkvisual import LinkVisualSimulator
-from local.simulators.polyv import PolyvSimulator
 from local.stack import Stack, deploy
-
-SIMULATORS: dict[str, type[Simulator]] = {
-    "linkvisual": LinkVisualSimulator,
-    "ims": ImsSimulator,
-    "cloudv": CloudVSimulator,
-    "polyv": PolyvSimulator,
-}
 
 
 @dataclass(frozen=True)
@@ -42,7 +32,7 @@ def world(time_scale: float, say: Callable[[str], None] = lambda _: None) -> Ite
         say("starting the embedded AWS")
         emulator = running.enter_context(Emulator(wait_scale=time_scale))
         say("starting the vendors")
-        simulators = {vendor: running.enter_context(kind(time_scale=time_scale)) for vendor, kind in SIMULATORS.items()}
+        simulators = {name: running.enter_context(simulator_class(name)(time_scale=time_scale)) for name in vendors()}
         say("building and deploying the stack with the SAM CLI")
         stack = deploy(emulator)
         for vendor, simulator in simulators.items():

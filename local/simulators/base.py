@@ -35,6 +35,7 @@ from typing import Any, ClassVar, Self
 from local.simulators.clock import Clock
 from local.simulators.downloads import DownloadArea, unavailable
 from local.simulators.faults import Fault, FaultPlan, Kind
+from local.simulators.stage import Stage
 from local.simulators.wire import Request, Response, html_response, json_response
 
 
@@ -76,6 +77,7 @@ class Simulator:
     vendor: ClassVar[str]
     settings_class: ClassVar[type] = NoSettings
     download_style: ClassVar[str] = "oss"
+    stage: ClassVar[Stage]  # what the conformance suite plays on it
 
     def __init__(self, *, time_scale: float = 1.0, port: int = 0, **settings: Any) -> None:
         """`time_scale` 0.01 lets the vendor's hour pass in 36 s; `settings` are fields of `settings_class`."""

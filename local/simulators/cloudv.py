@@ -25,6 +25,7 @@ from local.simulators.base import Rate, Simulator, main
 from local.simulators.downloads import DownloadArea
 from local.simulators.faults import Fault, Kind
 from local.simulators.media import Clip, clip, ladder
+from local.simulators.stage import Lost, Scene, Stage
 from local.simulators.wire import Request, Response, json_response
 
 PATHS = {f"/vod/videoManage/{name}": name for name in ("pullVideo", "pullVideoQuery", "getPublishCode")}
@@ -137,12 +138,29 @@ class MediaDomain(DownloadArea):
         return None if request.path.endswith((".ts", ".m3u8")) else super()._denied(request)
 
 
+def _files(*names: str) -> dict[str, Any]:
+    return {"files": [{"fetch_url": f"https://source.example.com/{name}.mp4"} for name in names]}
+
+
 class CloudVSimulator(Simulator):
     """`tasks` holds PullTask objects; files are known as `<fetchUrl>#<clarity>`, HLS ones with `/<path>` after it."""
 
     vendor = "cloudv"
     settings_class = CloudVSettings
     download_style = "open"
+    stage = Stage(
+        one=Scene(_files("a")),
+        three=Scene(_files("a", "b", "c"), {"stagger": 600.0}),
+        partly=Scene(_files("a", "fail-fetch"), code="VENDOR_FILE_FAILED"),
+        odd=Scene(_files("odd-status"), code="VENDOR_STATUS_UNKNOWN"),
+        empty=Scene(_files("a"), {"dropped": ["https://source.example.com/a.mp4"]}, "NO_FILES"),
+        adopt=lambda job: {"task_id": job["vendor_refs"]["task_id"]},
+        unknown={"trans_no": "feedbeef"},
+        unknown_id="feedbeef",
+        trigger="pullVideo",
+        look="pullVideoQuery",
+        lost={Lost.FOUND: {}},
+    )
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)

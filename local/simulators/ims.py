@@ -15,6 +15,7 @@ from urllib.parse import quote, unquote, urlsplit
 from local.simulators.alibaba import AlibabaGateway, AlibabaSettings, Call, GatewayError
 from local.simulators.base import main
 from local.simulators.media import clip
+from local.simulators.stage import Lost, Scene, Stage
 
 #: A job's way, as shares of `work_seconds`.
 STAGES = (
@@ -79,12 +80,28 @@ class UploadJob:
         return next((seconds for seconds, status in self.script if status in FINAL), None)
 
 
+A, B, C = (f"https://media.example.com/{name}.mp4" for name in "abc")
+
+
 class ImsSimulator(AlibabaGateway):
     """`tasks` holds UploadJob objects. Files go by their source URL; `expected` knows job and media ids as well."""
 
     vendor = "ims"
     version = "2020-11-09"
     settings_class = ImsSettings
+    stage = Stage(
+        one=Scene({"upload_urls": [A]}),
+        three=Scene({"upload_urls": [A, B, C]}, {"stagger": 600.0}),
+        partly=Scene({"upload_urls": [A, B]}, {"failing": {B: "DOWNLOAD_FAIL"}}, "VENDOR_FILE_FAILED"),
+        odd=Scene({"upload_urls": [A]}, {"scripts": {A: [[0, "PENDING"], [5, "THAWING"]]}}, "VENDOR_STATUS_UNKNOWN"),
+        empty=Scene({"upload_urls": [A]}, {"listed_after": 1e9}, "VENDOR_TASK_NOT_FOUND"),
+        adopt=lambda job: {"job_ids": [entry["job_id"] for entry in job["vendor_refs"]["jobs"]]},
+        unknown={"job_ids": ["feedbeef"]},
+        unknown_id="feedbeef",
+        trigger="UploadMediaByURL",
+        look="GetUrlUploadInfos",
+        lost={Lost.FOUND: {}},
+    )
 
     @property
     def expected(self) -> dict[str, dict[str, object]]:

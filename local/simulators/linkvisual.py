@@ -20,6 +20,7 @@ from local.simulators.alibaba import AlibabaGateway, AlibabaSettings, Call, Gate
 from local.simulators.base import main
 from local.simulators.faults import Fault, Kind
 from local.simulators.media import Clip, clip
+from local.simulators.stage import Lost, Scene, Stage
 from local.simulators.wire import Response, json_response
 
 
@@ -31,6 +32,7 @@ class Behaviour(StrEnum):
     EMPTY = "empty"  # records and uploads nothing
     SHORT = "short"  # uploads only the first file
     BROKEN = "broken"  # its second file (or its only one) cannot be made into an MP4
+    ODD = "odd"  # its MP4s stay at Status 7, which no page mentions
 
 
 @dataclass
@@ -101,6 +103,20 @@ class LinkVisualSimulator(AlibabaGateway):
     version = "2018-01-20"
     settings_class = LinkVisualSettings
     settings: LinkVisualSettings
+    stage = Stage(
+        one=Scene({"iot_id": "gate-1", "record_duration": 60}),
+        three=Scene({"iot_id": "gate-1", "record_duration": 5400}, {"media": "small"}),
+        partly=Scene({"iot_id": "broken-1", "record_duration": 1860}, {"media": "small"}, "VENDOR_FILE_FAILED"),
+        odd=Scene({"iot_id": "odd-1", "record_duration": 60}, code="VENDOR_STATUS_UNKNOWN"),
+        empty=Scene({"iot_id": "empty-1", "record_duration": 60}, code="NO_RECORDING"),
+        adopt=lambda job: {"iot_id": job["request"]["iot_id"], "record_id": job["vendor_refs"]["record_id"]},
+        unknown={"iot_id": "gate-1", "record_id": "feedbeef"},
+        unknown_id="feedbeef",
+        trigger="TriggerRecord",
+        look="QueryRecordByRecordId",
+        lost={Lost.FOUND: {}, Lost.UNCERTAIN: {"listed_in_query": False}},
+        unsent=Lost.UNCERTAIN,
+    )
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -243,6 +259,8 @@ class LinkVisualSimulator(AlibabaGateway):
         spent = self.now() - file.making_since
         progress = 100 if spent >= self.settings.generation else int(100 * spent / self.settings.generation)
         status = 0 if progress == 100 or self.settings.status_zero_early else 1
+        if _behaviour(recording.device) is Behaviour.ODD:
+            status = 7
         if _behaviour(recording.device) is Behaviour.BROKEN and file is recording.files[:2][-1] and progress >= 50:
             status, progress = -1, 50
             if self.settings.generation_restarts:

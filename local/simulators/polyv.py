@@ -17,6 +17,7 @@ from local.simulators.clock import Clock
 from local.simulators.downloads import DownloadArea
 from local.simulators.faults import Fault, Kind
 from local.simulators.media import clip
+from local.simulators.stage import Lost, Scene, Stage
 from local.simulators.wire import Request, Response, json_response
 
 PATHS = {"/v3/video/source-file-task/create": "create", "/v3/video/source-file-task/get": "get"}
@@ -118,6 +119,19 @@ class PolyvSimulator(Simulator):
     vendor = "polyv"
     settings_class = PolyvSettings
     download_style = "auth_key"
+    stage = Stage(
+        one=Scene({"vids": ["v1"]}),
+        three=Scene({"vids": ["v1", "v2", "v3"]}, {"stagger": 600.0}),
+        partly=Scene({"vids": ["v1", "v2"]}, {"failing_vids": ["v2"]}, "VENDOR_FILE_FAILED"),
+        odd=Scene({"vids": ["v1"]}, {"scripts": {"v1": [[0, "INIT"], [5, "THAWING"]]}}, "VENDOR_STATUS_UNKNOWN"),
+        empty=Scene({"vids": ["v1"]}, {"unlisted_vids": ["v1"]}, "VENDOR_TASK_NOT_FOUND"),
+        adopt=lambda job: {"task_id": job["vendor_refs"]["task_id"]},
+        unknown={"task_id": "feedbeef"},
+        unknown_id="feedbeef",
+        trigger="create",
+        look="get",
+        lost={Lost.REPEATED: {}},
+    )
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -82,26 +82,35 @@ class Asked:
     """A request as it would have been sent."""
 
     method: str
-    path: str
+    target: str  # path and query
     params: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes | str | None
 
 
 class Answering:
-    """An outbound whose replies are a function of the request: asked the same, it answers the same."""
+    """An outbound whose replies are a function of the request: asked the same, it answers the same.
 
-    def __init__(self, answer: Callable[[Asked], Reply]) -> None:
-        self._answer = answer
+    A file server that is asked for anything answers with `served`, an HTTP status.
+    """
+
+    def __init__(self, answer: Callable[[Asked], Reply], served: int = 206) -> None:
+        self._answer, self._served = answer, served
         self.asked: list[Asked] = []
 
     def call(self, method: str, url: str, *, hosts: Any, params: Any = None, data: Any = None, headers: Any = None,
              auth: Any = None, **_: Any) -> Reply:  # fmt: skip
         sent = requests.Request(method, url, params=params, data=data, headers=headers, auth=auth).prepare()
         parts = urlsplit(sent.url or "")
-        asked = Asked(method, parts.path, dict(parse_qsl(parts.query)), sent.headers, sent.body)
+        target = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        asked = Asked(method, target, dict(parse_qsl(parts.query)), sent.headers, sent.body)
         self.asked.append(asked)
         return self._answer(asked)
+
+    @contextmanager
+    def stream(self, url: str, **_: Any) -> Iterator[Reply]:
+        """What a look at the head of a download takes; nobody reads a body here."""
+        yield reply(b"x", self._served)
 
 
 def reply(content: bytes, status: int = 200, **headers: str) -> Reply:
@@ -109,14 +118,20 @@ def reply(content: bytes, status: int = 200, **headers: str) -> Reply:
 
 
 def never_misread(vendor: Vendor, tasks: Sequence[Task]) -> None:
-    """Put every question to the vendor. It raises nothing but VendorError, and what it calls ready has a URL."""
+    """Put every question to the vendor. It raises nothing but VendorError, what it calls ready has a URL, and whatever
+    it hands back can be written down."""
     for task in tasks:
         for question in (vendor.trigger, vendor.find, vendor.adopt, vendor.abort):
             if (question == vendor.adopt) == (task.adopt is not None):
-                with suppress(VendorError):
-                    question(task)
-        with suppress(VendorError):
-            for seen in vendor.poll(task).files:
+                with writable_errors():
+                    assert_writable(question(task))
+        if not task.refs:  # triggered, nobody knows whether: there is nothing to look at
+            continue
+        with writable_errors():
+            look = vendor.poll(task)
+            assert_writable(look)
+            assert len({seen.ref for seen in look.files}) == len(look.files)
+            for seen in look.files:
                 known = {file.ref: file for file in task.files}
                 if seen.status is LookStatus.READY and not (seen.ref in known and known[seen.ref].ready):
                     file = KnownFile(seen.ref, seen.name, False, True, seen.detail)
@@ -124,3 +139,18 @@ def never_misread(vendor: Vendor, tasks: Sequence[Task]) -> None:
                     assert remote is not None, f"{seen} is called ready and cannot be located"
                     assert urlsplit(remote.url).scheme in ("http", "https")
                     assert urlsplit(remote.url).hostname
+
+
+@contextmanager
+def writable_errors() -> Iterator[None]:
+    """Lets the contract's errors pass whose words can be written down."""
+    try:
+        yield
+    except VendorError as error:
+        assert_writable([error.message, error.code, error.request_id, getattr(error, "kind", None)])
+
+
+def assert_writable(value: Any) -> None:
+    """As a row and as an object's metadata are: JSON, in UTF-8."""
+    plain = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+    json.dumps(plain, ensure_ascii=False, allow_nan=False).encode()

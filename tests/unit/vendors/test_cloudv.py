@@ -618,7 +618,7 @@ def test_a_clock_error_is_mended_by_the_replys_date(refusal, skew):
     assert times == pytest.approx([0, skew, skew], abs=5)
 
 
-@pytest.mark.parametrize("date", [formatdate(time.time(), usegmt=True), "", "yesterday"])
+@pytest.mark.parametrize("date", [formatdate(time.time(), usegmt=True), "", "yesterday"], ids=["now", "", "odd"])
 def test_a_refusal_that_the_clock_does_not_explain_is_not_repeated(date):
     vendor, outbound = cloudv(no(403, "signature", 403, Date=date))
     with pytest.raises(VendorAuthFailed):

@@ -1,0 +1,173 @@
+"""A job of one vendor from its door to its end: the real steps and the real copy, on a mocked AWS, against a simulator.
+
+The clock of the job and the vendor's are moved together in place of waiting. Whatever a step raises fails the test.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from clipferry.http import Outbound, Stream
+from clipferry.jobs import FileStatus, Job, JobStatus
+from clipferry.steps import download as download_step
+from clipferry.steps.ending import Closing
+from clipferry.steps.runtime import Runtime
+from clipferry.store import Jobs
+from clipferry.transfer import Options
+from clipferry.vendors import vendor_class
+
+from local.simulators import simulator_class
+from local.simulators.base import Simulator
+from local.simulators.stage import Scene, Stage
+from tests.unit.steps.aws import PREFIX, Edge, aws, client
+from tests.unit.steps.world import World
+
+
+class Watching(Outbound):
+    """The way out, with a list of what was downloaded through it."""
+
+    def __init__(self) -> None:
+        super().__init__(allow_private=True)
+        self.fetched: list[str] = []
+
+    def stream(self, url: str, **options: Any) -> Stream:
+        self.fetched.append(url)
+        return super().stream(url, **options)
+
+
+class Store:
+    """S3 as moto can take it: bodies as bytes, one operation at a time."""
+
+    def __init__(self) -> None:
+        self._client, self._one_at_a_time = client("s3"), threading.Lock()
+        self.exceptions, self.meta = self._client.exceptions, self._client.meta
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def call(**parameters: Any) -> Any:
+            body = {"Body": bytes(parameters["Body"])} if "Body" in parameters else {}
+            with self._one_at_a_time:
+                return getattr(self._client, name)(**{**parameters, **body})
+
+        return call
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What one call of a step told the machine, and what the job then was."""
+
+    step: str
+    wait: float  # seconds
+    ready: tuple[str, ...]  # file ids handed to download
+    statuses: tuple[FileStatus, ...]
+    listed: bool
+
+
+class Ground(World):
+    """The world of `tests/unit/steps` with a real vendor, a real simulator and a real copy in it."""
+
+    def __init__(self, edge: Edge, monkeypatch: pytest.MonkeyPatch, simulator: Simulator) -> None:
+        super().__init__(edge, monkeypatch)
+        self.simulator, self.vendor, self.stage = simulator, simulator.vendor, simulator.stage
+        self.outbound = Watching()
+        self.rt = Runtime(Jobs((self.vendor,)), self.outbound, now=lambda: self.time, rng=random.Random(7))
+        self.s3 = Store()
+        self.closing = Closing(self.rt, self.s3, self.logger)  # type: ignore[arg-type]
+        self.answered: list[Answered] = []
+        self.put_secret(simulator.secret())
+
+    # -- what users do ----------------------------------------------------------------------------------------
+
+    def put_secret(self, secret: Mapping[str, Any]) -> None:
+        """Under the vendor's own name, in place of what is there."""
+        secrets, text = client("secretsmanager"), json.dumps(secret)
+        with self._aws_itself():
+            try:
+                secrets.create_secret(Name=f"{PREFIX}/{self.vendor}", SecretString=text)
+            except secrets.exceptions.ResourceExistsException:
+                secrets.put_secret_value(SecretId=f"{PREFIX}/{self.vendor}", SecretString=text)
+
+    def ask_for(self, scene: Scene, **body: Any) -> str:
+        """Submit the scene's request; the simulator is set for it. The job's id."""
+        for name, value in scene.settings.items():
+            setattr(self.simulator.settings, name, value)
+        return self.submit(vendor=self.vendor, request=dict(scene.request), **body)
+
+    def adopt(self, adopt: Mapping[str, Any]) -> str:
+        return self.submit(vendor=self.vendor, adopt=dict(adopt))
+
+    def play(self, scene: Scene, **body: Any) -> Job:
+        """Ask for it and let everything come to its end."""
+        job_id = self.ask_for(scene, **body)
+        self.settle()
+        return self.job(job_id)
+
+    # -- the machine --------------------------------------------------------------------------------------------
+
+    def wait(self, seconds: float) -> None:
+        super().wait(seconds)
+        self.simulator.advance(seconds)
+
+    def _task(self, name: str, step: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        state = step()
+        jobs = [self.job(state["job_id"])] if "job_id" in state else []
+        statuses = tuple(file.status for job in jobs for file in job.files)
+        ready = tuple(state.get("ready", ()))
+        listed = any(job.listed for job in jobs)
+        self.answered.append(Answered(name, state.get("wait_seconds", 0), ready, statuses, listed))
+        return state
+
+    # -- proof --------------------------------------------------------------------------------------------------
+
+    def assert_equal(self, job: Job) -> None:
+        """What is stored is what the vendor served, each video once."""
+        served = {str(known["sha256"]) for known in self.simulator.expected.values()}
+        stored = [file for file in job.files if file.status is FileStatus.STORED]
+        videos, hashes = self.videos(), set()
+        for file in stored:
+            body = videos[str(file.s3_uri).partition("/videos/")[2]]
+            digest = hashlib.sha256(body).hexdigest()
+            assert digest in served
+            assert file.evidence is not None
+            assert digest == file.evidence["sha256"]
+            hashes.add(digest)
+        assert len(hashes) == len(stored)
+
+    def assert_silent(self) -> None:
+        """No credential and no signed URL was written anywhere."""
+        keys = [self.simulator.secret()[key] for key in vendor_class(self.vendor).secret_keys]
+        queries = [url.partition("?")[2] for url in self.outbound.fetched]
+        for secret in filter(None, [*keys, *queries]):
+            assert not any(secret in written for written in self.edge.written)
+
+    def assert_ended(self, job: Job, status: JobStatus, stored: int) -> None:
+        """The job has one end that everything agrees on, and it stands up to proof."""
+        self.assert_honest_now(job.job_id, status, stored=stored)
+        self.assert_equal(self.job(job.job_id))
+        self.assert_silent()
+
+    def assert_failed(self, job: Job, code: str) -> None:
+        """Failed for a reason with a name and words, and nothing is left of it."""
+        self.assert_ended(job, JobStatus.FAILED, 0)
+        assert job.error is not None
+        assert (job.error.code, bool(job.error.message)) == (code, True)
+        assert self.videos() == {}
+
+
+@contextmanager
+def ground(monkeypatch: pytest.MonkeyPatch, vendor: str) -> Iterator[Ground]:
+    """Sets everything up and takes it down again."""
+    quick = Options(connections=2, backoff=0.005, part_size=256 * 1024, buffers=1024 * 1024)
+    with aws(monkeypatch) as edge, simulator_class(vendor)() as simulator, monkeypatch.context() as patches:
+        patches.setattr(download_step, "_options", lambda: quick)
+        yield Ground(edge, monkeypatch, simulator)
+
+
+__all__ = ["Ground", "Stage", "ground"]
