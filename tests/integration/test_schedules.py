@@ -12,7 +12,7 @@ from local.simulators.polyv import PolyvSimulator
 from local.stack import Stack
 from tests.integration.vendors import Vendors
 
-PATIENCE = 40.0  # seconds; Scheduler looks every ten
+PATIENCE = 90.0  # seconds; Scheduler looks every ten
 
 
 def until(what: Callable[[], Any]) -> Any:
@@ -23,8 +23,17 @@ def until(what: Callable[[], Any]) -> Any:
     return found
 
 
-def soon() -> str:
-    return f"at({(datetime.now(UTC) + timedelta(seconds=3)).strftime('%Y-%m-%dT%H:%M:%S')})"
+def soon(seconds: int = 3) -> str:
+    return f"at({(datetime.now(UTC) + timedelta(seconds=seconds)).strftime('%Y-%m-%dT%H:%M:%S')})"
+
+
+def put_soon(stack: Stack, name: str, **body: Any) -> Any:
+    """Put to fire as soon as the API manages to: a cold function on a busy machine may find the time passed."""
+    for seconds in (3, 6, 12, 24):
+        reply = stack.call("PUT", f"/schedules/{name}", body={"expression": soon(seconds), **body})
+        if reply.status_code != 400:
+            break
+    return reply
 
 
 def target(stack: Stack, name: str) -> dict[str, Any]:
@@ -46,11 +55,12 @@ def test_a_schedule_fires_once_and_one_whose_job_became_invalid_tells_of_it(
     job = {"vendor": "polyv", "account": account, "request": {"vids": ["lesson"]},
            "destination": {"prefix": "{date}"}, "labels": {"at": "{time}"}}  # fmt: skip
 
-    made = stack.call("PUT", f"/schedules/{name}", body={"expression": soon(), "job": job})
-    silent = stack.call("PUT", f"/schedules/{name}-off", body={"expression": soon(), "job": job, "enabled": False})
-    stale = stack.call("PUT", f"/schedules/{name}-stale", body={"expression": soon(), "job": job})
+    stale = stack.call("PUT", f"/schedules/{name}-stale", body={"expression": "rate(1 day)", "job": job})
+    silent = put_soon(stack, f"{name}-off", job=job, enabled=False)
+    made = put_soon(stack, name, job=job)
     assert [reply.status_code for reply in (made, silent, stale)] == [201, 201, 201]
     kept = target(stack, f"{name}-stale")  # as an update of the bundle would leave it: valid once, and no longer
+    kept["ScheduleExpression"] = soon(0)
     kept["Target"]["Input"] = kept["Target"]["Input"].replace('"polyv"', '"nobody"')
     same = ("Name", "GroupName", "ScheduleExpression", "ScheduleExpressionTimezone", "FlexibleTimeWindow", "Target")
     stack.client("scheduler").update_schedule(**{key: kept[key] for key in same})

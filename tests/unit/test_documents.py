@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from clipferry.events import detail
 from clipferry.jobs import Job
+from clipferry.schedules.definition import define
 from clipferry.submission import check, new_job
 from clipferry.transfer import Code
 from clipferry.vendors import VENDORS, vendor_class
@@ -191,6 +192,18 @@ def test_the_job_and_the_event_are_shown_with_the_fields_they_have() -> None:
     assert all(list(job) == list(a_job().public()) for job in whole)
     (event,) = (json.loads(text) for text in blocks(section(README, "## Events"), "json"))
     assert list(event) == list(detail(a_job()))
+
+
+def test_a_schedule_is_shown_as_it_is_put_and_answered() -> None:
+    text, now = section(README, "### Schedules"), datetime(2026, 11, 21, tzinfo=UTC)
+    ((name, body),) = re.findall(r'-X PUT "\$API/schedules/([^"]+)" -d \'(.*?)\'$', text, flags=re.M | re.S)
+    answer = json.loads(blocks(text, "json")[0])
+
+    said = define(name, json.loads(body), now).public(now)
+
+    assert list(answer) == list(said)
+    kept = ("name", "expression", "time_zone", "start", "end", "enabled", "next_at")
+    assert {key: answer[key] for key in kept} == {key: said[key] for key in kept}
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)

@@ -20,12 +20,12 @@ def put_schedule(name: str) -> Response[str]:
     now = runtime().now()
     schedule, new = scheduler.put(define(name, read_body(router.current_event), now), now)
     status = HTTPStatus.CREATED if new else HTTPStatus.OK
-    return reply(schedule.public(), status, location(router.current_event, f"/schedules/{name}"))
+    return reply(schedule.public(now), status, location(router.current_event, f"/schedules/{name}"))
 
 
 @router.get("/schedules/<name>")
 def get_schedule(name: str) -> Response[str]:
-    return reply(scheduler.get(name).public())
+    return reply(scheduler.get(name).public(runtime().now()))
 
 
 @router.delete("/schedules/<name>")
@@ -43,7 +43,8 @@ def list_schedules() -> Response[str]:
         schedules, token = scheduler.page(parse_limit(parameters.get("limit")), parameters.get("next_token"))
     except scheduler.BadToken:
         raise BadQuery("next_token", "is not one of ours") from None
-    shown = [{k: v for k, v in schedule.public().items() if k != "job"} for schedule in schedules]
+    now = runtime().now()
+    shown = [{k: v for k, v in schedule.public(now).items() if k != "job"} for schedule in schedules]
     return reply({"schedules": shown, "next_token": token})
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from clipferry.schedules import scheduler
 from clipferry.vendors import VENDORS
 
 from tests.unit.functions.conftest import Functions
@@ -42,6 +43,16 @@ def test_a_schedule_is_put_shown_replaced_and_deleted(functions: Functions) -> N
     for method in ("GET", "DELETE"):
         gone = functions.api(method, "/schedules/nightly")
         assert (gone.status, gone.headers["Content-Type"]) == (404, "application/problem+json")
+
+
+def test_nothing_but_schedules_needs_the_scheduler(functions: Functions, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise AssertionError("a client was made")
+
+    monkeypatch.setattr(scheduler, "_client", refuse)
+    job_id = functions.api("POST", "/jobs", JOB).body["job_id"]
+    assert functions.api("GET", f"/jobs/{job_id}").status == functions.api("GET", "/vendors").status == 200
+    assert functions.api("GET", "/schedules").status == 500
 
 
 def test_bad_input_is_named_and_leaves_nothing_behind(functions: Functions) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 from tests.unit.core.test_submission import BAD as BAD_JOBS
 from tests.unit.core.test_submission import GOOD as JOB
 from tests.unit.core.test_submission import IMS, JSON, request
+from tests.unit.steps.aws import REPOSITORY
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 NIGHTLY: dict[str, Any] = {"expression": "cron(0 2 * * ? *)", "job": JOB}
@@ -105,7 +108,7 @@ def test_everything_said_is_understood() -> None:
 
 def test_what_is_shown_can_be_put_back() -> None:
     made = define("nightly", NIGHTLY | {"start": "2026-01-01"}, NOW)
-    shown = made.public()
+    shown = made.public(NOW)
     assert define("nightly", shown, NOW) == made
     assert define("nightly", shown | {"created_at": "2026-11-21T12:00:00Z", "updated_at": None}, NOW) == made
 
@@ -116,12 +119,41 @@ def test_a_start_in_the_past_is_no_mistake() -> None:
 
 def test_a_signature_in_the_job_is_not_shown() -> None:
     job = request(IMS, upload_urls=["https://a.example/v.mp4?sig=canary"])
-    assert "canary" not in repr(define("nightly", NIGHTLY | {"job": job}, NOW).public())
+    assert "canary" not in repr(define("nightly", NIGHTLY | {"job": job}, NOW).public(NOW))
 
 
 @pytest.mark.parametrize("name", ["UTC", "Asia/Shanghai", "Europe/Berlin", "America/Argentina/Salta", "Etc/GMT-3"])
 def test_the_time_zones_of_the_iana_database_are_known(name: str) -> None:
     assert time_zone(name).utcoffset(NOW) is not None
+
+
+NEXT = [
+    ({}, "2026-11-22T02:00:00.000Z"), ({"time_zone": "Asia/Shanghai"}, "2026-11-21T18:00:00.000Z"),
+    ({"enabled": False}, None), ({"start": "2027-01-01T02:00:00Z"}, "2027-01-01T02:00:00.000Z"),
+    ({"start": "2026-01-01"}, "2026-11-22T02:00:00.000Z"), ({"end": "2026-11-22"}, None),
+    ({"expression": "rate(5 minutes)"}, None),
+    ({"expression": "at(2026-11-21T13:00:00)"}, "2026-11-21T13:00:00.000Z"),
+    ({"expression": "at(2026-11-21T20:30:00)", "time_zone": "Asia/Shanghai"}, "2026-11-21T12:30:00.000Z"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "next_at"), NEXT)
+def test_the_next_firing_is_shown_where_it_is_known(change: dict[str, Any], next_at: str | None) -> None:
+    assert define("nightly", NIGHTLY | change, NOW).public(NOW)["next_at"] == next_at
+
+
+def test_an_at_that_has_fired_has_no_next_firing() -> None:
+    assert define("once", ONCE, NOW).next_firing(NOW.replace(hour=14)) is None
+
+
+def test_no_time_zones_of_the_machine_are_needed() -> None:
+    command = (
+        "import zoneinfo; zoneinfo.reset_tzpath(['/nowhere']); from clipferry.schedules.definition import time_zone; "
+        "print(time_zone('Asia/Shanghai').utcoffset(__import__('datetime').datetime(2026, 1, 1)))"
+    )
+    said = subprocess.run([sys.executable, "-c", command], env={"PYTHONPATH": str(REPOSITORY / "layers/clipferry")},
+                          capture_output=True, text=True, check=True)  # fmt: skip
+    assert said.stdout.strip() == "8:00:00"
 
 
 # -- templates ---------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import calendar
 from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from clipferry.schedules.expressions import At, BadExpression, Cron, Rate, parse
@@ -93,6 +94,29 @@ def test_every_at_is_taken_as_it_is(when: datetime) -> None:
     text = f"at({when.replace(microsecond=0).isoformat()})"
     assert isinstance(parse(text), At)
     assert str(parse(text)) == text
+
+
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+@pytest.mark.parametrize(("text", "since", "firing"), [
+    ("cron(30 2 * * ? *)", "2027-03-27T02:30:00+01:00", "2027-03-29T02:30:00+02:00"),  # the 28th has no 02:30
+    ("cron(0 * * * ? *)", "2027-03-28T01:00:00+01:00", "2027-03-28T03:00:00+02:00"),
+    ("cron(30 2 * * ? *)", "2026-10-25T02:00:00+02:00", "2026-10-25T02:30:00+02:00"),
+    ("cron(30 2 * * ? *)", "2026-10-25T02:30:00+02:00", "2026-10-26T02:30:00+01:00"),  # the 25th has two 02:30
+    ("cron(30 2 * * ? *)", "2026-10-25T02:00:00+01:00", "2026-10-26T02:30:00+01:00"),
+    ("cron(15,45 8-9 ? * MON *)", "2026-11-23T08:45:00+01:00", "2026-11-23T09:15:00+01:00"),
+    ("cron(15,45 8-9 ? * MON *)", "2026-11-23T09:45:00+01:00", "2026-11-30T08:15:00+01:00"),
+    ("cron(59 23 31 12 ? 2199)", "2026-11-23T09:45:00+01:00", "2199-12-31T23:59:00+01:00"),
+    ("cron(59 23 31 12 ? 2026)", "2026-12-31T23:59:00+01:00", None),
+    ("cron(30 2 28 3 ? 2027)", "2027-01-01T00:00:00+01:00", None),
+])  # fmt: skip
+def test_the_next_firing_is_by_the_clocks_of_its_time_zone(text: str, since: str, firing: str | None) -> None:
+    expression = parse(text)
+
+    assert isinstance(expression, Cron)
+    found = expression.after(datetime.fromisoformat(since).astimezone(BERLIN))
+    assert (found and found.isoformat()) == firing
 
 
 # -- cron as a grammar -------------------------------------------------------------------------------------------------

@@ -208,7 +208,8 @@ class TestTheApi:
     def test_schedules_are_described_with_the_fields_they_have(self) -> None:
         schedule = BODY["components"]["schemas"]["Schedule"]
 
-        assert set(schedule["properties"]) == set(SCHEDULE_SCHEMA["properties"]) == set(Schedule("", "", {}).public())
+        shown = Schedule("nightly", "rate(1 day)", {}).public(datetime.now(UTC))
+        assert set(schedule["properties"]) == set(SCHEDULE_SCHEMA["properties"]) == set(shown)
         assert schedule["required"] == SCHEDULE_SCHEMA["required"]
 
     def test_listings_are_described_with_the_parameters_they_take(self) -> None:

@@ -10,13 +10,13 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from clipferry.jobs import bare, iso
-from clipferry.schedules.expressions import At, BadExpression, Cron, Rate, parse
+from clipferry.schedules.expressions import At, BadExpression, Cron, Rate, exists, parse
 from clipferry.submission import FieldError, InvalidBody, broken_limits, check, unusable
 
 Value = TypeVar("Value")
@@ -36,6 +36,7 @@ SCHEMA: Mapping[str, Any] = {
         "enabled": {"type": "boolean", "description": "false: kept, and silent"},
         "job": {"type": "object", "description": "as POST /jobs takes it"},
         "name": {"type": "string", "readOnly": True},
+        "next_at": {"type": "string", "readOnly": True, "description": "the next firing of a cron or an at"},
         "created_at": {"type": "string", "readOnly": True},
         "updated_at": {"type": "string", "readOnly": True},
     },
@@ -56,13 +57,27 @@ class Schedule:
     created_at: datetime | None = None
     updated_at: datetime | None = None
 
-    def public(self) -> dict[str, Any]:
+    def public(self, now: datetime) -> dict[str, Any]:
         """As the API shows it. URLs in the job lose their queries, which may hold a signature."""
         return {
             "name": self.name, "expression": self.expression, "time_zone": self.time_zone, "start": iso(self.start),
-            "end": iso(self.end), "enabled": self.enabled, "job": bare(self.job),
-            "created_at": iso(self.created_at), "updated_at": iso(self.updated_at),
+            "end": iso(self.end), "enabled": self.enabled, "next_at": iso(self.next_firing(now)),
+            "job": bare(self.job), "created_at": iso(self.created_at),
+            "updated_at": iso(self.updated_at),
         }  # fmt: skip
+
+    def next_firing(self, now: datetime) -> datetime | None:
+        """None when there is none to come, and for a rate: Scheduler counts it from a moment of its own."""
+        expression = parse(self.expression)
+        if not self.enabled or isinstance(expression, Rate):
+            return None
+        zone = ZoneInfo(self.time_zone)
+        if isinstance(expression, At):
+            once = expression.when.replace(tzinfo=zone)
+            return once if once > now else None
+        since = max(now, self.start - timedelta(seconds=1)) if self.start else now
+        found = expression.after(since.astimezone(zone))
+        return None if found and self.end and found > self.end else found
 
     def wants_the_same(self, other: Schedule | None) -> bool:
         """Whether a user who asks for the one has the other."""
@@ -163,12 +178,10 @@ def _firing(text: str, zone: ZoneInfo, start: datetime | None, now: datetime) ->
         local = expression.when.replace(tzinfo=zone)
         if local <= now:
             raise BadExpression("at() must be in the future")
-        if local.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != expression.when:
+        if not exists(local):
             raise BadExpression("at() holds a time that does not exist in this time zone: the clocks go forward")
-    elif isinstance(expression, Cron):
-        first = max(start or now, now).astimezone(zone).date()
-        if expression.first_day(first) is None:
-            raise BadExpression("cron() never fires: no such day is to come")
+    elif isinstance(expression, Cron) and expression.after(max(start or now, now).astimezone(zone)) is None:
+        raise BadExpression("cron() never fires: no such time is to come")
     return expression
 
 

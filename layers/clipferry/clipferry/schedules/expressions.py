@@ -10,7 +10,8 @@ import calendar
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
+from itertools import product
 
 FORMS = "cron(minutes hours day-of-month month day-of-week year), rate(value unit) or at(yyyy-mm-ddThh:mm:ss)"
 LAST_YEAR = 2199
@@ -43,15 +44,32 @@ class At:
 
 @dataclass(frozen=True)
 class Cron:
-    """The six fields as written, and what their days mean."""
+    """The six fields as written, and what they mean."""
 
     fields: tuple[str, ...]
+    minutes: frozenset[int]
+    hours: frozenset[int]
     months: frozenset[int]
     years: frozenset[int]
     days: Days
 
     def __str__(self) -> str:
         return f"cron({' '.join(self.fields)})"
+
+    def after(self, moment: datetime) -> datetime | None:
+        """The first firing after a moment, in the moment's time zone; None when there is none.
+
+        As Scheduler has it: what falls into the hour that clocks leave out is left out, what falls into the hour that
+        they repeat fires once.
+        """
+        day = self.first_day(moment.date())
+        while day:
+            for hour, minute in product(sorted(self.hours), sorted(self.minutes)):
+                firing = datetime(day.year, day.month, day.day, hour, minute, tzinfo=moment.tzinfo)
+                if firing.astimezone(UTC) > moment.astimezone(UTC) and exists(firing):
+                    return firing
+            day = self.first_day(day + timedelta(days=1))
+        return None
 
     def first_day(self, start: date) -> date | None:
         """The first day from `start` on with a firing; None when there is none, as for a 30 February."""
@@ -90,6 +108,11 @@ class Days:
             or (weekday in self.last_weekdays and day.day > length - 7)
             or self.nth == (weekday, (day.day - 1) // 7 + 1)
         )
+
+
+def exists(local: datetime) -> bool:
+    """Whether the clocks of its time zone ever show this time."""
+    return local.astimezone(UTC).astimezone(local.tzinfo).replace(tzinfo=None, fold=0) == local.replace(tzinfo=None)
 
 
 def parse(text: str) -> Cron | Rate | At:
@@ -184,12 +207,11 @@ def _cron(inside: str) -> Cron:
         raise BadExpression(f"cron() takes six fields, minutes hours day-of-month month day-of-week year, not "
                             f"{len(fields)}")  # fmt: skip
     minutes, hours, day, month, weekday, year = fields
-    _MINUTES.numbers(minutes)
-    _HOURS.numbers(hours)
+    at = _MINUTES.numbers(minutes), _HOURS.numbers(hours)
     if (day == "?") is (weekday == "?"):
         raise BadExpression("exactly one of day-of-month and day-of-week of cron() must be ?")
     days = _weekdays(weekday) if day == "?" else _days(day)
-    return Cron(fields, _MONTH.numbers(month), _YEAR.numbers(year), days)
+    return Cron(fields, *at, _MONTH.numbers(month), _YEAR.numbers(year), days)
 
 
 def _days(text: str) -> Days:
