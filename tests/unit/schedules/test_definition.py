@@ -132,6 +132,11 @@ NEXT = [
     ({"enabled": False}, None), ({"start": "2027-01-01T02:00:00Z"}, "2027-01-01T02:00:00.000Z"),
     ({"start": "2026-01-01"}, "2026-11-22T02:00:00.000Z"), ({"end": "2026-11-22"}, None),
     ({"expression": "rate(5 minutes)"}, None),
+    ({"expression": "rate(5 minutes)", "start": "2026-11-21T11:58:00Z"}, "2026-11-21T12:03:00.000Z"),
+    ({"expression": "rate(1 hour)", "start": "2026-11-20T12:00:00Z"}, "2026-11-21T13:00:00.000Z"),
+    ({"expression": "rate(2 days)", "start": "2026-11-20T01:00:00Z"}, "2026-11-22T01:00:00.000Z"),
+    ({"expression": "rate(2 days)", "start": "2027-01-01T00:00:00Z"}, "2027-01-01T00:00:00.000Z"),
+    ({"expression": "rate(2 days)", "start": "2026-11-20T01:00:00Z", "end": "2026-11-22T00:00:00Z"}, None),
     ({"expression": "at(2026-11-21T13:00:00)"}, "2026-11-21T13:00:00.000Z"),
     ({"expression": "at(2026-11-21T20:30:00)", "time_zone": "Asia/Shanghai"}, "2026-11-21T12:30:00.000Z"),
 ]  # fmt: skip

@@ -144,6 +144,15 @@ def test_only_the_own_group_is_listed_page_by_page(edge: Edge) -> None:
         scheduler.get("theirs")
 
 
+def test_a_rate_that_is_changed_keeps_its_beat(edge: Edge) -> None:
+    hourly = replace(NIGHTLY, expression="rate(1 hour)", start=NOW - timedelta(minutes=90))
+    scheduler.put(hourly, NOW - timedelta(minutes=80))
+    assert kept()["StartDate"] == NOW - timedelta(minutes=30)
+    made, _ = scheduler.put(replace(hourly, job=JOB | {"labels": {"a": "b"}}), NOW)
+    assert kept()["StartDate"] == NOW + timedelta(minutes=30)
+    assert made.start == hourly.start
+
+
 @pytest.mark.parametrize("said", ["{}", "text", '{"start": null, "job": 7}', "[]"])
 def test_what_was_put_there_past_the_api_is_left_alone(edge: Edge, said: str) -> None:
     target = {"Arn": "arn:aws:lambda:us-east-1:123456789012:function:f", "RoleArn": "arn:aws:iam::123456789012:role/r"}

@@ -36,7 +36,7 @@ SCHEMA: Mapping[str, Any] = {
         "enabled": {"type": "boolean", "description": "false: kept, and silent"},
         "job": {"type": "object", "description": "as POST /jobs takes it"},
         "name": {"type": "string", "readOnly": True},
-        "next_at": {"type": "string", "readOnly": True, "description": "the next firing of a cron or an at"},
+        "next_at": {"type": "string", "readOnly": True, "description": "the next firing, where it is known"},
         "created_at": {"type": "string", "readOnly": True},
         "updated_at": {"type": "string", "readOnly": True},
     },
@@ -67,17 +67,27 @@ class Schedule:
         }  # fmt: skip
 
     def next_firing(self, now: datetime) -> datetime | None:
-        """None when there is none to come, and for a rate: Scheduler counts it from a moment of its own."""
-        expression = parse(self.expression)
-        if not self.enabled or isinstance(expression, Rate):
+        """None when there is none to come, or none that is known: Scheduler counts a rate without a start by itself."""
+        if not self.enabled:
             return None
-        zone = ZoneInfo(self.time_zone)
-        if isinstance(expression, At):
-            once = expression.when.replace(tzinfo=zone)
-            return once if once > now else None
-        since = max(now, self.start - timedelta(seconds=1)) if self.start else now
-        found = expression.after(since.astimezone(zone))
+        expression, zone = parse(self.expression), ZoneInfo(self.time_zone)
+        match expression:
+            case At():
+                once = expression.when.replace(tzinfo=zone)
+                found = once if once > now else None
+            case Rate():
+                found = self.begins(now)
+            case Cron():
+                since = max(now, self.start - timedelta(seconds=1)) if self.start else now
+                found = expression.after(since.astimezone(zone))
         return None if found and self.end and found > self.end else found
+
+    def begins(self, now: datetime) -> datetime | None:
+        """The start to ask of Scheduler, which takes none that has passed: a rate keeps its beat by its next firing."""
+        expression = parse(self.expression)
+        if self.start and isinstance(expression, Rate):
+            return expression.after(now, self.start)
+        return self.start if self.start and self.start > now else None
 
     def wants_the_same(self, other: Schedule | None) -> bool:
         """Whether a user who asks for the one has the other."""

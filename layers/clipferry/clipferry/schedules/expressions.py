@@ -31,6 +31,13 @@ class Rate:
     def __str__(self) -> str:
         return f"rate({self.value} {self.unit})"
 
+    def after(self, moment: datetime, start: datetime) -> datetime:
+        """The first firing after a moment, counted from a start; a day is 24 hours whatever the clocks do."""
+        if start > moment:
+            return start
+        every = timedelta(**{self.unit.rstrip("s") + "s": self.value})
+        return start + ((moment - start) // every + 1) * every
+
 
 @dataclass(frozen=True)
 class At:

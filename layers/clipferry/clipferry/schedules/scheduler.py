@@ -146,8 +146,8 @@ def _arguments(wanted: Schedule, now: datetime) -> CreateScheduleInputTypeDef:
         "ActionAfterCompletion": "NONE",  # what a user put there, a user takes away
         "Target": _target(wanted),
     }
-    if wanted.start and wanted.start > now:  # Scheduler refuses a start in the past, which says nothing any more
-        arguments["StartDate"] = wanted.start
+    if start := wanted.begins(now):
+        arguments["StartDate"] = start
     if wanted.end:
         arguments["EndDate"] = wanted.end
     return arguments
