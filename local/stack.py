@@ -159,23 +159,27 @@ class Stack:
         return dict(response.json())
 
 
+def build() -> Path:
+    """Build this checkout: the folder that has one folder a function and a layer. Raises DeployFailed."""
+    with _sole_builder():
+        _build(ROOT / "template.yaml", _overrides())
+    return BUILD
+
+
 def deploy(emulator: Emulator, *, name: str | None = None, template: Path = ROOT / "template.yaml",
            **parameters: str) -> Stack:  # fmt: skip
     """Build this checkout and deploy it; `parameters` go on top of those that samconfig.toml has for `local`.
 
     Raises DeployFailed. A second deploy of the same name is an update.
     """
-    config = tomllib.loads((ROOT / "samconfig.toml").read_text())["local"]["deploy"]["parameters"]
+    config = _local_config()
     name = name or config["stack_name"]
-    runtime = f"python{sys.version_info.major}.{sys.version_info.minor}"  # the emulator runs handlers on its own Python
-    given = dict(override.split("=", 1) for override in config["parameter_overrides"])
-    overrides = [f"{key}={value}" for key, value in {**given, "PythonRuntime": runtime, **parameters}.items()]
+    overrides = _overrides(**parameters)
     with _sole_builder():
-        _sam(emulator, "build", "--cached", "--cache-dir", str(WORK / "cache"), "--build-dir", str(BUILD),
-             "--template-file", str(template), "--parameter-overrides", *overrides)  # fmt: skip
-        _sam(emulator, "deploy", "--config-file", str(ROOT / "samconfig.toml"), "--config-env", "local",
+        _build(template, overrides)
+        _sam("deploy", "--config-file", str(ROOT / "samconfig.toml"), "--config-env", "local",
              "--template-file", str(BUILD / "template.yaml"), "--stack-name", name,
-             "--parameter-overrides", *overrides)  # fmt: skip
+             "--parameter-overrides", *overrides, environment=emulator.environment())  # fmt: skip
         built = parse_yaml_file(str(BUILD / "template.yaml"))
     resources, outputs = _resources(emulator, name), _outputs(emulator, name)
     _apply_what_the_emulator_drops(emulator, built["Resources"], resources)
@@ -195,15 +199,32 @@ def _sole_builder() -> Iterator[None]:
         yield
 
 
-def _sam(emulator: Emulator, command: str, *arguments: str) -> None:
-    """Run the SAM CLI against the emulator, and against nothing else. Raises DeployFailed."""
+def _local_config() -> dict[str, Any]:
+    return dict(tomllib.loads((ROOT / "samconfig.toml").read_text())["local"]["deploy"]["parameters"])
+
+
+def _overrides(**parameters: str) -> list[str]:
+    """The local deployment's parameters with `parameters` on top, as the SAM CLI takes them."""
+    runtime = f"python{sys.version_info.major}.{sys.version_info.minor}"  # the emulator runs handlers on its own Python
+    given = dict(override.split("=", 1) for override in _local_config()["parameter_overrides"])
+    return [f"{key}={value}" for key, value in {**given, "PythonRuntime": runtime, **parameters}.items()]
+
+
+def _build(template: Path, overrides: list[str]) -> None:
+    _sam("build", "--cached", "--cache-dir", str(WORK / "cache"), "--build-dir", str(BUILD),
+         "--template-file", str(template), "--parameter-overrides", *overrides,
+         environment={"AWS_DEFAULT_REGION": REGION})  # fmt: skip
+
+
+def _sam(command: str, *arguments: str, environment: Mapping[str, str]) -> None:
+    """Run the SAM CLI against what `environment` names, and against nothing else. Raises DeployFailed."""
     mine = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
-    environment = {
-        **mine, **emulator.environment(), "SAM_CLI_TELEMETRY": "0", "PYTHON": sys.executable,
+    everything = {
+        **mine, **environment, "SAM_CLI_TELEMETRY": "0", "PYTHON": sys.executable,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }  # fmt: skip
     sam = [sys.executable, "-m", "samcli", command, *arguments]
-    done = subprocess.run(sam, cwd=ROOT, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    done = subprocess.run(sam, cwd=ROOT, env=everything, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     if done.returncode:
         raise DeployFailed(f"sam {command} ended with {done.returncode}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
 

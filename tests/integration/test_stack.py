@@ -11,7 +11,8 @@ import requests
 
 from local.simulators.linkvisual import LinkVisualSimulator
 from local.simulators.polyv import PolyvSimulator
-from local.stack import Caller, CallRefused, Stack
+from local.stack import BUILD, Caller, CallRefused, Stack
+from tests.benchmarks.start import LAYERS_MOST, unzipped
 from tests.integration.vendors import Vendors
 
 EVENTS = Path(__file__).resolve().parents[2] / "events"
@@ -48,9 +49,7 @@ def test_a_job_goes_the_whole_way_and_tells_of_it(stack: Stack, vendor: Vendors)
     arn = stack.client("sqs").get_queue_attributes(QueueUrl=queue["QueueUrl"], AttributeNames=["QueueArn"])
     bus = stack.outputs["EventBusName"]
     events.put_rule(Name="told", EventBusName=bus, EventPattern=json.dumps({"source": ["clipferry"]}))
-    events.put_targets(
-        Rule="told", EventBusName=bus, Targets=[{"Id": "queue", "Arn": arn["Attributes"]["QueueArn"]}]
-    )
+    events.put_targets(Rule="told", EventBusName=bus, Targets=[{"Id": "queue", "Arn": arn["Attributes"]["QueueArn"]}])
 
     job = stack.wait(stack.submit({
         "vendor": "linkvisual", "account": account, "request": {"iot_id": "gate-3", "record_duration": 60},
@@ -92,6 +91,13 @@ def test_a_delivery_of_a_schedules_input_that_is_repeated_starts_its_job_once(st
 
     assert first == again
     assert stack.wait(first[0])["status"] == "SUCCEEDED"
+
+
+def test_the_layers_stay_far_below_what_a_function_may_unpack(stack: Stack) -> None:
+    layers = unzipped(BUILD)
+
+    assert set(layers) == {"ClipferryLayer", "DependenciesLayer"}
+    assert 0 < sum(layers.values()) < LAYERS_MOST
 
 
 def test_the_sweeps_own_events_are_taken(stack: Stack) -> None:

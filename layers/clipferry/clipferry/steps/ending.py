@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from clipferry import events, machine, transfer
+from clipferry import events, machine
 from clipferry.accounts import AccountError
 from clipferry.jobs import CALL_LIFETIME, FileStatus, Job, JobStatus, Problem, outcome
 from clipferry.settings import settings
@@ -162,6 +162,8 @@ class Closing:
             job.files = fresh.files
 
     def _abandon(self, checkpoint: dict[str, Any]) -> None:
+        from clipferry import transfer  # here: only a job that ends before its files do needs it
+
         owner = settings().bucket_owner or None
         transfer.abandon(self.s3, settings().bucket_name, checkpoint, expected_owner=owner)
 
