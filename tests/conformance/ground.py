@@ -11,17 +11,16 @@ import random
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+from clipferry import transfer
 from clipferry.http import Outbound, Stream
 from clipferry.jobs import FileStatus, Job, JobStatus
-from clipferry.steps import download as download_step
 from clipferry.steps.ending import Closing
 from clipferry.steps.runtime import Runtime
 from clipferry.store import Jobs
-from clipferry.transfer import Options
 from clipferry.vendors import vendor_class
 
 from local.simulators import simulator_class
@@ -164,9 +163,14 @@ class Ground(World):
 @contextmanager
 def ground(monkeypatch: pytest.MonkeyPatch, vendor: str) -> Iterator[Ground]:
     """Sets everything up and takes it down again."""
-    quick = Options(connections=2, backoff=0.005, part_size=256 * 1024, buffers=1024 * 1024)
+    real = transfer.copy
+
+    def quick(**given: Any) -> Any:
+        options = replace(given.pop("options"), connections=2, backoff=0.005, part_size=256 * 1024, buffers=1024 * 1024)
+        return real(**given, options=options)
+
     with aws(monkeypatch) as edge, simulator_class(vendor)() as simulator, monkeypatch.context() as patches:
-        patches.setattr(download_step, "_options", lambda: quick)
+        patches.setattr(transfer, "copy", quick)
         yield Ground(edge, monkeypatch, simulator)
 
 
