@@ -16,6 +16,7 @@ from rich.live import Live
 from rich.table import Column, Table
 
 from local.board import Board, Row, rate, size
+from local.simulators import simulator_class, vendors
 from local.world import World, world
 
 TIME_SCALE = 1 / 300  # 70 minutes of recording pass in 14 s
@@ -53,6 +54,11 @@ SCENES = [
     Scene("two source files, a long one", "polyv", {"vids": ["e8888b74d1229efec6b4712e17cb6b7a_e", LONG]}, 2,
           adopt=lambda job: {"task_id": job["vendor_refs"]["task_id"]}),
 ]  # fmt: skip
+SCENES += [
+    Scene("one file", vendor, stage.one.request, 1, adopt=lambda job, stage=stage: dict(stage.adopt(job)))
+    for vendor, stage in ((vendor, simulator_class(vendor).stage) for vendor in vendors())
+    if vendor not in {scene.vendor for scene in SCENES}
+]
 
 
 class Show:

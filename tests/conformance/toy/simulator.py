@@ -73,7 +73,7 @@ class ToySimulator(Simulator):
         order = Order(uuid.uuid4().hex, body["token"], body["dishes"], self.now())
         self.tasks.append(order)
         for position, dish in enumerate(order.dishes):
-            self.downloads.publish(dish, f"/{order.order}/{dish}.mp4", clip(unique=dish),
+            self.downloads.publish(dish, f"/{order.order}/{position}.mp4", clip(unique=dish),
                                    visible_after=self._seconds(position))  # fmt: skip
         return json_response({"order": order.order})
 
@@ -89,7 +89,7 @@ class ToySimulator(Simulator):
             return {"name": name, "state": "cooking"}
         if name in self.settings.burnt:
             return {"name": name, "state": "burnt"}
-        url = self.downloads.url(self.url, f"/{order.order}/{name}.mp4", self.settings.url_lifetime)
+        url = self.downloads.url(self.url, f"/{order.order}/{position}.mp4", self.settings.url_lifetime)
         return {"name": name, "state": "served", "url": url, "size": clip(unique=name).size}
 
     def _seconds(self, position: int) -> float:

@@ -11,6 +11,7 @@ from clipferry.jobs import JobStatus
 from clipferry.vendors import VENDORS
 from clipferry.vendors.contract import VendorRefused
 
+from tests.conformance import toy
 from tests.unit.core.test_submission import BAD
 from tests.unit.functions.conftest import Functions, proxy_event
 from tests.unit.steps.world import EVERYTHING
@@ -162,11 +163,27 @@ def test_a_stored_file_has_a_signed_link_and_another_none(functions: Functions) 
 def test_every_vendor_is_described(functions: Functions, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(VENDORS, "scripted")
     vendors = functions.api("GET", "/vendors").body["vendors"]
-    assert [vendor["vendor"] for vendor in vendors] == ["linkvisual", "ims", "cloudv", "polyv"]
+    assert [vendor["vendor"] for vendor in vendors] == list(VENDORS)
     for vendor in vendors:
         assert vendor["request"]["type"] == vendor["adopt"]["type"] == "object"
         assert vendor["limits"]
         assert vendor["supports"]["request"] is vendor["supports"]["adopt"] is True
+
+
+def test_a_vendor_is_offered_as_soon_as_it_is_registered(
+    functions: Functions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy.register(monkeypatch)
+    described = functions.api("GET", "/vendors").body["vendors"][-1]
+    assert (described["vendor"], described["title"]) == ("toy", "Toy Kitchen")
+    assert described["request"]["required"] == ["dishes"]
+    assert (described["limits"], described["secret_keys"]) == ({"dishes": "1 to 10 an order"}, ["key"])
+
+    refused = functions.api("POST", "/jobs", {"vendor": "toy", "request": {"dishes": []}})
+    assert (refused.status, refused.body["errors"][0]["pointer"]) == (400, "/request/dishes")
+    job = functions.api("POST", "/jobs", {"vendor": "toy", "request": {"dishes": ["soup"]}})
+    assert (job.status, job.body["account"], job.body["vendor"]) == (202, "toy", "toy")
+    assert functions.api("GET", "/jobs", query={"vendor": "toy"}).body["jobs"][0]["job_id"] == job.body["job_id"]
 
 
 def test_a_start_that_fails_is_left_to_the_sweep(functions: Functions, monkeypatch: pytest.MonkeyPatch) -> None:
