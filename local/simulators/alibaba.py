@@ -40,8 +40,17 @@ class AlibabaSettings:
     security_token: str = ""  # set: every call must carry it
     clock_window: float = 900.0  # seconds a timestamp may be off; general behaviour, no page says it
     throttling_status: int = 400  # 400, 429 or 503, by product
+    throttling_code: str = "Throttling.User"  # or "Throttling", "Throttling.Api"
+    unknown_action: str = "InvalidAction.NotFound"  # or "UnsupportedOperation"
     signature_status: int = 400  # 403 in older products
     rates: dict[str, int] = field(default_factory=dict)  # calls per second by operation
+
+
+#: The settings above that may be otherwise, for the stages of both products.
+ASSUMED: dict[str, list[Any]] = {
+    "clock_window": [60.0], "signature_status": [403], "throttling_status": [429, 503],
+    "throttling_code": ["Throttling", "Throttling.Api"], "security_token": ["temporary"],
+}  # fmt: skip
 
 
 class GatewayError(Exception):
@@ -114,7 +123,7 @@ class AlibabaGateway(Simulator):
         """The reply of `on_<action>`."""
         handler = getattr(self, f"on_{call.action}", None)
         if handler is None:
-            raise GatewayError(404, "InvalidAction.NotFound", "Specified api is not found.")
+            raise self.unknown_action()
         reply: dict[str, Any] = handler(call)
         return reply
 
@@ -141,7 +150,10 @@ class AlibabaGateway(Simulator):
 
     def throttled(self) -> GatewayError:
         message = "Request was denied due to user flow control."
-        return GatewayError(self.settings.throttling_status, "Throttling.User", message)
+        return GatewayError(self.settings.throttling_status, self.settings.throttling_code, message)
+
+    def unknown_action(self) -> GatewayError:
+        return GatewayError(404, self.settings.unknown_action, "Specified api is not found.")
 
     def _pace(self, action: str) -> None:
         limit = self.settings.rates.get(action)

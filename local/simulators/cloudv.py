@@ -160,6 +160,14 @@ class CloudVSimulator(Simulator):
         trigger="pullVideo",
         look="pullVideoQuery",
         lost={Lost.FOUND: {}},
+        assumed={
+            "auth": ["cnc"], "always_transcode": [True], "reused_trans_no": ["same"], "unknown_task": ["null", "http"],
+            "auth_reply": ["401", "200"], "list_delay": [8.0], "spelling": ["numbers", "strings"],
+            "submit_key": ["transNo"], "md5": ["empty", "filled"], "original_server_type": [1],
+            "command_without": ["null", "absent"], "media_base": [False], "url_style": ["absolute", "signed", "none"],
+            "url_delay": [60.0], "url_lifetime": [120.0], "missing_seconds": [60.0], "item_order": ["reversed"],
+            "rate_reply": ["403", "code"], "rate_hint": [60], "punish_seconds": [300.0],
+        },
     )
 
     def __init__(self, **options: Any) -> None:

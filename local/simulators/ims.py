@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from local.simulators.alibaba import AlibabaGateway, AlibabaSettings, Call, GatewayError
+from local.simulators.alibaba import ASSUMED, AlibabaGateway, AlibabaSettings, Call, GatewayError
 from local.simulators.base import main
 from local.simulators.media import clip
 from local.simulators.stage import Lost, Scene, Stage
@@ -53,12 +53,16 @@ class ImsSettings(AlibabaSettings):
     non_exists: str = "plain"  # or "quoted" as in the sample: ["['id', 'id']"]
     user_data_echo: str = "as_sent"  # or "empty"
     url_echo: str = "plain"  # or "encoded", or "newline" as in the sample
+    kept_days: float = 365.0  # an upload is listed for so long
     listed_after: float = 0.0  # vendor seconds until a new job can be queried
     media_delay: float = 3.0  # vendor seconds from success until the file's information is there
     media_before: str = "empty"  # until then: "empty" list, "no_url", or "error"
     transcoded: bool = False  # a rendition is listed before the original
     missing_seconds: float = 0.0  # vendor seconds for which a file's URL gives 404
     url_lifetime: float = 3600.0  # real seconds
+    rates: dict[str, int] = field(
+        default_factory=lambda: {"UploadMediaByURL": 50, "GetUrlUploadInfos": 50, "GetMediaInfo": 50}
+    )
 
 
 @dataclass
@@ -101,6 +105,12 @@ class ImsSimulator(AlibabaGateway):
         trigger="UploadMediaByURL",
         look="GetUrlUploadInfos",
         lost={Lost.FOUND: {}},
+        assumed={
+            **ASSUMED, "final_status": ["Normal"], "success_error": ["sample"], "time_format": ["space"],
+            "non_exists": ["quoted"], "user_data_echo": ["empty"], "url_echo": ["encoded", "newline"],
+            "listed_after": [8.0], "kept_days": [30.0], "media_delay": [0.0, 60.0], "media_before": ["no_url", "error"],
+            "transcoded": [True], "missing_seconds": [60.0], "url_lifetime": [120.0],
+        },
     )
 
     @property
@@ -138,7 +148,8 @@ class ImsSimulator(AlibabaGateway):
         names = [name.strip() for name in by_id.split(",") if name.strip()] if by_id else _names(by_url)
         if len(names) > self.settings.max_queried:
             raise _invalid("JobIds" if by_id else "UploadURLs")
-        listed = [j for j in self.tasks if self.now() >= j.created + self.settings.listed_after]
+        kept = self.settings.kept_days * 86_400
+        listed = [j for j in self.tasks if self.settings.listed_after <= self.now() - j.created < kept]
         found: list[UploadJob] = []
         absent = []
         for name in dict.fromkeys(names):

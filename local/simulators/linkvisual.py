@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
 from typing import Any
 
-from local.simulators.alibaba import AlibabaGateway, AlibabaSettings, Call, GatewayError
+from local.simulators.alibaba import ASSUMED, AlibabaGateway, AlibabaSettings, Call, GatewayError
 from local.simulators.base import main
 from local.simulators.faults import Fault, Kind
 from local.simulators.media import Clip, clip
@@ -46,6 +46,9 @@ class LinkVisualSettings(AlibabaSettings):
     iot_instance_id: str = ""  # set: every call must carry it
     media: str = "auto"  # small, medium or large; auto: medium for full files, small for shorter ones
     before_upload: str = "empty"  # QueryRecordByRecordId of a recording without files yet: "empty" or "error"
+    unknown_record: str = "refused"  # "refused", "http" as by newer operations, or "empty": a list without files
+    listing: str = "each"  # files are listed "each" when it is uploaded, or "together" when the last one is
+    generation_starts: str = "asked"  # with the first question for the URL, or when "uploaded"
     by_record_id: bool = True  # False: this account has no QueryRecordByRecordId
     listed_in_query: bool = True  # QueryRecord lists triggered recordings
     code_as_integer: bool = False  # two sibling operations type `Code` as a number
@@ -115,6 +118,12 @@ class LinkVisualSimulator(AlibabaGateway):
         trigger="TriggerRecord",
         look="QueryRecordByRecordId",
         lost={Lost.FOUND: {}, Lost.UNCERTAIN: {"listed_in_query": False}},
+        assumed={
+            **ASSUMED, "before_upload": ["error"], "unknown_record": ["http", "empty"], "listing": ["together"],
+            "generation_starts": ["uploaded"], "listed_in_query": [False], "code_as_integer": [True],
+            "numbers_as_strings": [True], "status_zero_early": [True], "null_url": [True], "url_lifetime": [120.0],
+            "upload_delay": [0.0, 90.0], "generation": [0.0, 120.0], "iot_instance_id": ["iot-1"],
+        },
         unsent=Lost.UNCERTAIN,
     )
 
@@ -136,10 +145,12 @@ class LinkVisualSimulator(AlibabaGateway):
     def perform(self, call: Call) -> dict[str, Any]:
         """LinkVisual's envelope around an operation's `Data`."""
         if call.action == "QueryRecordByRecordId" and not self.settings.by_record_id:
-            raise GatewayError(404, "InvalidAction.NotFound", "Specified api is not found.")
+            raise self.unknown_action()
         try:
             body = {"Success": True, "Code": "200", "ErrorMessage": "", **super().perform(call)}
         except Refused as refused:
+            if refused is NO_RECORD and self.settings.unknown_record == "http":
+                raise GatewayError(400, "iot.vision.RecordNotExist", refused.message) from None
             body = _refusal(refused)
         return {**body, "Code": int(body["Code"])} if self.settings.code_as_integer else body
 
@@ -176,7 +187,12 @@ class LinkVisualSimulator(AlibabaGateway):
         return {}
 
     def on_QueryRecordByRecordId(self, call: Call) -> dict[str, Any]:
-        recording = self._recording(self._device(call), call.required("RecordId"))
+        try:
+            recording = self._recording(self._device(call), call.required("RecordId"))
+        except Refused as refused:
+            if refused is NO_RECORD and self.settings.unknown_record == "empty":
+                return {"Data": []}
+            raise
         listed = self._listed(recording)
         if not listed and self.settings.before_upload == "error":
             raise NO_RECORD
@@ -241,6 +257,8 @@ class LinkVisualSimulator(AlibabaGateway):
 
     def _listed(self, recording: Recording) -> list[RecordedFile]:
         since = self.now() - recording.triggered - self.settings.upload_delay
+        if self.settings.listing == "together" and recording.files and recording.files[-1].end > since:
+            return []
         return [file for file in recording.files if file.end <= since]
 
     def _times(self, recording: Recording, file: RecordedFile) -> dict[str, Any]:
@@ -255,7 +273,8 @@ class LinkVisualSimulator(AlibabaGateway):
     def _made(self, recording: Recording, file: RecordedFile) -> dict[str, Any]:
         """How far the MP4 of a file is; making it starts with the first question."""
         if file.making_since is None:
-            file.making_since = self.now()
+            uploaded = recording.triggered + file.end + self.settings.upload_delay
+            file.making_since = self.now() if self.settings.generation_starts == "asked" else uploaded
         spent = self.now() - file.making_since
         progress = 100 if spent >= self.settings.generation else int(100 * spent / self.settings.generation)
         status = 0 if progress == 100 or self.settings.status_zero_early else 1

@@ -131,6 +131,12 @@ class PolyvSimulator(Simulator):
         trigger="create",
         look="get",
         lost={Lost.REPEATED: {}},
+        assumed={
+            "http_status": ["mirror"], "block_reply": ["429", "reset"], "block_extends": [True],
+            "unknown_task": ["empty"], "invalid_vid": ["item"], "repeated_vid": ["twice"], "list_delay": [8.0],
+            "url_delay": [60.0], "missing_seconds": [60.0], "url_lifetime": [120.0], "auth_key_epoch": ["expiry"],
+            "expired_source": ["fail", "url"],
+        },
     )
 
     def __init__(self, **options: Any) -> None:

@@ -5,7 +5,7 @@ The conformance suite knows a vendor by this alone, so that a new vendor brings 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -43,4 +43,6 @@ class Stage:
     trigger: str  # the vendor's operations, by their names in `Simulator.calls`
     look: str
     lost: Mapping[Lost, Mapping[str, Any]]  # by outcome: the settings under which a lost reply comes to it
+    assumed: Mapping[str, Sequence[Any]] = field(default_factory=dict)  # settings that the vendor's pages leave open …
+    # … with the values, besides the default, that would surprise nobody
     unsent: Lost = Lost.REPEATED  # what becomes of a trigger that broke off before the vendor acted

@@ -301,10 +301,13 @@ def _progress(task: Task, found: Sequence[Segment], sightings: Sequence[Sighting
 def _nothing(task: Task, refused: VendorRefused | None) -> Look:
     """The look at a task that will have no files."""
     code, request_id = (refused.code, refused.request_id) if refused else (None, None)
-    if task.request is None and refused:
-        message = lenient.message(f"LinkVisual does not know the recording {task.refs.get('record_id')}")
-        kind = refused.kind
-        if refused.kind != NOT_FOUND:
+    if task.request is None:
+        record_id, kind = lenient.message(task.refs.get("record_id")), NOT_FOUND
+        message = f"LinkVisual does not know the recording {record_id}"
+        if refused is None:
+            message = f"LinkVisual lists no file of the recording {record_id}: it does not know it, or there is none"
+        elif refused.kind != NOT_FOUND:
+            kind = refused.kind
             message = f"LinkVisual cannot list a recording's files here ({refused.message}): adopt its file_names"
         return Look(LookStatus.FAILED, code=kind, message=message, vendor_code=code, request_id=request_id)
     message = "the camera uploaded no file of this recording"
