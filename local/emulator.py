@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any, Self
@@ -41,6 +42,8 @@ class Emulator:
         self.port = port
         self.folder = Path()
         self._keeper: subprocess.Popen[bytes] | None = None
+        self._clients: dict[str, Any] = {}
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         self.start()
@@ -57,9 +60,17 @@ class Emulator:
     def log(self) -> Path:
         return self.folder / "log"
 
+    def pid(self) -> int | None:
+        """The process that everything of the emulator descends from, Lambda workers too; None while it is not running.
+
+        Another one after a restart.
+        """
+        return self._keeper.pid if self._keeper else None
+
     def start(self) -> None:
         """Start on the port asked for, or on a free one. Raises EmulatorFailed."""
         self.folder = Path(tempfile.mkdtemp(prefix="clipferry-aws-"))
+        self._clients.clear()
         for name in ("tmp", "s3", "state"):
             (self.folder / name).mkdir()
         for _ in range(3):  # another process may take a free port before the emulator does
@@ -99,7 +110,15 @@ class Emulator:
         }  # fmt: skip
 
     def client(self, service: str, **options: Any) -> Any:
-        """A boto3 client with the emulator's root keys."""
+        """A boto3 client with the emulator's root keys; without options, always the same one: making it takes time."""
+        if options:
+            return self._new_client(service, **options)
+        with self._lock:
+            if service not in self._clients:
+                self._clients[service] = self._new_client(service)
+            return self._clients[service]
+
+    def _new_client(self, service: str, **options: Any) -> Any:
         settings = {
             "endpoint_url": self.url, "region_name": REGION, "aws_access_key_id": ROOT_KEYS["AWS_ACCESS_KEY_ID"],
             "aws_secret_access_key": ROOT_KEYS["AWS_SECRET_ACCESS_KEY"],

@@ -154,6 +154,10 @@ class Simulator:
     def heal(self) -> None:
         self._faults.clear()
 
+    def take_faults_from(self, plan: FaultPlan) -> None:
+        """Commit the faults of another plan from now on, such as one that draws them at random."""
+        self._faults = plan
+
     def state(self) -> dict[str, Any]:
         """What `GET /_sim/state` shows."""
         with self.lock:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+from botocore.exceptions import ClientError
 from clipferry import machine
 
 from tests.unit.steps.aws import client
@@ -35,3 +37,30 @@ def test_the_status_of_an_execution_is_told(world: World) -> None:
     job.generation = 2
     assert machine.status(job) is None
     machine.stop(job, "there is none")
+
+
+def test_what_is_over_cannot_be_stopped_and_that_is_well(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    job, refused = world.job(world.submit()), []
+
+    def is_over(**_: object) -> None:
+        refused.append("StopExecution")
+        raise client("stepfunctions").exceptions.ValidationException(
+            {"Error": {"Code": "ValidationException", "Message": "Execution is not running"}}, "StopExecution"
+        )
+
+    monkeypatch.setattr(client("stepfunctions"), "stop_execution", is_over)
+    machine.stop(job, "the job was cancelled")
+
+    assert refused
+
+
+def test_a_stop_that_was_throttled_is_no_stop(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = world.job(world.submit())
+
+    def throttled(**_: object) -> None:
+        raise ClientError({"Error": {"Code": "ThrottlingException"}}, "StopExecution")
+
+    monkeypatch.setattr(client("stepfunctions"), "stop_execution", throttled)
+
+    with pytest.raises(ClientError, match="ThrottlingException"):
+        machine.stop(job, "the job was cancelled")

@@ -1,0 +1,53 @@
+"""`make chaos`: the long form of the campaign, and its report. Status 1 when a promise is broken."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from local.chaos import report
+from local.chaos.campaign import Form, run
+
+MEMORY = Path("/dev/shm")
+ROOMY = 6 * 1024**3  # bytes: a folder for each Lambda worker, and the videos
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m local.chaos", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--first-seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=25, help="of each seed")
+    parser.add_argument("--no-report", action="store_true", help="print the report instead of writing it")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # leave by the doors, so that everything started is ended
+    _use_memory()
+    form = Form(seeds=range(options.first_seed, options.first_seed + options.seeds), jobs=options.jobs)
+    began = time.monotonic()
+    campaign = run(form, lambda what: print(f"{time.monotonic() - began:6.0f} s  {what}", flush=True))
+    command = f"python -m local.chaos --seeds {options.seeds} --first-seed {options.first_seed} --jobs {options.jobs}"
+    if options.no_report:
+        print(report.text(campaign, command))
+    else:
+        report.write(campaign, command)
+        print(f"written: {report.PAGE}")
+    for tally in campaign.tallies.values():
+        for promise, breaches in tally.broken.items():
+            for breach in breaches:
+                print(f"BROKEN, seed {tally.seed}: {promise}: {breach}", file=sys.stderr)
+    return 0 if campaign.kept else 1
+
+
+def _use_memory() -> None:
+    """Every killed function is unpacked anew, 1,500 files of it: in memory, where there is room."""
+    if "TMPDIR" not in os.environ and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOMY:
+        tempfile.tempdir = str(MEMORY)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

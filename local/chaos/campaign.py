@@ -1,0 +1,166 @@
+"""One round of the campaign, and several in a row: jobs among faults, then peace, then the verdict.
+
+A round is one deployed stack with the jobs of a few seeds. While its users are at work everything fails at random and
+the emulator is restarted with its state kept; the sweep's event comes every few seconds, as five minutes last three
+seconds here. Then the faults stop, and the sweep goes on until every job has come to its end.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from local.chaos.arena import Arena, arena
+from local.chaos.draws import Ledger
+from local.chaos.rows import Rows
+from local.chaos.users import AWAY, OUTSIDE, Echo, NotAccepted, User
+from local.chaos.verdict import DOOR, Tally, judge
+from local.chaos.work import Plan, plans, prepare
+
+SWEEP_EVENT = {"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}
+LOOK_EVERY = 0.5  # seconds
+
+
+@dataclass(frozen=True)
+class Form:
+    """How large a campaign is. Seconds are real ones."""
+
+    seeds: Sequence[int]
+    jobs: int  # of each seed
+    seeds_a_round: int = 5
+    at_once: int = 16  # users
+    hangs: bool = True  # vendors that do not answer until the function gives up
+    longest_call: float = 50.0  # no call lives longer, whatever is done to it
+    patience: float = 60.0  # of a user
+    settling: float = 420.0  # after which what has not ended counts as lost
+    sweep_every: float = 5.0
+
+
+@dataclass
+class Campaign:
+    """What came of it."""
+
+    form: Form
+    tallies: dict[int, Tally] = field(default_factory=dict)
+    ledgers: list[Ledger] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def kept(self) -> bool:
+        """Whether every promise was kept, in every seed."""
+        return all(tally.kept for tally in self.tallies.values())
+
+
+def run(form: Form, say: Callable[[str], None] = lambda _: None) -> Campaign:
+    """All rounds, one after the other."""
+    campaign, began = Campaign(form), time.monotonic()
+    for first in range(0, len(form.seeds), form.seeds_a_round):
+        seeds = form.seeds[first : first + form.seeds_a_round]
+        say(f"round of seeds {', '.join(map(str, seeds))}")
+        with arena(seeds[0], hangs=form.hangs, say=say) as place:
+            campaign.tallies |= _round(place, form, seeds, say)
+            campaign.ledgers.append(place.ledger)
+    campaign.seconds = time.monotonic() - began
+    return campaign
+
+
+def _round(place: Arena, form: Form, seeds: Sequence[int], say: Callable[[str], None]) -> dict[int, Tally]:
+    some = [plan for seed in seeds for plan in plans(seed, form.jobs)]
+    for simulator in place.simulators.values():
+        prepare(simulator, some)
+    rows = Rows(place.stack, form.longest_call)
+    users = [User(place.stack, rows, plan, place.ledger, form.patience) for plan in some]
+    with _background(rows.end, lambda: rows.watch(LOOK_EVERY)):
+        turned_away = _trouble(place, form, users, say)
+        place.let_uploads_age()
+        quiet_since = time.monotonic()
+        stragglers = _settle(place, form, rows, users)
+    say(f"settled {time.monotonic() - quiet_since:.0f} s after the last fault")
+    tallies = judge(place, rows, users)
+    for plan, reason in turned_away:
+        tallies[plan.seed].breach(DOOR, reason)
+    for seed, moment in stragglers.items():
+        tallies[seed].straggler = max(0.0, moment - quiet_since)
+    return tallies
+
+
+def _trouble(place: Arena, form: Form, users: list[User], say: Callable[[str], None]) -> list[tuple[Plan, str]]:
+    """Every user lives while everything fails; those that did not get in, with the reason."""
+    seed = users[0].plan.seed
+    echo, sweeping = Echo(place.stack, place.executions, seed, place.ledger), threading.Event()
+    restarts = sorted(random.Random(f"restart {seed}").sample(range(len(users)), max(1, len(users) // 60)))
+    place.faults(on=True)
+    with (
+        _background(echo.ended.set, echo.run),
+        _background(sweeping.set, lambda: _sweep_on(place, form, sweeping)),
+        ThreadPoolExecutor(form.at_once) as pool,
+    ):
+        lives: list[tuple[Plan, Future[None]]] = []
+        for number, user in enumerate(users):
+            lives.append((user.plan, pool.submit(user.live)))
+            if number in restarts:
+                _await_turn(lives, form.at_once)
+                say(f"restarting the emulator at job {number + 1} of {len(users)}")
+                place.stack.emulator.restart()
+                place.ledger.add(OUTSIDE, "emulator restarted, its state kept", str(user.plan.seed))
+    place.faults(on=False)
+    turned_away = []
+    for plan, life in lives:
+        try:
+            life.result()
+        except NotAccepted as reason:
+            turned_away.append((plan, str(reason)))
+    return turned_away
+
+
+def _await_turn(lives: list[tuple[Plan, Future[None]]], at_once: int) -> None:
+    """Until the newest life has begun, and the others are in the middle of theirs."""
+    while not lives[-1][1].running() and not lives[-1][1].done():
+        time.sleep(0.1)
+    time.sleep(3)
+
+
+def _sweep_on(place: Arena, form: Form, ended: threading.Event) -> None:
+    while not ended.wait(form.sweep_every):
+        _sweep(place)
+
+
+def _sweep(place: Arena) -> None:
+    """The rule's event. That a run fails is for the next one to mend."""
+    try:
+        place.stack.invoke("sweep", SWEEP_EVENT)
+    except (RuntimeError, *AWAY):
+        return
+
+
+def _settle(place: Arena, form: Form, rows: Rows, users: list[User]) -> dict[int, float]:
+    """Sweep until all is at rest; by seed, when its last job came to rest."""
+    give_up = time.monotonic() + form.settling
+    seeds = {user.plan.seed for user in users}
+    settled: dict[int, float] = {}
+    while len(settled) < len(seeds) and time.monotonic() < give_up:
+        _sweep(place)
+        rows.look()
+        open_seeds = {int(row.mark.partition("-")[0]) for row in rows.all() if not row.settled}
+        for seed in seeds - open_seeds - settled.keys():
+            settled[seed] = time.monotonic()
+        time.sleep(LOOK_EVERY)
+    _sweep(place)  # uploads that came after the last job's end
+    return settled
+
+
+@contextmanager
+def _background(end: Callable[[], None], work: Callable[[], None]) -> Iterator[None]:
+    """`work` in a thread of its own, until the block is over and `end` was called."""
+    with ThreadPoolExecutor(1) as one:
+        running = one.submit(work)
+        try:
+            yield
+        finally:
+            end()
+        running.result()

@@ -1,0 +1,157 @@
+"""The jobs of a seed: what is asked of which vendor, how its user behaves, what the vendor knows of it afterwards."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from local.simulators.base import Simulator
+
+VENDORS = ("linkvisual", "ims", "cloudv", "polyv")
+ROOMY, TIGHT = 900, 12  # seconds of a deadline that no fault makes a job miss, and of one that work of an hour misses
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One job and its user. Seconds are real ones."""
+
+    seed: int
+    number: int
+    vendor: str
+    request: Mapping[str, Any]
+    deadline: int = ROOMY
+    on_uncertain: str = "fail"
+    door: str = "api"  # "api"; "clicks": asked for twice at once; "rule": a schedule's event delivered twice
+    starts_after: float = 0.0
+    cancels_after: float | None = None  # two clicks
+    stops_after: float | None = None  # its execution is stopped from outside
+    starts_again_after: float | None = None  # StartExecution is repeated
+    retries: bool = False  # two clicks when it has ended short of SUCCEEDED
+
+    @property
+    def mark(self) -> str:
+        return f"{self.seed}-{self.number}"
+
+    @property
+    def prefix(self) -> str:
+        return f"chaos/{self.mark}"
+
+    @property
+    def body(self) -> dict[str, Any]:
+        return {
+            "vendor": self.vendor, "request": dict(self.request), "destination": {"prefix": self.prefix},
+            "deadline_seconds": self.deadline, "on_uncertain": self.on_uncertain, "labels": {"seed": str(self.seed)},
+        }  # fmt: skip
+
+
+def plans(seed: int, jobs: int) -> list[Plan]:
+    """The jobs of one seed; the four vendors take turns."""
+    return [_plan(random.Random(f"{seed}/{number}"), seed, number) for number in range(jobs)]
+
+
+def _plan(dice: random.Random, seed: int, number: int) -> Plan:
+    vendor = VENDORS[(seed + number) % len(VENDORS)]
+    tight = dice.random() < 0.06
+    name = f"{seed}x{number}"
+    requests = {"linkvisual": _camera, "ims": _uploads, "cloudv": _pull, "polyv": _sources}
+
+    def perhaps(chance: float, most: float) -> float | None:
+        return dice.uniform(0, most) if dice.random() < chance else None
+
+    return Plan(
+        seed, number, vendor, requests[vendor](dice, name, endless=tight), TIGHT if tight else ROOMY,
+        on_uncertain="retrigger" if dice.random() < 0.3 else "fail",
+        door=dice.choices(["api", "clicks", "rule"], [0.6, 0.2, 0.2])[0], starts_after=dice.uniform(0, 2),
+        cancels_after=perhaps(0.12, 6), stops_after=perhaps(0.1, 6), starts_again_after=perhaps(0.15, 8),
+        retries=dice.random() < 0.6,
+    )  # fmt: skip
+
+
+def _camera(dice: random.Random, name: str, *, endless: bool) -> dict[str, Any]:
+    kind = dice.choices(["camera", "offline", "empty", "short", "broken"], [0.84, 0.04, 0.04, 0.04, 0.04])[0]
+    duration = 7200 if endless else dice.choice([10, 15, 20, 25, 25, 30, 45])  # a file of 30 s is a medium one
+    return {"iot_id": f"{kind}-{name}", "record_duration": duration}
+
+
+def _uploads(dice: random.Random, name: str, *, endless: bool) -> dict[str, Any]:
+    count = 22 if dice.random() < 0.03 else dice.randint(1, 3)  # 22: more than one call takes
+    ends = ["failing" if dice.random() < 0.04 else "good" for _ in range(count)]
+    kind = "endless" if endless else "upload"
+    return {"upload_urls": [f"https://media.example.com/{kind}/{name}-{n}-{end}.mp4" for n, end in enumerate(ends)]}
+
+
+def _pull(dice: random.Random, name: str, *, endless: bool) -> dict[str, Any]:
+    marks = [dice.choices(["whole", "fail-fetch"], [0.94, 0.06])[0] for _ in range(dice.randint(1, 3))]
+    kind = "odd-status" if endless else "pull"
+    return {"files": [{"fetch_url": f"https://media.example.com/{kind}/{name}-{n}-{mark}.mp4"}
+                      for n, mark in enumerate(marks)]}  # fmt: skip
+
+
+def _sources(dice: random.Random, name: str, *, endless: bool) -> dict[str, Any]:
+    count = dice.randint(1, 3)
+    kind = "endless" if endless else "source"
+    return {"vids": [f"{kind}{name}n{n}_{'f' if dice.random() < 0.04 else 's'}" for n in range(count)]}
+
+
+def prepare(simulator: Simulator, some: list[Plan]) -> None:
+    """Tell a vendor of the work that is to fail, or never to end, there."""
+    endless = [[0.0, "PROCESSING" if simulator.vendor == "ims" else "PROCESS"]]
+    names = [name for plan in some if plan.vendor == simulator.vendor
+             for name in plan.request.get("upload_urls", plan.request.get("vids", ()))]  # fmt: skip
+    match simulator.vendor:
+        case "ims":
+            simulator.settings.failing |= {url: "DOWNLOAD_FAIL" for url in names if "-failing." in url}
+            simulator.settings.scripts |= {url: endless for url in names if "/endless/" in url}
+        case "polyv":
+            simulator.settings.failing_vids += [vid for vid in names if vid.endswith("_f")]
+            simulator.settings.scripts |= {vid: endless for vid in names if vid.startswith("endless")}
+        case "linkvisual":
+            simulator.settings.file_seconds = 30
+
+
+@dataclass
+class AtTheVendor:
+    """What a vendor's own record says about one job."""
+
+    tasks: int = 0  # the most often that any piece of the work was started
+    hashes: Counter[str] = field(default_factory=Counter)  # SHA-256 of every file it serves for the job
+
+
+def at_the_vendor(plan: Plan, simulator: Simulator) -> AtTheVendor:
+    """Looked up by what the job's request names; no two jobs name the same."""
+    started: Counter[str] = Counter()
+    hashes: Counter[str] = Counter()
+    expected = simulator.expected
+    for piece, refs in _pieces(plan, simulator):
+        started[piece] += 1
+        for ref in refs:
+            if ref in expected:
+                hashes[str(expected[ref]["sha256"])] = 1
+    return AtTheVendor(max(started.values(), default=0), hashes)
+
+
+def _pieces(plan: Plan, simulator: Any) -> Iterator[tuple[str, list[str]]]:
+    """(piece of work, refs of its files) for every time that the vendor started it."""
+    request = plan.request
+    match plan.vendor:
+        case "linkvisual":
+            for recording in simulator.recordings.values():
+                if recording.device == request["iot_id"]:
+                    yield recording.device, [file.name for file in recording.files]
+        case "ims":
+            for job in simulator.tasks:
+                if job.url in request["upload_urls"]:
+                    yield job.url, [job.url]
+        case "cloudv":
+            wanted = {file["fetch_url"] for file in request["files"]}
+            for task in simulator.tasks:
+                for item in task.items:
+                    if item.fetch_url in wanted:
+                        yield item.fetch_url, [f"{item.fetch_url}#1"]
+        case "polyv":
+            for task in simulator.tasks:
+                if task.vids == request["vids"]:
+                    yield ",".join(task.vids), task.vids
