@@ -8,11 +8,8 @@ Run by itself: `python -m local.simulators.cloudv --port 9003 --time-scale 0.1`.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import hmac
-import json
 import os
 import re
 import uuid
@@ -22,11 +19,12 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from local.simulators.base import Rate, Simulator, main
+from local.simulators.cloudv_wire import decode_file_list, parameters_of, reply, spelled
 from local.simulators.downloads import DownloadArea
 from local.simulators.faults import Fault, Kind
 from local.simulators.media import Clip, clip, ladder
 from local.simulators.stage import Lost, Scene, Stage
-from local.simulators.wire import Request, Response, json_response
+from local.simulators.wire import Request, Response
 
 PATHS = {f"/vod/videoManage/{name}": name for name in ("pullVideo", "pullVideoQuery", "getPublishCode")}
 PARAMETER_ERROR = 1000
@@ -196,32 +194,32 @@ class CloudVSimulator(Simulator):
 
     def answer(self, operation: str, request: Request) -> Response:
         if operation == "unknown" or request.method not in ("GET", "POST"):
-            return _reply(404, "not found", status=404)
+            return reply(404, "not found", status=404)
         refusal = self._unauthorized(request)
         if refusal:
             return self._auth_refusal(refusal)
         if self._too_many(operation):
             return self._throttled()
         if not self.settings.permission:
-            return _reply(NO_PERMISSION, "用户没有权限")
-        parameters = _parameters(request)
+            return reply(NO_PERMISSION, "用户没有权限")
+        parameters = parameters_of(request)
         if parameters is None:
-            return _reply(PARAMETER_ERROR, "参数错误")
+            return reply(PARAMETER_ERROR, "参数错误")
         if operation == "pullVideo":
             return self._pull_video(parameters)
         return self._query(parameters) if operation == "pullVideoQuery" else self._publish_code(parameters)
 
     def fault_response(self, fault: Fault) -> Response:
         if fault.kind is Kind.REFUSE:
-            return _reply(int(fault.code or PARAMETER_ERROR), fault.message or "参数错误", status=fault.status or 200)
+            return reply(int(fault.code or PARAMETER_ERROR), fault.message or "参数错误", status=fault.status or 200)
         status, words = (429, "请求过于频繁") if fault.kind is Kind.THROTTLE else (500, "系统错误")
         headers = {} if fault.retry_after is None else {"Retry-After": str(int(fault.retry_after))}
-        return _reply(fault.status or status, fault.message or words, status=fault.status or status, headers=headers)
+        return reply(fault.status or status, fault.message or words, status=fault.status or status, headers=headers)
 
     def _auth_refusal(self, message: str) -> Response:
         if self.settings.auth_reply == "200":
-            return _reply(NO_PERMISSION, message)
-        return _reply(int(self.settings.auth_reply), message, status=int(self.settings.auth_reply))
+            return reply(NO_PERMISSION, message)
+        return reply(int(self.settings.auth_reply), message, status=int(self.settings.auth_reply))
 
     def _unauthorized(self, request: Request) -> str | None:
         """Why the request is not signed as it should be, or None."""
@@ -267,22 +265,22 @@ class CloudVSimulator(Simulator):
     def _throttled(self) -> Response:
         headers = {"Retry-After": str(self.settings.rate_hint)} if self.settings.rate_hint else {}
         if self.settings.rate_reply == "code":
-            return _reply(429, "请求过于频繁", headers=headers)
+            return reply(429, "请求过于频繁", headers=headers)
         status = int(self.settings.rate_reply)
-        return _reply(status, "请求过于频繁", status=status, headers=headers)
+        return reply(status, "请求过于频繁", status=status, headers=headers)
 
     # --- the operations ---
 
     def _pull_video(self, parameters: dict[str, Any]) -> Response:
-        files = _decode_file_list(parameters.get("fileList"))
+        files = decode_file_list(parameters.get("fileList"))
         trans_no = str(parameters.get("transNo") or "") or uuid.uuid4().hex
         if not files or len(files) > self.settings.max_files or len(trans_no) > 32:
-            return _reply(PARAMETER_ERROR, "参数错误")
+            return reply(PARAMETER_ERROR, "参数错误")
         earlier = next((task for task in self.tasks if task.trans_no == trans_no), None)
         if earlier and self.settings.reused_trans_no == "reject":
-            return _reply(PARAMETER_ERROR, "transNo重复")
+            return reply(PARAMETER_ERROR, "transNo重复")
         task = earlier or self._start(trans_no, files, parameters)
-        return _reply(200, data={self.settings.submit_key: task.trans_no, "taskId": task.task_id})
+        return reply(200, data={self.settings.submit_key: task.trans_no, "taskId": task.task_id})
 
     def _start(self, trans_no: str, files: list[dict[str, Any]], parameters: dict[str, Any]) -> PullTask:
         command = bool(parameters.get("cmd") or parameters.get("workflowId"))
@@ -305,8 +303,8 @@ class CloudVSimulator(Simulator):
         task = self._find(parameters)
         if task is None or self.now() < task.created + self.settings.list_delay:
             if self.settings.unknown_task == "null":
-                return _reply(200, data=None)
-            return _reply(PARAMETER_ERROR, "任务不存在", status=404 if self.settings.unknown_task == "http" else 200)
+                return reply(200, data=None)
+            return reply(PARAMETER_ERROR, "任务不存在", status=404 if self.settings.unknown_task == "http" else 200)
         task.queries += 1
         listed = [item for item in task.items if item.fetch_url not in self.settings.dropped]
         if self.settings.item_order == "reversed" and task.queries % 2 == 0:
@@ -317,7 +315,7 @@ class CloudVSimulator(Simulator):
             "taskId": task.task_id, "transNo": task.trans_no, "timestamp": int(self.clock.wall() * 1000),
             "status": 1 if running else 2, "items": items,
         }  # fmt: skip
-        return _reply(200, data=_spelled(data, self.settings.spelling))
+        return reply(200, data=spelled(data, self.settings.spelling))
 
     def _find(self, parameters: dict[str, Any]) -> PullTask | None:
         """taskId is preferred to transNo."""
@@ -381,18 +379,18 @@ class CloudVSimulator(Simulator):
 
     def _publish_code(self, parameters: dict[str, Any]) -> Response:
         if str(parameters.get("codeType", "")) not in ("1", "2", "3", "4"):
-            return _reply(1532, "codeType error")
+            return reply(1532, "codeType error")
         video_id = str(parameters.get("videoId") or "")
         if not video_id:
-            return _reply(1503, "videoId cannot be empty")
+            return reply(1503, "videoId cannot be empty")
         found = next(((t, i) for t in self.tasks for i in t.items if i.video_id == video_id), None)
         if found is None or self.now() < found[0].created + found[1].done + self.settings.url_delay:
-            return _reply(1502, "Video does not exist!")
+            return reply(1502, "Video does not exist!")
         item = found[1]
         urls = {"urlType": "PC", "originUrl": self._public(f"{item.folder}/{_original(item)}")}
         if item.transcoded:
             urls |= {name: self._public(f"{item.folder}/{c}/{path}") for c, (path, name, *_) in LADDER.items()}
-        return _reply(200, data={"videoId": video_id, "encrypt": 0, "videoUrl": [{"urlType": "mobile"}, urls]})
+        return reply(200, data={"videoId": video_id, "encrypt": 0, "videoUrl": [{"urlType": "mobile"}, urls]})
 
     def _public(self, path: str) -> str:
         return self.downloads.url(self.url, f"/media/{path}", self.settings.url_lifetime)
@@ -434,52 +432,6 @@ def _original(item: PullItem) -> str:
     """The original's name on the media domain: the vendor's own, whatever the file is called."""
     suffix = re.search(r"\.[A-Za-z0-9]{1,5}$", item.file_name)
     return f"{item.video_id}-original{suffix.group() if suffix else '.mp4'}"
-
-
-def _parameters(request: Request) -> dict[str, Any] | None:
-    """Query, form or JSON body, as it comes; None when it cannot be read."""
-    kind = (request.headers.get("content-type") or "").lower()
-    if request.method == "GET" or kind.startswith("application/x-www-form-urlencoded"):
-        return dict(request.query if request.method == "GET" else request.form)
-    text = request.body.decode("utf-8", "replace")
-    for attempt in (text, re.sub(r"([{,]\s*)([A-Za-z_]\w*)\s*:", r'\1"\2":', text)):  # keys without quotes
-        try:
-            value = json.loads(attempt)
-        except ValueError:
-            continue
-        return value if isinstance(value, dict) else None
-    return None
-
-
-def _decode_file_list(value: Any) -> list[dict[str, Any]] | None:
-    """Base64 of either alphabet, with or without padding and line breaks, of a JSON list."""
-    text = re.sub(r"\s", "", str(value or "")).replace("-", "+").replace("_", "/").rstrip("=")
-    try:
-        files = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), validate=True))
-    except (binascii.Error, ValueError):
-        return None
-    if not isinstance(files, list) or not all(isinstance(f, dict) for f in files):
-        return None
-    schemes = all(re.match(r"https?://[^/]", str(f.get("fetchUrl", "")), re.I) for f in files)
-    return files if schemes else None
-
-
-def _spelled(value: Any, spelling: str, key: str = "") -> Any:
-    """Numbers as the setting wants them; mixed: statuses and the timestamp as strings, the rest as numbers."""
-    if isinstance(value, dict):
-        return {k: _spelled(v, spelling, k) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_spelled(v, spelling, key) for v in value]
-    if isinstance(value, bool) or not isinstance(value, int | float) or spelling == "numbers":
-        return value
-    return str(value) if spelling == "strings" or key in ("pullStatus", "fileSize", "timestamp") else value
-
-
-def _reply(code: int, message: str = "操作成功", data: Any = None, status: int = 200,
-           headers: dict[str, str] | None = None) -> Response:  # fmt: skip
-    request_id = uuid.uuid4().hex
-    tracing = {"X-WS-RequestId": request_id, "x-cnc-request-id": request_id}
-    return json_response({"code": code, "message": message, "data": data}, status, {**tracing, **(headers or {})})
 
 
 if __name__ == "__main__":
