@@ -256,10 +256,7 @@ def _apply_what_the_emulator_drops(emulator: Emulator, template: Mapping[str, An
             "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
         },
     )
-    rules = [
-        {**{("ID" if key == "Id" else key): value for key, value in rule.items()}, "Filter": {"Prefix": ""}}
-        for rule in bucket["LifecycleConfiguration"]["Rules"]
-    ]
+    rules = [_lifecycle_rule(rule) for rule in bucket["LifecycleConfiguration"]["Rules"]]
     s3.put_bucket_lifecycle_configuration(Bucket=ids["Bucket"], LifecycleConfiguration={"Rules": rules})
 
 
@@ -275,3 +272,12 @@ def _name_schedules_as_the_emulator_does(emulator: Emulator, role: str) -> None:
                 case "ListSchedules":
                     statement["Resource"] = "*"
         iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=json.dumps(document))
+
+
+def _lifecycle_rule(rule: Mapping[str, Any]) -> dict[str, Any]:
+    """A rule in S3's words, which are not quite those of CloudFormation."""
+    said = {"Id": "ID", "ExpirationInDays": "Expiration"}
+    named = {said.get(key, key): value for key, value in rule.items() if key != "Prefix"}
+    if "Expiration" in named:
+        named["Expiration"] = {"Days": named["Expiration"]}
+    return {**named, "Filter": {"Prefix": rule.get("Prefix", "")}}

@@ -10,15 +10,17 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from clipferry.listing import BadQuery
 from clipferry.schedules.scheduler import NoSchedule, NotKept
+from clipferry.steps.batch import BatchKeyReused, NotForBatch
 from clipferry.steps.ending import NotNow
 from clipferry.steps.links import NotStored
 from clipferry.steps.submit import KeyReused
 from clipferry.store import NotFound, Superseded
 from clipferry.submission import InvalidBody
 from common import logger, metrics, problem
-from routes import jobs, schedules, vendors
+from routes import batches, jobs, schedules, vendors
 
 app = APIGatewayRestResolver()
+app.include_router(batches.router)
 app.include_router(jobs.router)
 app.include_router(schedules.router)
 app.include_router(vendors.router)
@@ -26,8 +28,7 @@ app.include_router(vendors.router)
 
 @app.exception_handler(InvalidBody)
 def _invalid(error: InvalidBody) -> Response[str]:
-    errors = [{"pointer": e.pointer, "detail": e.detail} for e in error.errors]
-    return problem(HTTPStatus.BAD_REQUEST, "the request is invalid", detail=str(error), errors=errors)
+    return problem(**error.problem())
 
 
 @app.exception_handler(BadQuery)
@@ -38,10 +39,11 @@ def _bad_query(error: BadQuery) -> Response[str]:
 
 @app.exception_handler([NotFound, NoSchedule, NotFoundError])
 def _not_found(error: Exception) -> Response[str]:
-    return problem(HTTPStatus.NOT_FOUND, "no such resource", detail="no job, file, schedule or route of that name")
+    detail = "no job, file, batch, schedule or route of that name"
+    return problem(HTTPStatus.NOT_FOUND, "no such resource", detail=detail)
 
 
-@app.exception_handler([NotNow, NotStored, Superseded])
+@app.exception_handler([NotNow, NotStored, NotForBatch, Superseded])
 def _conflict(error: Exception) -> Response[str]:
     return problem(HTTPStatus.CONFLICT, "not in this status", detail=str(error))
 
@@ -51,8 +53,8 @@ def _not_kept(error: NotKept) -> Response[str]:
     return problem(HTTPStatus.CONFLICT, "the schedule cannot be kept now", detail=str(error))
 
 
-@app.exception_handler(KeyReused)
-def _key_reused(error: KeyReused) -> Response[str]:
+@app.exception_handler([KeyReused, BatchKeyReused])
+def _key_reused(error: Exception) -> Response[str]:
     return problem(HTTPStatus.CONFLICT, "this Idempotency-Key came with another body before")
 
 

@@ -19,6 +19,7 @@ metrics = Metrics()
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"
+KEY_MAX = 255  # characters of an Idempotency-Key
 
 
 @cache
@@ -43,6 +44,14 @@ def read_body(event: APIGatewayProxyEvent) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise InvalidBody([FieldError("", "must be a JSON object")])
     return body
+
+
+def read_key(event: APIGatewayProxyEvent) -> str | None:
+    """The Idempotency-Key, if one was sent. Raises InvalidBody."""
+    key: str | None = event.headers.get("Idempotency-Key")
+    if key is not None and not 0 < len(key) <= KEY_MAX:
+        raise InvalidBody([FieldError("Idempotency-Key", f"must have 1 to {KEY_MAX} characters")])
+    return key
 
 
 def reply(value: Any, status: HTTPStatus = HTTPStatus.OK, headers: dict[str, Any] | None = None) -> Response[str]:

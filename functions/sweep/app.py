@@ -1,4 +1,4 @@
-"""A scheduled rule, and every execution that ended badly: nothing is left hanging."""
+"""A scheduled rule, every execution that ended badly, and a batch's cancel: nothing is left hanging."""
 
 from functools import cache
 from typing import Any
@@ -8,6 +8,7 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from clipferry import machine
+from clipferry.settings import settings
 from clipferry.steps.ending import Closing
 from clipferry.steps.runtime import runtime
 from clipferry.steps.sweep import Sweep, SweepIncomplete, Swept
@@ -24,26 +25,32 @@ def closing() -> Closing:
 @logger.inject_lambda_context
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """A "Step Functions Execution Status Change" event sweeps its job; anything else sweeps what is due.
+    """A "Step Functions Execution Status Change" event sweeps its job or batch; `{"batch_id", "generation", "chunk"}`
+    cancels a chunk's jobs for the batch machine; anything else sweeps what is due.
 
     Raises SweepIncomplete after its work when a job resisted, so that an alarm tells of it.
     """
     sweep = Sweep(closing(), lambda: context.get_remaining_time_in_millis() / 1000)
+    if "batch_id" in event:
+        seconds = sweep.recall.cancel_chunk(event["batch_id"], event["generation"], event["chunk"])
+        return {"wait_seconds": seconds}
     if event.get("source") == "aws.states":
-        of_job = machine.parse_name(event["detail"]["name"])
-        return _report(sweep.reconcile(*of_job) if of_job else sweep.swept)
+        ended = machine.parse_name(event["detail"]["name"])
+        of_batch = event["detail"].get("stateMachineArn") == settings().batch_machine_arn
+        reconcile = sweep.reconcile_batch if of_batch else sweep.reconcile
+        return _report(reconcile(*ended) if ended else sweep.swept)
     swept = sweep.run()
     metrics.add_metric("OldestUnfinishedJobAge", MetricUnit.Seconds, swept.oldest_age)
     report = _report(swept)
     if swept.failed:
-        raise SweepIncomplete(f"{len(swept.failed)} jobs could not be swept; the log says why")
+        raise SweepIncomplete(f"{len(swept.failed)} jobs or batches could not be swept; the log says why")
     return report
 
 
 def _report(swept: Swept) -> dict[str, Any]:
     metrics.add_metric("JobsSwept", MetricUnit.Count, swept.jobs)
     metrics.add_metric("UploadsAborted", MetricUnit.Count, swept.uploads_aborted)
-    names = ("concluded", "started", "restarted", "ended", "failed", "uploads_aborted")
+    names = ("concluded", "started", "restarted", "ended", "failed", "batches", "uploads_aborted")
     report = {name: getattr(swept, name) for name in names}
     logger.info("swept", **report)
     return report

@@ -115,6 +115,18 @@ class Ground:
         self.stack.wait(job["job_id"], until=lambda seen: seen["status"] == "WAITING")
         return job, simulator
 
+    def batch(self, *lines: str) -> str:
+        """The id of a new batch of these lines."""
+        key = f"manifests/{time.time_ns()}.jsonl"
+        self.stack.client("s3").put_object(Bucket=self.bucket, Key=key, Body="\n".join(lines).encode())
+        reply = self.stack.call("POST", "/batches", body={"manifest": {"key": key}})
+        if not reply.ok:
+            raise CallRefused(reply)
+        return str(reply.json()["batch_id"])
+
+    def batch_status(self, batch_id: str) -> str:
+        return str(self.stack.call("GET", f"/batches/{batch_id}").json()["status"])
+
     # -- the bucket below a job ---------------------------------------------------------------------------------------
 
     @property
@@ -263,11 +275,51 @@ def an_end_that_broke_off_is_carried_out(ground: Ground) -> bool:
     return ground.told(job) and not ground.uploads(job) and simulator.calls["StopTriggeredRecord"] == 2
 
 
+def a_manifest_is_uploaded(ground: Ground) -> bool:
+    link = ground.stack.call("POST", "/batches/uploads").json()["url"]
+    with requests.Session() as session:
+        session.trust_env = False
+        return session.put(link, data=b"{}", timeout=30).ok
+
+
+def a_batch_is_started(ground: Ground) -> bool:
+    batch = ground.batch("{broken")
+    return ground.until(lambda: ground.batch_status(batch) != "READING", patience=5)
+
+
+def a_batch_is_submitted(ground: Ground) -> bool:
+    _, account = ground.vendor(PolyvSimulator)
+    batch = ground.batch(json.dumps({"vendor": "polyv", "account": account, "request": {"vids": ["d"]}}))
+    ground.until(lambda: ground.batch_status(batch) in ("SUBMITTED", "FAILED"))
+    jobs = ground.stack.call("GET", "/jobs", params={"batch": batch}).json()["jobs"]
+    return bool(jobs) and ground.until(lambda: ground.execution(jobs[0]["job_id"]) is not None, patience=3)
+
+
+def a_batch_reports_what_it_rejects(ground: Ground) -> bool:
+    batch = ground.batch("{broken")
+    ground.until(lambda: ground.batch_status(batch) == "SUBMITTED")
+    return ground.stack.call("GET", f"/batches/{batch}/report/url").ok
+
+
+def a_lost_execution_of_a_batch_is_replaced(ground: Ground) -> bool:
+    batch = ground.batch("{broken")
+    ground.until(lambda: ground.batch_status(batch) == "SUBMITTED")
+    ground.stack.client("dynamodb").update_item(
+        TableName=ground.stack.outputs["TableName"], Key={"pk": {"S": f"BATCH#{batch}"}, "sk": {"S": "BATCH"}},
+        UpdateExpression="SET #status = :before", ExpressionAttributeNames={"#status": "status"},
+        ExpressionAttributeValues={":before": {"S": "SUBMITTING"}},
+    )  # fmt: skip
+    detail = {"stateMachineArn": ground.stack.outputs["BatchMachineArn"], "name": f"{batch}-1"}
+    ground.stack.invoke("sweep", {"source": "aws.states", "detail": detail})
+    return ground.until(lambda: ground.batch_status(batch) == "SUBMITTED", patience=15)
+
+
 CANCEL, LATE, ENDED, BROKE_OFF = (
     a_cancel_leaves_nothing_running, a_job_that_ends_late_leaves_nothing_running, a_job_that_ends_is_told_of,
     an_end_that_broke_off_is_carried_out,
 )  # fmt: skip
 COPIED = a_labelled_file_is_copied
+SUBMITTED = a_batch_is_submitted
 
 SCENARIOS: dict[tuple[str, str], Callable[[Ground], bool]] = {
     ("api", "KeepJobs"): a_job_is_accepted_and_started,
@@ -283,6 +335,13 @@ SCENARIOS: dict[tuple[str, str], Callable[[Ground], bool]] = {
     ("api", "TellAboutEndedJobs"): CANCEL,
     ("api", "KeepSchedules"): a_schedule_is_kept,
     ("api", "ListSchedules"): schedules_are_listed,
+    ("api", "StartBatches"): a_batch_is_started,
+    ("api", "PresignManifestUploads"): a_manifest_is_uploaded,
+    ("batch", "KeepBatchAndJobs"): SUBMITTED,
+    ("batch", "StartJobs"): SUBMITTED,
+    ("batch", "ReadManifests"): SUBMITTED,
+    ("batch", "KeepWorkingObjects"): SUBMITTED,
+    ("batch", "WriteReports"): a_batch_reports_what_it_rejects,
     ("schedule", "CreateJobs"): a_rule_starts_its_job,
     ("schedule", "StartJobs"): a_rule_starts_its_job,
     ("schedule", "TellAboutRejectedSchedules"): a_schedule_that_fires_in_vain_is_told_of,
@@ -307,6 +366,8 @@ SCENARIOS: dict[tuple[str, str], Callable[[Ground], bool]] = {
     ("sweep", "FindDueAndOldestJobs"): the_sweep_finds_what_is_due,
     ("sweep", "StartJobsAgain"): a_lost_execution_is_replaced,
     ("sweep", "CompareExecutions"): a_lost_execution_is_replaced,
+    ("sweep", "StartBatchesAgain"): a_lost_execution_of_a_batch_is_replaced,
+    ("sweep", "CompareBatchExecutions"): a_lost_execution_of_a_batch_is_replaced,
     ("sweep", "ReadAccountsToAbortAtTheVendor"): BROKE_OFF,
     ("sweep", "FindUploadsOfEndedJobs"): BROKE_OFF,
     ("sweep", "AbortUploadsOfEndedJobs"): BROKE_OFF,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clipferry.batches import Batch, BatchStatus, Counts
 from clipferry.events import detail
 from clipferry.jobs import Job
 from clipferry.schedules.definition import define
@@ -88,7 +89,7 @@ def test_the_readme_shows_every_route() -> None:
     assert shown == routes
 
 
-CODE_AT = {"Problem": 0, "AccountError": 0, "_failed": 1}  # which argument of what is a code
+CODE_AT = {"Problem": 0, "AccountError": 0, "ManifestError": 0, "_failed": 1}  # which argument of what is a code
 KEYWORDS = ("code", "kind")
 
 
@@ -187,11 +188,26 @@ def a_job() -> Job:
 def test_the_job_and_the_event_are_shown_with_the_fields_they_have() -> None:
     jobs = [json.loads(text) for text in blocks(section(README, "## The API"), "json")]
 
-    whole = [job for job in jobs if "generation" in job]
+    whole = [job for job in jobs if "generation" in job and "job_id" in job]
     assert whole
     assert all(list(job) == list(a_job().public()) for job in whole)
     (event,) = (json.loads(text) for text in blocks(section(README, "## Events"), "json"))
     assert list(event) == list(detail(a_job()))
+
+
+def test_a_batch_is_shown_with_the_fields_it_has() -> None:
+    text, now = section(README, "### Batches"), datetime(2026, 11, 21, tzinfo=UTC)
+    shown = json.loads(blocks(text, "json")[0])
+    batch = Batch("b", BatchStatus.READING, "my-bucket", "manifests/a.csv", "", 1, "csv", now, now)
+
+    said = batch.public(Counts())
+
+    assert list(shown) == list(said)
+    for part in ("manifest", "lines", "jobs"):
+        assert list(shown[part]) == list(said[part])
+    described = source()["Resources"]["Api"]["Properties"]["DefinitionBody"]["components"]["schemas"]["Batch"]
+    assert list(described["properties"]) == list(said)
+    assert described["properties"]["status"]["enum"] == [status.value for status in BatchStatus]
 
 
 def test_a_schedule_is_shown_as_it_is_put_and_answered() -> None:

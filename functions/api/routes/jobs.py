@@ -12,20 +12,14 @@ from clipferry.listing import page_token, parse_query
 from clipferry.steps.links import LINK_SECONDS, link
 from clipferry.steps.runtime import runtime
 from clipferry.steps.submit import retry, submit
-from clipferry.submission import FieldError, InvalidBody
-from common import closing, location, logger, metrics, read_body, reply, s3
-
-KEY_MAX = 255  # characters of an Idempotency-Key
+from common import closing, location, logger, metrics, read_body, read_key, reply, s3
 
 router = APIGatewayRouter()
 
 
 @router.post("/jobs")
 def create_job() -> Response[str]:
-    body = read_body(router.current_event)
-    key = router.current_event.headers.get("Idempotency-Key")
-    if key is not None and not 0 < len(key) <= KEY_MAX:
-        raise InvalidBody([FieldError("Idempotency-Key", f"must have 1 to {KEY_MAX} characters")])
+    body, key = read_body(router.current_event), read_key(router.current_event)
     job = submit(runtime(), logger, body, seed=f"key:{key}" if key else None)
     metrics.add_metric("JobsAccepted", MetricUnit.Count, 1)
     return _job(job, HTTPStatus.ACCEPTED)

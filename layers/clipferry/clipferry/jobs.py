@@ -155,6 +155,7 @@ class Job:
     labels: dict[str, str] = field(default_factory=dict)
     fingerprint: str = ""  # of the body that made it, to tell a replay from another request under one key
     source: str | None = None  # "schedule#name", "batch#id": what made it, beside a plain API call
+    line: int | None = None  # of the batch's manifest
     vendor_refs: dict[str, Any] = field(default_factory=dict)
     refs_complete: bool = False
     trigger_round: int = 1  # raised when a retry needs new vendor work, so that its key is new too
@@ -216,7 +217,7 @@ class Job:
             "progress": percent(self), "generation": self.generation,
             "request": bare(self.request), "adopt": bare(self.adopt), "vendor_refs": bare(self.vendor_refs),
             "destination": {"prefix": self.prefix}, "labels": self.labels, "on_uncertain": self.on_uncertain,
-            "deadline_seconds": self.deadline_seconds, "source": self.source,
+            "deadline_seconds": self.deadline_seconds, "source": self.source, "line": self.line,
             "files": [f.public() for f in self.files],
             "error": self.error.as_dict() if self.error else None,
             "polls": self.polls, "poll_errors": self.poll_errors, "trigger_attempts": self.trigger_attempts,

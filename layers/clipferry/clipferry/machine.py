@@ -1,11 +1,12 @@
-"""The state machine from outside: start, stop and describe executions. A start repeated is a start once."""
+"""The state machines from outside: start, stop and describe executions. A start repeated is a start once."""
 
 from __future__ import annotations
 
 import json
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from clipferry.batches import Batch
 from clipferry.jobs import Job
 from clipferry.settings import settings
 
@@ -26,7 +27,7 @@ def execution_name(job: Job) -> str:
 
 
 def parse_name(name: str) -> tuple[str, int] | None:
-    """(job id, generation) of an execution's name; None for one that is not a job's."""
+    """(job or batch id, generation) of an execution's name; None for one that is not ours."""
     job_id, dash, generation = name.rpartition("-")
     return (job_id, int(generation)) if dash and generation.isdecimal() and generation.isascii() else None
 
@@ -37,13 +38,20 @@ def execution_arn(job: Job) -> str:
 
 def start(job: Job) -> None:
     """Start the job's execution, or find it started already."""
+    of_job = {"job_id": job.job_id, "generation": job.generation}
+    _start(settings().state_machine_arn, execution_name(job), of_job)
+
+
+def start_batch(batch: Batch) -> None:
+    """Start the batch's execution, or find it started already."""
+    of_batch = {"batch_id": batch.batch_id, "generation": batch.generation}
+    _start(settings().batch_machine_arn, f"{batch.batch_id}-{batch.generation}", of_batch)
+
+
+def _start(machine_arn: str, name: str, of_what: dict[str, Any]) -> None:
     client = _client()
     try:
-        client.start_execution(
-            stateMachineArn=settings().state_machine_arn,
-            name=execution_name(job),
-            input=json.dumps({"job_id": job.job_id, "generation": job.generation}),
-        )
+        client.start_execution(stateMachineArn=machine_arn, name=name, input=json.dumps(of_what))
     except client.exceptions.ExecutionAlreadyExists:
         return
 
@@ -59,8 +67,18 @@ def stop(job: Job, cause: str) -> None:
 
 def status(job: Job) -> str | None:
     """RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED; None when the execution was never started."""
+    return _status(execution_arn(job))
+
+
+def batch_status(batch: Batch) -> str | None:
+    """The same of the batch's execution."""
+    arn = settings().batch_machine_arn.replace(":stateMachine:", ":execution:")
+    return _status(f"{arn}:{batch.batch_id}-{batch.generation}")
+
+
+def _status(arn: str) -> str | None:
     client = _client()
     try:
-        return str(client.describe_execution(executionArn=execution_arn(job))["status"])
+        return str(client.describe_execution(executionArn=arn)["status"])
     except client.exceptions.ExecutionDoesNotExist:
         return None

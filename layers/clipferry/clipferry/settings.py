@@ -13,6 +13,7 @@ class Settings:
     bucket_name: str
     secret_prefix: str
     state_machine_arn: str
+    batch_machine_arn: str
     event_bus_name: str
     download_hosts: tuple[str, ...]  # host suffixes allowed besides each vendor's own
     allow_private_network: bool
@@ -36,6 +37,7 @@ def settings() -> Settings:
         bucket_name=env.get("BUCKET_NAME", ""),
         secret_prefix=env.get("SECRET_PREFIX", ""),
         state_machine_arn=env.get("STATE_MACHINE_ARN", ""),
+        batch_machine_arn=env.get("BATCH_MACHINE_ARN", ""),
         event_bus_name=env.get("EVENT_BUS_NAME", ""),
         download_hosts=tuple(h.strip().lower() for h in env.get("DOWNLOAD_HOSTS", "").split(",") if h.strip()),
         allow_private_network=env.get("ALLOW_PRIVATE_NETWORK", "false") == "true",

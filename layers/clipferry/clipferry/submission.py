@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from clipferry.jobs import DEADLINE_MAX, DEADLINE_MIN, Job, JobStatus, job_id
@@ -34,7 +35,7 @@ BODY_SCHEMA: Mapping[str, Any] = {
             "type": "object",
             "properties": {"prefix": {
                 "type": "string", "maxLength": 512,
-                "pattern": r"^(?!/)(?!.*(^|/)\.{1,2}(/|$))(?!.*//)[A-Za-z0-9!_.*'()/ =@:+-]*$(?!\n)",
+                "pattern": r"^(?!/|\.clipferry(/|$))(?!.*(^|/)\.{1,2}(/|$))(?!.*//)[A-Za-z0-9!_.*'()/ =@:+-]*$(?!\n)",
                 "description": "first part of the objects' keys in the bucket"}},
             "additionalProperties": False,
         },
@@ -70,6 +71,19 @@ class InvalidBody(Exception):
     def __init__(self, errors: list[FieldError]) -> None:
         super().__init__("; ".join(f"{e.pointer or '/'}: {e.detail}" for e in errors))
         self.errors = errors
+
+    def problem(self) -> dict[str, Any]:
+        """What problem+json (RFC 9457) says of it, in a reply or in a batch's report."""
+        errors = [{"pointer": e.pointer, "detail": e.detail} for e in self.errors]
+        return {"type": "about:blank", "status": HTTPStatus.BAD_REQUEST, "title": "the request is invalid",
+                "detail": str(self), "errors": errors}  # fmt: skip
+
+
+def broken(schema: Mapping[str, Any], value: object) -> list[FieldError]:
+    """Where a value breaks a schema."""
+    from jsonschema import Draft202012Validator
+
+    return list(_field_errors(Draft202012Validator(schema).iter_errors(value), ""))
 
 
 def check(body: object) -> list[FieldError]:
@@ -111,7 +125,8 @@ def fingerprint(body: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def new_job(body: Mapping[str, Any], now: datetime, *, seed: str | None = None, source: str | None = None) -> Job:
+def new_job(body: Mapping[str, Any], now: datetime, *, seed: str | None = None, source: str | None = None,
+            line: int | None = None) -> Job:  # fmt: skip
     """A QUEUED job for a body. With a `seed` its id is a function of the seed (see `jobs.job_id`).
 
     Raises InvalidBody.
@@ -136,6 +151,7 @@ def new_job(body: Mapping[str, Any], now: datetime, *, seed: str | None = None, 
         labels=body.get("labels", {}),
         fingerprint=fingerprint(body),
         source=source,
+        line=line,
     )
 
 

@@ -69,7 +69,7 @@ def test_two_clicks_at_once_do_not_break_each_other(jobs: Jobs, monkeypatch: pyt
         return call(client, operation, parameters)
 
     monkeypatch.setattr(BaseClient, "_make_api_call", conflicting)
-    monkeypatch.setattr("clipferry.store.CONFLICT_WAITS", (0, 0))
+    monkeypatch.setattr("clipferry.store.writes.CONFLICT_WAITS", (0, 0))
     assert jobs.create(a_job(labels={"site": "gate"}))[1]
     conflicts = iter([True, True, True])
     with pytest.raises(TransactWriteError):

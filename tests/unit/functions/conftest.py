@@ -18,7 +18,7 @@ import pytest
 from tests.unit.steps import world as worlds
 from tests.unit.steps.aws import REPOSITORY
 
-NAMES = ("api", "trigger", "poll", "download", "finish", "schedule", "sweep")
+NAMES = ("api", "batch", "trigger", "poll", "download", "finish", "schedule", "sweep")
 
 
 @dataclass
@@ -104,8 +104,9 @@ def functions(monkeypatch: pytest.MonkeyPatch) -> Iterator[Functions]:
     with worlds.world(monkeypatch) as world:
         modules = {name: _load(name) for name in NAMES}
         for module in _modules_of_functions():
-            if hasattr(module, "closing"):
-                module.closing.cache_clear()
+            for made_once in ("closing", "bulk"):
+                if hasattr(getattr(module, made_once, None), "cache_clear"):
+                    getattr(module, made_once).cache_clear()
             if hasattr(module, "s3"):
                 monkeypatch.setattr(module, "s3", lambda: world.s3)
             if hasattr(module, "runtime"):
@@ -120,5 +121,6 @@ def functions(monkeypatch: pytest.MonkeyPatch) -> Iterator[Functions]:
         for logger in loggers:
             logger.removeHandler(handler)
         for module in _modules_of_functions():
-            if hasattr(module, "closing"):
-                module.closing.cache_clear()
+            for made_once in ("closing", "bulk"):
+                if hasattr(getattr(module, made_once, None), "cache_clear"):
+                    getattr(module, made_once).cache_clear()

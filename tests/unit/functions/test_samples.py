@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clipferry.batches import BatchStatus
 from clipferry.jobs import JobStatus
+from clipferry.steps.bulk import close, prepare, submit_chunk
 from clipferry.submission import new_job
 
 from tests.unit.functions.conftest import Functions
-from tests.unit.steps.aws import REPOSITORY
+from tests.unit.steps.aws import BUCKET, REPOSITORY
+from tests.unit.steps.batching import Batching, line
 from tests.unit.steps.world import SIGNED
 
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
@@ -26,6 +29,10 @@ EXPECTED: dict[str, Any] = {
     "api-cancel-job": 200, "api-create-job": 202, "api-get-file-url": 200, "api-get-job": 200, "api-list-jobs": 200,
     "api-list-vendors": 200, "api-retry-job": 202, "api-put-schedule": 201, "api-get-schedule": 200,
     "api-delete-schedule": 204, "api-list-schedules": 200, "api-list-jobs-of-schedule": 200,
+    "api-create-upload": 201, "api-create-batch": 202,
+    "api-get-batch": 200, "api-cancel-batch": 202, "api-resume-batch": 202, "api-get-report-url": 200,
+    "batch-prepare": {"next": "SUBMIT"}, "batch-submit": {"submitted": True}, "batch-close": {"next": "END"},
+    "sweep-cancel-chunk": {"wait_seconds": 0},
     "trigger": {"next": "WAIT"}, "poll": {"next": "FINISH"}, "download": {"more": False},
     "finish": {"next": "END"}, "finish-after-an-error": {"status": "PARTIAL"},
     "sweep-execution-ended": {"restarted": [SUBJECT]}, "sweep-every-5-minutes": {"restarted": [SUBJECT]},
@@ -46,6 +53,23 @@ def a_job_whose_one_file_is_stored(functions: Functions) -> None:
     world.poll(SUBJECT)
 
 
+def a_batch_on_its_way(functions: Functions, sample: str) -> None:
+    """As far as each sample wants it."""
+    world, batching = functions.world, Batching(functions.world)
+    world.s3.put_object(Bucket=BUCKET, Key="manifests/2026/11/21/gates.jsonl", Body=line(1).encode())
+    if "batch" in sample or "report" in sample or "chunk" in sample:
+        made = batching.batch(batching.post(line(1), "{broken"))
+        batching.batches.create(replace(made, batch_id=SUBJECT))
+        if sample not in ("batch-prepare", "api-resume-batch"):
+            prepare(batching.bulk, SUBJECT, 1, lambda: 100.0)
+        if sample in ("batch-close", "api-get-report-url", "sweep-cancel-chunk"):
+            submit_chunk(batching.bulk, SUBJECT, 1, batching.chunks(SUBJECT)[0])
+        if sample == "api-get-report-url":
+            close(batching.bulk, SUBJECT, 1)
+        if sample == "sweep-cancel-chunk":
+            batching.batches.change(batching.batch(SUBJECT), world.time, BatchStatus.CANCELLING)
+
+
 def test_every_function_has_a_sample() -> None:
     assert sorted({function_of(path) for path in SAMPLES}) == FUNCTIONS
 
@@ -62,6 +86,7 @@ def test_a_sample_is_taken_by_its_function(functions: Functions, path: Path) -> 
         world.start_execution(SUBJECT)
         world.stop_execution(SUBJECT)
         world.wait(1801)
+    a_batch_on_its_way(functions, path.stem)
     reply = functions.call(function_of(path), json.loads(path.read_text()))
     match EXPECTED.get(path.stem):
         case int() as status:

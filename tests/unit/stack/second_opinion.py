@@ -25,8 +25,9 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service impor
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import WaitFunction
 from moto.stepfunctions.parser.asl.jsonata import jsonata as moto_jsonata
 
-DEFINITION = Path(__file__).resolve().parents[3] / "statemachine" / "retrieve.asl.json"
-FUNCTIONS = ("Trigger", "Poll", "Download", "Finish")
+FOLDER = Path(__file__).resolve().parents[3] / "statemachine"
+FUNCTIONS = {"retrieve": ("Trigger", "Poll", "Download", "Finish"), "batch": ("Batch", "Sweep")}
+BUCKET = "videos"
 INPUT = {"job_id": "01KAJ3Q0M7Z8V4T2R9XW5CY6DE", "generation": 1}
 PATIENCE = 30.0  # seconds until a run counts as stuck
 
@@ -55,10 +56,10 @@ class Run:
         return [payload for name, payload in self.calls if name == function]
 
 
-def definition() -> dict[str, Any]:
+def definition(machine: str = "retrieve") -> dict[str, Any]:
     """The definition with its placeholders filled in as a deployment would."""
-    text = DEFINITION.read_text().replace("${Partition}", "aws")
-    for name in FUNCTIONS:
+    text = (FOLDER / f"{machine}.asl.json").read_text().replace("${Partition}", "aws").replace("${Bucket}", BUCKET)
+    for name in FUNCTIONS[machine]:
         text = text.replace(f"${{{name}Function}}", f"arn:aws:lambda:us-east-1:123456789012:function:{name}")
     return dict(json.loads(text))
 
@@ -71,23 +72,29 @@ def levels(machine: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
             yield from levels(state["ItemProcessor"])
 
 
-def lambda_states() -> dict[str, dict[str, Any]]:
+def lambda_states(machine: str = "retrieve") -> dict[str, dict[str, Any]]:
     """The states that call a function, by name."""
-    states = {name: state for level in levels(definition()) for name, state in level["States"].items()}
+    states = {name: state for level in levels(definition(machine)) for name, state in level["States"].items()}
     return {name: state for name, state in states.items() if state.get("Resource", "").endswith(":lambda:invoke")}
 
 
-def execute(play: Play, *, already_started: bool = False) -> Run:
-    """Run one execution to its end; `play` answers each call of a function, an exception being one it raises."""
+def execute(play: Play, *, already_started: bool = False, machine: str = "retrieve",
+            given: Mapping[str, Any] = INPUT, objects: Mapping[str, Any] | None = None) -> Run:  # fmt: skip
+    """Run one execution to its end; `play` answers each call of a function, an exception being one it raises.
+
+    `objects` are in the bucket, as JSON.
+    """
     run = Run()
     with _interpreter(run, play, already_started):
+        for key, value in (objects or {}).items():
+            s3 = boto3.client("s3", region_name="us-east-1")
+            s3.create_bucket(Bucket=BUCKET)
+            s3.put_object(Bucket=BUCKET, Key=key, Body=json.dumps(value))
         client = boto3.client("stepfunctions", region_name="us-east-1")
-        machine = client.create_state_machine(
-            name="retrieve", definition=json.dumps(definition()), roleArn="arn:aws:iam::123456789012:role/machine"
+        arn = client.create_state_machine(
+            name=machine, definition=json.dumps(definition(machine)), roleArn="arn:aws:iam::123456789012:role/machine"
         )["stateMachineArn"]
-        execution = client.start_execution(
-            stateMachineArn=machine, name=f"{INPUT['job_id']}-1", input=json.dumps(INPUT)
-        )["executionArn"]
+        execution = client.start_execution(stateMachineArn=arn, name="run-1", input=json.dumps(given))["executionArn"]
         deadline = time.monotonic() + PATIENCE
         while (described := client.describe_execution(executionArn=execution))["status"] == "RUNNING":
             if time.monotonic() > deadline:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from clipferry.accounts import CONNECTIONS_MAX
+from clipferry.batches import CALL_LIFETIME
 from clipferry.jobs import File
 from clipferry.listing import PARAMETERS
 from clipferry.schedules.definition import SCHEMA as SCHEDULE_SCHEMA
@@ -102,7 +103,7 @@ class TestFunctionRoles:
             if any(action.startswith("kms:") for action in s["Action"]) and s["Resource"] == [{"Ref": "KmsKeyId"}]
         }  # fmt: skip
 
-        assert with_key == {"ApiFunction", "DownloadFunction", "FinishFunction", "SweepFunction"}
+        assert with_key == {"ApiFunction", "BatchFunction", "DownloadFunction", "FinishFunction", "SweepFunction"}
         assert not any(action.startswith("kms:") for function in FUNCTIONS for action in granted(function))
 
 
@@ -121,6 +122,9 @@ class TestFunctions:
         assert set(FUNCTIONS[function]["Environment"]["Variables"]) - {
             "POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE",
         } <= read  # fmt: skip
+
+    def test_a_batchs_call_lives_as_long_as_a_cancel_waits_for_it(self) -> None:
+        assert FUNCTIONS["BatchFunction"]["Timeout"] == CALL_LIFETIME.total_seconds()
 
     @pytest.mark.parametrize("state", LAMBDA_STATES)
     def test_end_before_the_machine_gives_up_on_them(self, state: str) -> None:
@@ -251,7 +255,10 @@ class TestTheWayInOfEvents:
         assert ended["EventPattern"] == {
             "source": ["aws.states"],
             "detail-type": ["Step Functions Execution Status Change"],
-            "detail": {"stateMachineArn": [{"Ref": "RetrieveMachine"}], "status": ["FAILED", "TIMED_OUT", "ABORTED"]},
+            "detail": {
+                "stateMachineArn": [{"Ref": "RetrieveMachine"}, {"Ref": "BatchMachine"}],
+                "status": ["FAILED", "TIMED_OUT", "ABORTED"],
+            },
         }
         for rule in (timer, ended):
             (target,) = rule["Targets"]
@@ -384,7 +391,7 @@ class TestParametersAndOutputs:
 
     def test_the_promised_outputs_are_there(self) -> None:
         assert set(source()["Outputs"]) >= {
-            "ApiUrl", "BucketName", "TableName", "StateMachineArn", "EventBusName", "SecretPrefix",
+            "ApiUrl", "BucketName", "TableName", "StateMachineArn", "BatchMachineArn", "EventBusName", "SecretPrefix",
             "ScheduleFunctionArn",
         }  # fmt: skip
 

@@ -7,7 +7,9 @@ import re
 from typing import Any
 
 import pytest
+from clipferry.batches import WORK
 from clipferry.store.rows import Entry, TagRow
+from clipferry.submission import BODY_SCHEMA
 from pynamodb.indexes import Index
 
 from tests.unit.stack.transformed import deployed, of_type, source
@@ -47,10 +49,18 @@ class TestTheBucket:
         assert "BucketPolicy" not in deployed(AllowPrivateNetwork="true")
 
     def test_ends_orphaned_uploads(self) -> None:
-        (rule,) = self.bucket["LifecycleConfiguration"]["Rules"]
+        rule, _ = self.bucket["LifecycleConfiguration"]["Rules"]
 
         assert rule["Status"] == "Enabled"
         assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
+
+    def test_forgets_what_batches_worked_with_and_nothing_else(self) -> None:
+        expiring = [rule for rule in self.bucket["LifecycleConfiguration"]["Rules"] if "ExpirationInDays" in rule]
+
+        assert [(rule["Prefix"], rule["Status"]) for rule in expiring] == [(WORK, "Enabled")]
+        prefix = BODY_SCHEMA["properties"]["destination"]["properties"]["prefix"]["pattern"]
+        assert re.match(prefix, "site/a")
+        assert not re.match(prefix, WORK), "no job's files may be there"
 
     @pytest.mark.parametrize("kept", ["Bucket", "Table"])
     def test_what_holds_data_outlives_the_stack(self, kept: str) -> None:

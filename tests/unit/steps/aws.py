@@ -103,6 +103,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Edge]:
         "SCHEDULE_TARGET_ARN": f"arn:aws:lambda:{REGION}:123456789012:function:schedule",
         "SCHEDULE_ROLE_ARN": "arn:aws:iam::123456789012:role/schedule",
         "DEAD_LETTERS_ARN": f"arn:aws:sqs:{REGION}:123456789012:dead-letters",
+        "BATCH_MACHINE_ARN": f"arn:aws:states:{REGION}:123456789012:stateMachine:batch",
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
     with mock_aws():
@@ -115,10 +116,11 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Edge]:
         client("s3").create_bucket(Bucket=BUCKET)
         client("events").create_event_bus(Name=BUS)
         client("scheduler").create_schedule_group(Name=GROUP)
-        client("stepfunctions").create_state_machine(
-            name="retrieve", roleArn="arn:aws:iam::123456789012:role/machine",
-            definition=json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}),
-        )  # fmt: skip
+        for name in ("retrieve", "batch"):
+            client("stepfunctions").create_state_machine(
+                name=name, roleArn="arn:aws:iam::123456789012:role/machine",
+                definition=json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}),
+            )  # fmt: skip
         edge, real = Edge(), botocore.client.BaseClient._make_api_call
 
         def through_the_edge(client: Any, operation: str, parameters: dict[str, Any]) -> Any:

@@ -34,7 +34,11 @@ def submit(rt: Runtime, logger: Logger, body: Mapping[str, Any], *, seed: str | 
 
     Raises InvalidBody, KeyReused.
     """
-    wanted = new_job(body, rt.now(), seed=seed, source=source)
+    return admit(rt, logger, new_job(body, rt.now(), seed=seed, source=source))
+
+
+def admit(rt: Runtime, logger: Logger, wanted: Job) -> Job:
+    """The job in the table, started: this one, or the one that came before it under the same id. Raises KeyReused."""
     job, created = rt.jobs.create(wanted)
     if job.fingerprint != wanted.fingerprint:
         raise KeyReused(job)

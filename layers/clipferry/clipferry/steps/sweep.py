@@ -17,7 +17,9 @@ from clipferry import machine
 from clipferry.jobs import Job, JobStatus, Problem
 from clipferry.settings import settings
 from clipferry.steps.ending import Closing, bucket_owner
+from clipferry.steps.recall import Recall
 from clipferry.store import NotFound, Superseded
+from clipferry.store.batches import Batches
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import MultipartUploadTypeDef
@@ -37,6 +39,7 @@ class Swept:
     restarted: list[str] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    batches: list[str] = field(default_factory=list)  # started again
     uploads_aborted: int = 0
     oldest_age: float = 0.0  # seconds since the oldest unfinished job was created
 
@@ -54,6 +57,7 @@ class Sweep:
 
     def __init__(self, closing: Closing, time_left: Callable[[], float]) -> None:
         self.closing, self.rt, self.time_left = closing, closing.rt, time_left
+        self.recall = Recall(closing, Batches())
         self.swept = Swept()
 
     def run(self) -> Swept:
@@ -69,6 +73,7 @@ class Sweep:
             except Exception:
                 self.closing.logger.exception("a job could not be swept", job_id=job_id)
                 self.swept.failed.append(job_id)
+        self._batches()
         self._end_orphans()
         oldest = self.rt.jobs.oldest_unfinished()
         self.swept.oldest_age = (self.rt.now() - oldest).total_seconds() if oldest else 0.0
@@ -126,6 +131,25 @@ class Sweep:
         """As finish would: by its verdict, its files or its deadline."""
         self.closing.finish(job.job_id, job.generation, None)
         self.swept.ended.append(job.job_id)
+
+    def _batches(self) -> None:
+        for batch_id in self.recall.batches.due(self.rt.now()):
+            if self.time_left() < RESERVE:
+                return
+            try:
+                self.reconcile_batch(batch_id)
+            except Exception:
+                self.closing.logger.exception("a batch could not be swept", batch_id=batch_id)
+                self.swept.failed.append(batch_id)
+
+    def reconcile_batch(self, batch_id: str, generation: int | None = None) -> Swept:
+        """Bring one batch's row and execution together; only if it is still at `generation`, when that is given."""
+        try:
+            if self.recall.revive(batch_id, generation):
+                self.swept.batches.append(batch_id)
+        except (NotFound, Superseded) as error:
+            self.closing.logger.info("nothing to sweep", batch_id=batch_id, reason=type(error).__name__)
+        return self.swept
 
     def _end_orphans(self) -> None:
         """Uploads that no unfinished file answers for. Those of unfinished files are in the files' checkpoints."""

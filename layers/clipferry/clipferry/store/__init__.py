@@ -10,35 +10,28 @@ its value, so that no partition takes the writes of all jobs; a listing merges t
 from __future__ import annotations
 
 import heapq
-import time
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from itertools import islice
 from typing import Any
 
-from pynamodb.connection import Connection
-from pynamodb.exceptions import PutError, TransactWriteError, UpdateError
+from pynamodb.exceptions import PutError, TransactWriteError
 from pynamodb.expressions.condition import Condition
-from pynamodb.expressions.update import Action
 from pynamodb.indexes import GlobalSecondaryIndex
 from pynamodb.transactions import TransactWrite
 
 from clipferry.jobs import CALL_LIFETIME, FILE_MOVES, JOB_MOVES, File, FileStatus, Job, JobStatus, iso
 from clipferry.settings import settings
 from clipferry.store.rows import ByStatus, ByTag, ByVendor, ClaimRow, Due, Entry, FileRow, Item, JobRow, TagRow
+from clipferry.store.writes import Superseded as Superseded
+from clipferry.store.writes import condition_failed, connection, counted, patiently, update
 
 SHARDS = 4  # of every index value: 4 × 1,000 writes a second (DynamoDB's limit of one partition)
 TAG_LIFETIME = timedelta(days=400)
 PAGE_MAX = 100
 LOOKED_AT_MAX = 1_000  # rows one listing reads for filters that its index does not decide
-CONFLICT_WAITS = (0.05, 0.1, 0.2)  # seconds: two clicks at once are two transactions on one row for a moment
-
-
-class Superseded(Exception):
-    """The row has moved on since it was read: another generation, a cancel, an ending."""
 
 
 class IllegalMove(Exception):
@@ -46,13 +39,7 @@ class IllegalMove(Exception):
 
 
 class NotFound(Exception):
-    """No such job."""
-
-
-@cache
-def _connection() -> Connection:
-    """For transactions, which no model's own connection offers. Making one costs a tenth of a second or two."""
-    return Connection()
+    """No such job, or batch."""
 
 
 def _job_pk(job_id: str) -> str:
@@ -63,7 +50,7 @@ def shard_of(job_id: str) -> int:
     return zlib.crc32(job_id.encode()) % SHARDS
 
 
-def _shards(value: str) -> list[str]:
+def shards(value: str) -> list[str]:
     return [f"{value}#{n}" for n in range(SHARDS)]
 
 
@@ -88,19 +75,13 @@ class Jobs:
 
     def create(self, job: Job) -> tuple[Job, bool]:
         """Write a new job and its tags in one transaction; (the job in the table, whether this call made it)."""
-        waits = iter(CONFLICT_WAITS)
-        while True:
-            try:
-                self._put(job)
-            except (PutError, TransactWriteError) as error:
-                if _condition_failed(error):
-                    return self.load(job.job_id), False
-                wait = next(waits, None) if _refused_for(error, "TransactionConflict") else None
-                if wait is None:
-                    raise
-                time.sleep(wait)
-            else:
-                return job, True
+        try:
+            patiently(lambda: self._put(job))
+        except (PutError, TransactWriteError) as error:
+            if not condition_failed(error):
+                raise
+            return self.load(job.job_id), False
+        return job, True
 
     def _put(self, job: Job) -> None:
         values: dict[str, Any] = {**_job_values(job), **_index_keys(job), **_due(job, job.created_at)}
@@ -109,7 +90,7 @@ class Jobs:
         if not tags:
             row.save(condition=absent)
             return
-        with TransactWrite(connection=_connection()) as transaction:
+        with TransactWrite(connection=connection()) as transaction:
             transaction.save(row, condition=absent)
             for tag in tags:
                 transaction.save(_tag_row(job, tag))
@@ -149,7 +130,7 @@ class Jobs:
         if target is not job.status:
             written["status_shard"] = _index_keys(merged)["status_shard"]
             written["expires_at"] = _expiry(merged)
-        _update(JobRow(_job_pk(job.job_id), "JOB"), written, _as_read(job))
+        update(JobRow(_job_pk(job.job_id), "JOB"), written, _as_read(job), counted(job, target))
         for name, value in changes.items():
             setattr(job, name, value)
         return job
@@ -157,7 +138,7 @@ class Jobs:
     def postpone(self, job: Job, now: datetime, *, patiently: bool) -> None:
         """Let the sweep come back to the job: after its patience, or next time. Raises Superseded as `change` does."""
         due = _due(job, now) if patiently or job.event_sent else {"due_at": int(now.timestamp())}
-        _update(JobRow(_job_pk(job.job_id), "JOB"), due, _as_read(job))
+        update(JobRow(_job_pk(job.job_id), "JOB"), due, _as_read(job))
 
     def list(self, listing: Listing, limit: int, before: str | None = None) -> tuple[list[Job], str | None]:
         """Jobs newest first, without their files, and the key to go on from. Never a Scan.
@@ -195,7 +176,7 @@ class Jobs:
         streams = [
             (row.created_key for row in index.query(shard, column.between(low, high), scan_index_forward=False,
                                                     page_size=PAGE_MAX))
-            for value in values for shard in _shards(value)
+            for value in values for shard in shards(value)
         ]  # fmt: skip
         return (key for key in heapq.merge(*streams, reverse=True) if key != before)
 
@@ -207,7 +188,7 @@ class Jobs:
         """Ids of unfinished jobs that nothing has touched for longer than it should take, oldest first."""
         streams = [
             ((row.due_at, row.pk) for row in Entry.due.query(shard, Due.due_at <= int(now.timestamp())))
-            for shard in _shards("due")
+            for shard in shards("due")
         ]
         return (pk.removeprefix("JOB#") for _, pk in heapq.merge(*streams))
 
@@ -216,7 +197,7 @@ class Jobs:
         oldest = []
         live = [status for status in JobStatus if not status.terminal]
         for value in (f"{vendor}#{status}" for vendor in self.vendors for status in live):
-            for shard in _shards(value):
+            for shard in shards(value):
                 oldest += [entry.created_key for entry in Entry.by_status.query(shard, limit=1)]
         return datetime.fromisoformat(min(oldest).split("#")[0]) if oldest else None
 
@@ -228,7 +209,7 @@ class Jobs:
         try:
             row.save(condition=FileRow.pk.does_not_exist())
         except PutError as error:
-            if not _condition_failed(error):
+            if not condition_failed(error):
                 raise
             raise Superseded(f"{job.job_id}/{file.file_id}") from error
         job.files.append(file)
@@ -242,7 +223,7 @@ class Jobs:
         changes["status"] = target
         unchanged = (FileRow.status == file.status) & (FileRow.generation == file.generation)
         written = {"media" if k == "kind" else k: v for k, v in changes.items()}
-        _update(FileRow(_job_pk(job.job_id), f"FILE#{file.file_id}"), written, unchanged)
+        update(FileRow(_job_pk(job.job_id), f"FILE#{file.file_id}"), written, unchanged)
         for name, value in changes.items():
             setattr(file, name, value)
         return file
@@ -251,7 +232,7 @@ class Jobs:
         """The files' rows go when the job's does: at the end of its retention, or not while it lives."""
         for file in job.files:
             row = FileRow(_job_pk(job.job_id), f"FILE#{file.file_id}")
-            _update(row, {"expires_at": _expiry(job)}, FileRow.pk.exists())
+            update(row, {"expires_at": _expiry(job)}, FileRow.pk.exists())
 
     # -- claims -----------------------------------------------------------------------------------------------
 
@@ -262,7 +243,7 @@ class Jobs:
         try:
             row.save(condition=ClaimRow.pk.does_not_exist() | (ClaimRow.claimed_at < at - int(holds)))
         except PutError as error:
-            if not _condition_failed(error):
+            if not condition_failed(error):
                 raise
             return str(ClaimRow.get(f"CLAIM#{name}", "CLAIM", consistent_read=True).value)
         return value
@@ -335,30 +316,6 @@ def _matches(job: Job, listing: Listing) -> bool:
 def _as_read(job: Job) -> Condition:
     condition: Condition = (JobRow.status == job.status) & (JobRow.generation == job.generation)
     return condition
-
-
-def _update(row: JobRow | FileRow, values: Mapping[str, Any], condition: Condition) -> None:
-    attributes = type(row).get_attributes()
-    actions: list[Action] = [
-        attributes[name].remove() if value is None else attributes[name].set(value) for name, value in values.items()
-    ]
-    try:
-        row.update(actions=actions, condition=condition)
-    except UpdateError as error:
-        if not _condition_failed(error):
-            raise
-        raise Superseded(row.pk) from error
-
-
-def _condition_failed(error: PutError | UpdateError | TransactWriteError) -> bool:
-    return _refused_for(error, "ConditionalCheckFailed")
-
-
-def _refused_for(error: PutError | UpdateError | TransactWriteError, reason: str) -> bool:
-    """Whether DynamoDB names this reason: alone it is an exception's name, in a transaction one a write."""
-    if isinstance(error, TransactWriteError):
-        return any(given is not None and given.code == reason for given in error.cancellation_reasons)
-    return error.cause_response_code == f"{reason}Exception"
 
 
 def utc_now() -> datetime:

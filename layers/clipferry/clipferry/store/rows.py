@@ -1,7 +1,8 @@
 """The items of the jobs table as PynamoDB models, and the attribute types they need. No decisions here.
 
-One table. A job's items share a partition key: the job itself, one item a file, one item a tag. Names are those of
-`jobs.Job` and `jobs.File`, so that a row and a value convert field by field.
+One table. A job's items share a partition key: the job itself, one item a file, one item a tag. So do a batch's: the
+batch, its tallies, one item a chunk of lines. Names are those of `jobs.Job`, `jobs.File` and `batches.Batch`, so that a
+row and a value convert field by field.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pynamodb.constants import STRING
 from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
 from pynamodb.models import Model
 
+from clipferry.batches import BatchStatus
 from clipferry.jobs import FileStatus, JobStatus, Problem
 from clipferry.settings import settings
 
@@ -43,6 +45,16 @@ class _FileStatus(Attribute[FileStatus]):
 
     def deserialize(self, value: str) -> FileStatus:
         return FileStatus(value)
+
+
+class _BatchStatus(Attribute[BatchStatus]):
+    attr_type = STRING
+
+    def serialize(self, value: BatchStatus) -> str:
+        return value.value
+
+    def deserialize(self, value: str) -> BatchStatus:
+        return BatchStatus(value)
 
 
 class _Problem(Attribute[Problem]):
@@ -98,6 +110,7 @@ class JobRow(Item, discriminator="job"):
     labels: JSONAttribute = JSONAttribute()
     fingerprint = UnicodeAttribute()
     source = UnicodeAttribute(null=True)
+    line = Whole(null=True)
     vendor_refs: JSONAttribute = JSONAttribute()
     refs_complete = BooleanAttribute()
     trigger_round = Whole()
@@ -149,6 +162,55 @@ class ClaimRow(Item, discriminator="claim"):
 
     value = UnicodeAttribute()
     claimed_at = Whole()
+
+
+class BatchRow(Item, discriminator="batch"):
+    due_shard = UnicodeAttribute(null=True)
+
+    batch_id = UnicodeAttribute()
+    status = _BatchStatus()
+    bucket = UnicodeAttribute()
+    key = UnicodeAttribute()
+    etag = UnicodeAttribute()
+    size = Whole()
+    format = UnicodeAttribute()
+    created_at = UTCDateTimeAttribute()
+    updated_at = UTCDateTimeAttribute()
+    fingerprint = UnicodeAttribute()
+    defaults: JSONAttribute = JSONAttribute()
+    generation = Whole()
+    restarts = Whole()
+    layout: JSONAttribute = JSONAttribute(null=True)
+    lines = Whole(null=True)
+    chunks = Whole(null=True)
+    report = UnicodeAttribute(null=True)
+    error = _Problem(null=True)
+    cancelled_at = UTCDateTimeAttribute(null=True)
+    finished_at = UTCDateTimeAttribute(null=True)
+
+
+class ChunkRow(Item, discriminator="chunk"):
+    """What became of a chunk of a batch's lines. Written with the ids of its jobs before the first of them is made."""
+
+    number = Whole()
+    job_ids: JSONAttribute = JSONAttribute()
+    begun_at = UTCDateTimeAttribute()
+    done = BooleanAttribute()
+    cancelled = BooleanAttribute()
+    reported = BooleanAttribute()
+
+
+class TallyRow(Item, discriminator="tally"):
+    """One shard of a batch's counters."""
+
+    accepted = Whole(default=0)
+    rejected = Whole(default=0)
+    duplicates = Whole(default=0)
+    succeeded = Whole(default=0)
+    partial = Whole(default=0)
+    failed = Whole(default=0)
+    timed_out = Whole(default=0)
+    cancelled_jobs = Whole(default=0)
 
 
 class ByVendor(GlobalSecondaryIndex["Entry"]):  # type: ignore[no-untyped-call]

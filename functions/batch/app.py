@@ -1,0 +1,38 @@
+"""A batch's steps: divide the manifest, submit a chunk of its lines, close."""
+
+from functools import cache
+from typing import Any
+
+import boto3
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from clipferry.steps.batch import Bulk
+from clipferry.steps.bulk import close, prepare, submit_chunk
+from clipferry.steps.runtime import runtime
+from clipferry.store.batches import Batches
+
+logger = Logger()
+metrics = Metrics()
+
+
+@cache
+def bulk() -> Bulk:
+    return Bulk(runtime(), Batches(), boto3.client("s3"), logger)
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """`{"step", "batch_id", "generation"}`, for the step `submit` a `chunk` too → what to do next."""
+    batch_id, generation, step = event["batch_id"], event["generation"], event["step"]
+    logger.append_keys(batch_id=batch_id, generation=generation, step=step)
+    metrics.add_metric("BatchCalls", MetricUnit.Count, 1)
+    if step == "submit":
+        return {"submitted": submit_chunk(bulk(), batch_id, generation, event["chunk"])}
+    if step == "prepare":
+        state = prepare(bulk(), batch_id, generation, lambda: context.get_remaining_time_in_millis() / 1000)
+    else:
+        state = close(bulk(), batch_id, generation)
+    logger.info("batch", next=state["next"], status=state["status"])
+    return state

@@ -1,0 +1,101 @@
+"""How a row is written: on a condition, with patience for other transactions, and counted where a batch wants it."""
+
+from __future__ import annotations
+
+import random
+import time
+import zlib
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+from pynamodb.connection import Connection
+from pynamodb.exceptions import PutError, TransactWriteError, UpdateError
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.update import Action
+from pynamodb.transactions import TransactWrite
+
+from clipferry.jobs import Job, JobStatus
+from clipferry.store.rows import BatchRow, ChunkRow, FileRow, JobRow, TallyRow
+
+CONFLICT_WAITS = (0.05, 0.1, 0.2, 0.4, 0.8)  # seconds: two transactions on one row for a moment, as two clicks are
+TALLY_SHARDS = 16  # of a batch's counters: its jobs end in bursts
+
+
+class Superseded(Exception):
+    """The row has moved on since it was read: another generation, a cancel, an ending."""
+
+
+@cache
+def connection() -> Connection:
+    """For transactions, which no model's own connection offers. Making one costs a tenth of a second or two."""
+    return Connection()
+
+
+def tally_row(batch_pk: str, shard: int) -> TallyRow:
+    return TallyRow(batch_pk, f"BATCH#tally#{shard:02d}")
+
+
+def tally_attribute(status: JobStatus) -> str:
+    """The counter of jobs that ended so. `cancelled` is a word of the chunks."""
+    return "cancelled_jobs" if status is JobStatus.CANCELLED else status.value.lower()
+
+
+def counted(job: Job, target: JobStatus) -> tuple[TallyRow, list[Action]] | None:
+    """What a move changes in the counters of the job's batch: its end is counted, a retry takes that back."""
+    if not (job.source or "").startswith("batch#") or job.status.terminal == target.terminal:
+        return None
+    status, by = (target, 1) if target.terminal else (job.status, -1)
+    batch_pk = f"BATCH#{(job.source or '').removeprefix('batch#')}"
+    row = tally_row(batch_pk, zlib.crc32(job.job_id.encode()) % TALLY_SHARDS)
+    return row, [TallyRow.get_attributes()[tally_attribute(status)].add(by)]
+
+
+def update(row: JobRow | FileRow | BatchRow | ChunkRow, values: Mapping[str, Any], condition: Condition,
+           tally: tuple[TallyRow, list[Action]] | None = None) -> None:  # fmt: skip
+    """Write, and count in the same transaction, so that whatever is repeated or lost is counted once."""
+    attributes = type(row).get_attributes()
+    actions: list[Action] = [
+        attributes[name].remove() if value is None else attributes[name].set(value) for name, value in values.items()
+    ]
+
+    def write() -> None:
+        if tally is None:
+            row.update(actions=actions, condition=condition)
+            return
+        with TransactWrite(connection=connection()) as transaction:
+            transaction.update(row, actions=actions, condition=condition)
+            transaction.update(tally[0], actions=tally[1])
+
+    try:
+        patiently(write)
+    except (UpdateError, TransactWriteError) as error:
+        if not condition_failed(error):
+            raise
+        raise Superseded(row.pk) from error
+
+
+def patiently(write: Callable[[], None]) -> None:
+    """Write, again after a while when another transaction holds one of the rows."""
+    waits = iter(CONFLICT_WAITS)
+    while True:
+        try:
+            write()
+        except (PutError, UpdateError, TransactWriteError) as error:
+            wait = next(waits, None) if _refused_for(error, "TransactionConflict") else None
+            if wait is None:
+                raise
+            time.sleep(wait * random.uniform(0.5, 1.5))
+        else:
+            return
+
+
+def condition_failed(error: PutError | UpdateError | TransactWriteError) -> bool:
+    return _refused_for(error, "ConditionalCheckFailed")
+
+
+def _refused_for(error: PutError | UpdateError | TransactWriteError, reason: str) -> bool:
+    """Whether DynamoDB names this reason: alone it is an exception's name, in a transaction one a write."""
+    if isinstance(error, TransactWriteError):
+        return any(given is not None and given.code == reason for given in error.cancellation_reasons)
+    return error.cause_response_code == f"{reason}Exception"
