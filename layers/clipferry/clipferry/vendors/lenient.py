@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 _LONGEST_NUMBER = 18  # digits; anything longer is no size, count or time
 _LAST_SECOND = 4_102_444_799  # 2099-12-31T23:59:59Z; a later one is a mistake in units
+_LONGEST_VALUE = 16_384  # characters; anything longer is no name, id or URL, and would burst a row
 _LONGEST_TEXT = 200  # characters of a vendor's message worth repeating
 
 
@@ -29,11 +30,11 @@ def integer(value: Any) -> int | None:
 
 
 def text(value: Any) -> str:
-    """A string as it is, trimmed; a number in its spelling; everything else empty."""
+    """A string as it is, trimmed; a number in its spelling; everything else, and what has no end, empty."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         found = integer(value)
         return "" if found is None else str(found)
-    return value.strip() if isinstance(value, str) else ""
+    return value.strip() if isinstance(value, str) and len(value) <= _LONGEST_VALUE else ""
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
