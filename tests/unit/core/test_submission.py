@@ -80,6 +80,8 @@ BAD = [
     (adopt("linkvisual", iot_id="cam-1", record_id="r", file_names=["f"]), "/adopt"),
     (adopt("linkvisual", record_id="r"), "/adopt"),
     (request(IMS, upload_urls=[]), "/request/upload_urls"),
+    (request(IMS, upload_urls=["ftp://a.example/v.mp4"]), "/request/upload_urls/0"),
+    (request(IMS, upload_urls=["https://a.example/v.mp4", "v.mp4"]), "/request/upload_urls/1"),
     (request(IMS, upload_urls=[f"https://a.example/{n}" for n in range(101)]), "/request/upload_urls"),
 ]
 
