@@ -129,7 +129,7 @@ class Emulator:
     def _launch(self) -> bool:
         """True when the emulator answers on `port`; False when it ended at once."""
         said_before = len(self._said())
-        command = [sys.executable, "-m", "local.keeper", str(self.folder), sys.executable, "-m", "ministack"]
+        command = [sys.executable, "-m", "local.keeper", str(self.folder), sys.executable, "-m", "local.launcher"]
         self._keeper = subprocess.Popen(command, cwd=ROOT, env=self._own_environment(), stdin=subprocess.PIPE)
         deadline = time.monotonic() + START_PATIENCE
         while time.monotonic() < deadline:
