@@ -105,6 +105,8 @@ class Row:
         if self.done:
             error = self.job.get("error")
             return f"{error['code']}: {error['message']}" if error else ""
+        if self.job.get("waits_for") in ("budget", "slot"):
+            return f"its turn at the vendor ({self.job['waits_for']}), at {self.job['next_poll_at'][11:19]}"
         if self.status == "WAITING" and self.job.get("next_poll_at"):
             return f"the vendor; look {self.job['polls'] + 1} at {self.job['next_poll_at'][11:19]}"
         return WAITS_FOR.get(self.status, "")

@@ -1,4 +1,4 @@
-"""Look at the vendor once, write down what is new, say what next."""
+"""Look at the vendor, write down what is new, say what next."""
 
 from typing import Any
 
@@ -17,10 +17,13 @@ metrics = Metrics()
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """`{"job_id", "generation"}` → a Turn's state."""
     logger.append_keys(job_id=event["job_id"], generation=event["generation"])
-    turn = poll(runtime(), event["job_id"], event["generation"])
+    turn = poll(runtime(), event["job_id"], event["generation"], lambda: context.get_remaining_time_in_millis() / 1000)
     if turn.job.poll_errors:
         metrics.add_metric("PollErrors", MetricUnit.Count, 1)
     if turn.job.unknown_looks:
         metrics.add_metric("UnknownStatuses", MetricUnit.Count, 1)
-    logger.info("looked", next=turn.next, wait_seconds=turn.wait_seconds, ready=len(turn.ready), polls=turn.job.polls)
+    if turn.job.waits_for == "budget":
+        metrics.add_metric("BudgetWait", MetricUnit.Seconds, turn.wait_seconds)
+    logger.info("looked", next=turn.next, waits_for=turn.job.waits_for, wait_seconds=turn.wait_seconds,
+                ready=len(turn.ready), polls=turn.job.polls)  # fmt: skip
     return turn.as_state()

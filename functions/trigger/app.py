@@ -20,5 +20,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     turn = trigger(runtime(), event["job_id"], event["generation"])
     if turn.job.error and turn.job.error.code == "TRIGGER_UNCERTAIN":
         metrics.add_metric("TriggerUncertain", MetricUnit.Count, 1)
-    logger.info("triggered", next=turn.next, wait_seconds=turn.wait_seconds, attempts=turn.job.trigger_attempts)
+    if turn.job.waits_for == "budget":
+        metrics.add_metric("BudgetWait", MetricUnit.Seconds, turn.wait_seconds)
+    elif turn.job.waits_for == "slot":
+        metrics.add_metric("SlotWait", MetricUnit.Seconds, turn.wait_seconds)
+    logger.info("triggered", next=turn.next, waits_for=turn.job.waits_for, wait_seconds=turn.wait_seconds,
+                attempts=turn.job.trigger_attempts)  # fmt: skip
     return turn.as_state()

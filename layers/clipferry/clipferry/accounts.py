@@ -10,12 +10,15 @@ import json
 
 from botocore.exceptions import ClientError
 
+from clipferry.budget import rate_for
 from clipferry.settings import settings
 from clipferry.vendors import vendor_class
 from clipferry.vendors.contract import Account
 
 CACHE_SECONDS = 300
 CONNECTIONS_MAX = 64  # as the template's parameter allows
+IN_FLIGHT_MAX = 10_000  # more tasks at once are as good as no cap
+_WHOLE = {"connections": CONNECTIONS_MAX, "max_in_flight": IN_FLIGHT_MAX}
 
 
 class AccountError(Exception):
@@ -58,15 +61,33 @@ def _parse(name: str, vendor: str, secret_id: str, text: str | bytes) -> Account
     missing = [key for key in vendor_class(vendor).secret_keys if not isinstance(value.get(key), str) or not value[key]]
     if missing:
         raise AccountError("ACCOUNT_MALFORMED", f"the secret {secret_id} lacks {', '.join(missing)}")
-    if not _is_limit(value.get("connections")):
-        problem = f"connections in the secret {secret_id} is not a whole number from 1 to {CONNECTIONS_MAX}"
+    for key, most in _WHOLE.items():
+        if not _is_limit(value.get(key), most):
+            problem = f"{key} in the secret {secret_id} is not a whole number from 1 to {most}"
+            raise AccountError("ACCOUNT_MALFORMED", problem)
+    if not _is_rate(vendor, value.get("rate")):
+        problem = f'rate in the secret {secret_id} is not {{"calls": <whole number>, "per": <seconds>}}'
         raise AccountError("ACCOUNT_MALFORMED", problem)
-    return Account(name, {key: str(item) for key, item in value.items() if item is not None})
+    strings = {key: str(item) for key, item in value.items() if item is not None and key != "rate"}
+    return Account(name, strings, value.get("rate"))
 
 
-def _is_limit(connections: object) -> bool:
+def _is_limit(given: object, most: int) -> bool:
     """Whether a secret may say so: a number or its spelling, or nothing at all."""
-    if connections is None:
+    if given is None:
         return True
-    text = str(connections)
-    return text.isascii() and text.isdecimal() and len(text) <= 2 and 1 <= int(text) <= CONNECTIONS_MAX
+    text = str(given)
+    return text.isascii() and text.isdecimal() and len(text) <= len(str(most)) and 1 <= int(text) <= most
+
+
+def _is_rate(vendor: str, given: object) -> bool:
+    """The same for a rate of calls."""
+    if given is None:
+        return True
+    if not isinstance(given, dict) or not given or set(given) - {"calls", "per", "pushback"}:
+        return False
+    try:
+        rate_for(vendor, override=given)
+    except (ValueError, OverflowError):
+        return False
+    return True

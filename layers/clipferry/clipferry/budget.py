@@ -1,4 +1,4 @@
-"""How many calls a vendor account may still make now. Pure arithmetic: no clock, no I/O; `store.py` keeps the record.
+"""How many calls a vendor account may still make now. Pure arithmetic; `store/limits.py` keeps the record.
 
 The generic cell rate algorithm (ITU-T I.371, Annex A) without burst: calls get slots, evenly spaced, in the order they
 ask. One small record per account and operation group says when the next slot is free:
@@ -14,8 +14,10 @@ needs a read before its write. With `T = rate.interval`:
                                  IF next >= :now                        → slot = returned next - n*T
     reserve, idle (the above     SET next = :now_plus_n*T, and shift and blocked = if_not_exists(…, :0)
     failed)                      IF attribute_not_exists(next) OR next < :now       → slot = now; failed: start over
-    both return ALL_NEW; the job keeps (slot, shift) in its row, and its wait is slot - now
+    both return ALL_NEW; the job keeps (slot, shift) in its row, and its wait is slot - now. Which of the two comes
+    first is a guess from the last answer: it costs a second write when wrong, and changes nothing else
 
+    reserve, if near             the same two, and the first one only IF next <= :near_enough as well
     claim, when the job wakes    GetItem (consistent), then `Reservation.due`: too early, wait on; within `rate.slack`,
                                  call; later than that, reserve anew
     push back (`Pace.pushed`)    SET next = next + :d, shift = shift + :d, blocked = :until
@@ -48,6 +50,8 @@ class Rate:
     def __post_init__(self) -> None:
         if self.calls < 1 or not 0 < self.per < float("inf"):
             raise ValueError(f"a rate needs at least 1 call in more than 0 seconds, not {self.calls} per {self.per}")
+        if not 0 <= self.pushback < float("inf"):
+            raise ValueError(f"a rate's pushback is 0 or more seconds, not {self.pushback}")
 
     @property
     def interval(self) -> float:
@@ -65,10 +69,13 @@ class Rate:
 
     @classmethod
     def parse(cls, value: Mapping[str, Any], default: Rate) -> Rate:
-        """An account's own rate, `{"calls": 600, "per": 300}` in its secret; ValueError when it makes no sense."""
+        """An account's own rate, `{"calls": 600, "per": 300}` in its secret; ValueError when it makes no sense.
+
+        A `pushback` beside them is the seconds to rest after a no without a hint.
+        """
         try:
-            return cls(int(value["calls"]), float(value["per"]), default.pushback)
-        except (KeyError, TypeError) as problem:
+            return cls(int(value["calls"]), float(value["per"]), float(value.get("pushback", default.pushback)))
+        except (KeyError, TypeError, AttributeError) as problem:
             raise ValueError('a rate is {"calls": <whole number>, "per": <seconds>}') from problem
 
 

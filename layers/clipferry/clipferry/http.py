@@ -15,7 +15,8 @@ import ssl
 import threading
 import time
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -107,11 +108,34 @@ class Outbound:
         self._tls = tls
         self._idle: dict[tuple[str, str, int], list[Connection]] = {}
         self._lock = threading.Lock()
+        self._gate: Callable[[str], None] | None = None
+        self._origin: Outbound | None = None
+
+    def paced(self, gate: Callable[[str], None]) -> Outbound:
+        """The same way out with a gate: it is told the operation ahead of each API call, and may wait, or raise.
+
+        What the gate raises is raised in the call's place: nothing was sent.
+        """
+        twin = copy(self)
+        twin._gate, twin._origin = gate, self.origin
+        return twin
+
+    @property
+    def origin(self) -> Outbound:
+        """The way out that this one was made from: the same object for all that leave by it."""
+        return self._origin or self
+
+    def admit(self, operation: str) -> None:
+        """Pass the gate. `call` does so by itself."""
+        if self._gate is not None:
+            self._gate(operation)
 
     def call(self, method: str, url: str, *, hosts: Sequence[str], params: Mapping[str, str] | None = None,
              data: bytes | str | None = None, headers: Mapping[str, str] | None = None, auth: AuthBase | None = None,
-             timeout: Timeouts = API_TIMEOUTS, max_body: int = MAX_BODY) -> Reply:  # fmt: skip
+             timeout: Timeouts = API_TIMEOUTS, max_body: int = MAX_BODY, operation: str = "") -> Reply:  # fmt: skip
         """One API call over a connection of its own; any HTTP status is a Reply, a redirect is never followed.
+
+        `operation` is the vendor's name for what is called: the gate, if there is one, counts by it.
 
         `auth` signs the prepared request, once per call. A fresh connection each time, so that a NoReply never stems
         from a kept connection that had died unseen. Raises NotSent, NoReply or AddressRefused.
@@ -119,6 +143,7 @@ class Outbound:
         from requests import Request, RequestException  # imported late: a download's cold start needs none of it
 
         self._check(url, hosts)
+        self.admit(operation)
         given = {"Accept-Encoding": "identity", "User-Agent": USER_AGENT, "Connection": "close", **(headers or {})}
         try:
             prepared = Request(method.upper(), url, params=params, data=data, headers=given, auth=auth).prepare()

@@ -1,18 +1,22 @@
-"""How many vendor tasks of an account may run at once, and who is next. Pure: no clock, no I/O; `store.py` keeps rows.
+"""How many vendor tasks of an account may run at once, and who is next. Pure; `store/limits.py` keeps the rows.
 
 First come, first served, at a cost per step that does not depend on how many wait. Three kinds of small rows, none of
 which grows:
 
     tail      pk INFLIGHT#account, sk TAIL: {tickets}, how many were handed out
-    slot      pk INFLIGHT#account, sk SLOT#<number below max_in_flight>: {holder, until}; absent or past `until`: free
-    waiting   pk INFLIGHT#account, sk WAIT#<ticket, 12 digits>: {holder, until}; deleted when its job starts or ends
+    slot      pk INFLIGHT#account, sk SLOT#<number below max_in_flight>: {holder, until, since}; absent or past
+              `until`: free
+    waiting   pk INFLIGHT#account, sk WAIT#<ticket, 12 digits>: {holder, until}; deleted when its job starts, past
+              `until` when its job has ended
+
+A holder is a job since its last retry, so that no late release takes away what the retry has got since.
 
 A row's `until` is its lease, in epoch seconds: the holder's next wake plus LEASE. Whoever stops waking (a crash, a
 stopped execution) loses its place by the clock alone, without anybody's help; `until` is also the rows' TTL.
 
     look      Query sk between SLOT# and TAIL (consistent; at most max_in_flight small rows), then Query sk begins_with
               WAIT#, Limit `max_in_flight` (consistent, ascending)                                   → `decide`
-    Start     PutItem SLOT#k {holder, until}  IF attribute_not_exists(pk) OR until < :now OR holder = :me
+    Start     PutItem SLOT#k {holder, until, since}  IF attribute_not_exists(pk) OR until < :now OR holder = :me
               failed: somebody was quicker; look again. Then DeleteItem WAIT#ticket, if the job has one
     Queue     without a ticket: UpdateItem TAIL ADD tickets :1 → UPDATED_NEW; PutItem WAIT#ticket {…, until}
               with one: PutItem WAIT#ticket {…, until}      (a lease that ran out meanwhile is taken up again)
@@ -20,7 +24,8 @@ stopped execution) loses its place by the clock alone, without anybody's help; `
     forget    DeleteItem WAIT#ticket IF until < :now, for each ticket in `dead`
     renew     at each wake of the running job: UpdateItem SLOT#k SET until = :later IF holder = :me
               failed: the lease was lost to another; the task is running, so the job goes on without a slot
-    release   when the job ends, however it ends: DeleteItem SLOT#k IF holder = :me; DeleteItem WAIT#ticket
+    release   when the vendor is done, and when the job ends, however it ends:
+              UpdateItem SLOT#k, or WAIT#ticket, SET until = :just_past IF holder = :me
 
 A ticket lost between its two writes leaves no row and holds up nobody. A job that holds a slot already (a repeated
 step) starts in it again.
@@ -35,7 +40,7 @@ from dataclasses import dataclass
 LEASE = 900.0  # seconds beyond its holder's next wake after which a place is taken for abandoned
 SOONEST = 5.0  # seconds between two looks at the queue, at the front of it
 LATEST = 1800.0  # and at the back
-TYPICAL_HOLD = 120.0  # seconds a task keeps its slot, when nothing was learned
+TYPICAL_HOLD = 120.0  # seconds a task keeps its slot, at least
 
 
 @dataclass(frozen=True)
@@ -43,8 +48,9 @@ class Held:
     """A slot row."""
 
     number: int
-    holder: str  # job id
+    holder: str
     until: float  # epoch seconds
+    since: float | None = None  # epoch seconds; when it was taken
 
 
 @dataclass(frozen=True)
@@ -109,6 +115,12 @@ def queue_wait(position: int, max_in_flight: int, hold: float) -> float:
     idle for little longer than SOONEST.
     """
     return min(max(position * hold / max_in_flight / 2, SOONEST), LATEST)
+
+
+def usual_hold(held: Sequence[Held], now: float) -> float:
+    """Seconds that a task of the account seems to keep its slot: those that run now are half done on average."""
+    ages = [now - slot.since for slot in held if slot.since is not None and slot.until >= now]
+    return max(TYPICAL_HOLD, 2 * sum(ages) / len(ages)) if ages else TYPICAL_HOLD
 
 
 def lease(now: float, wait: float) -> float:

@@ -120,6 +120,7 @@ class File:
     attempts: int = 0  # failed download attempts so far
     checkpoint: dict[str, Any] = field(default_factory=dict)  # transfer/'s own: upload id, pinned source
     generation: int = 1  # the job's generation that last worked on it
+    reservation: dict[str, Any] | None = None  # as the job's own: the file's place in the account's budget
 
     @property
     def total(self) -> int | None:
@@ -177,6 +178,11 @@ class Job:
     finished_at: datetime | None = None
     error: Problem | None = None
     event_sent: bool = False
+    reservation: dict[str, Any] | None = None  # the job's place in its account's budget, while it waits for one
+    ticket: int | None = None  # its number in the account's line for a vendor task
+    in_flight: dict[str, Any] | None = None  # the slot that its vendor task takes: {"slot", "until"}
+    last_look: float | None = None  # seconds after the trigger of the last look that worked
+    reported: list[float] | None = None  # [seconds after the trigger, percent] as that look reported progress
     files: list[File] = field(default_factory=list)
 
     @property
@@ -195,6 +201,28 @@ class Job:
         day = self.created_at.strftime("%Y/%m/%d")
         return "/".join(part for part in (self.prefix.strip("/"), self.vendor, day, self.job_id) if part) + "/"
 
+    @property
+    def holder(self) -> str:
+        """The name under which the job holds what is limited. A retry has another: nothing late takes its own away."""
+        return f"{self.job_id}-{self.fresh_since}"
+
+    @property
+    def waits_for(self) -> str | None:
+        """In a word, what the job waits for: a slot in flight, a place in the budget, or the vendor."""
+        if self.status.terminal or self.status is JobStatus.DOWNLOADING:
+            return None
+        if self.ticket is not None:
+            return "slot"
+        if self.reservation is not None:
+            return "budget"
+        return "vendor" if self.status is JobStatus.WAITING else None
+
+    @property
+    def triggered_lately(self) -> bool:
+        """Whether its vendor work was started since it was submitted or last retried."""
+        since = self.deadline_at - timedelta(seconds=self.deadline_seconds)
+        return self.triggered_at is not None and self.triggered_at >= since
+
     def handed_on(self) -> dict[str, Any]:
         """What changes when another execution takes the job over. A trigger of the old one may still be on its way."""
         return {
@@ -206,6 +234,11 @@ class Job:
         """Seconds since the trigger: by the clock, or by the waits asked for where those ran faster."""
         since = (now - self.triggered_at).total_seconds() if self.triggered_at else 0.0
         return max(since, float(self.waited))
+
+    def hurried(self, now: datetime) -> bool:
+        """Whether the machine's waits run faster than the clock: then they are the cheaper way to wait."""
+        since = (now - self.triggered_at).total_seconds() if self.triggered_at else 0.0
+        return self.waited > 1.5 * since + 2
 
     def file(self, file_id: str) -> File | None:
         return next((f for f in self.files if f.file_id == file_id), None)
@@ -221,7 +254,7 @@ class Job:
             "files": [f.public() for f in self.files],
             "error": self.error.as_dict() if self.error else None,
             "polls": self.polls, "poll_errors": self.poll_errors, "trigger_attempts": self.trigger_attempts,
-            "next_poll_at": iso(self.next_poll_at), "created_at": iso(self.created_at),
+            "waits_for": self.waits_for, "next_poll_at": iso(self.next_poll_at), "created_at": iso(self.created_at),
             "updated_at": iso(self.updated_at), "deadline_at": iso(self.deadline_at),
             "finished_at": iso(self.finished_at),
         }  # fmt: skip

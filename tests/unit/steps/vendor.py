@@ -39,6 +39,7 @@ class Stage:
     lose: list[Exception] = field(default_factory=list)
     findable: bool = True  # find() can tell; else it says that it cannot
     chunks: int = 1
+    calls_a_look: int = 1
     files: int = 1
     tasks: list[str] = field(default_factory=list)  # one entry a piece of work started: its key
     aborted: list[Mapping[str, Any]] = field(default_factory=list)
@@ -90,9 +91,10 @@ class Scripted:
     stage: ClassVar[Stage] = Stage()
 
     def __init__(self, account: Account, outbound: Any) -> None:
-        self.account = account
+        self.account, self.outbound = account, outbound
 
     def trigger(self, task: Task) -> Submitted:
+        self.outbound.admit("trigger")
         return self.stage.effect("vendor trigger", lambda: self.stage.meet("trigger", lambda: self._start(task)))
 
     def _start(self, task: Task) -> Submitted:
@@ -113,16 +115,20 @@ class Scripted:
             started = {entry for entry in self.stage.tasks if entry.startswith(task.key)}
             return self._submitted(task, len(started)) if started else None
 
+        self.outbound.admit("find")
         return self.stage.meet("find", usual)
 
     def adopt(self, task: Task) -> Submitted:
         return self.stage.meet("adopt", lambda: Submitted({"ids": [(task.adopt or {})["task_id"]]}, first_look=1))
 
     def poll(self, task: Task) -> Look:
+        for _ in range(self.stage.calls_a_look):
+            self.outbound.admit("poll")
         files = [clip(number) for number in range(self.stage.files)]
         return self.stage.meet("poll", lambda: look(*files))
 
     def locate(self, task: Task, file: KnownFile) -> Remote | None:
+        self.outbound.admit("locate")
         return self.stage.meet("locate", lambda: Remote(SIGNED, size=4))
 
     def abort(self, task: Task) -> bool:
@@ -130,4 +136,5 @@ class Scripted:
             self.stage.aborted.append(dict(task.refs))
             return True
 
+        self.outbound.admit("abort")
         return self.stage.effect("vendor abort", lambda: self.stage.meet("abort", usual))

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from aws_lambda_powertools import Logger
 from clipferry import machine, transfer, vendors
+from clipferry.budget import ANY, RATES, Rate
 from clipferry.http import Outbound
 from clipferry.jobs import FileStatus, Job, JobStatus
 from clipferry.steps.download import download
@@ -42,7 +43,8 @@ class World:
         self.edge, self.stage, self.copying = edge, Stage(effect=edge.effect), Copying()
         self.monkeypatch = monkeypatch
         self.time = datetime.now(UTC).replace(microsecond=0)
-        self.rt = Runtime(Jobs(("scripted",)), Outbound(), now=lambda: self.time, rng=random.Random(7))
+        self.rt = Runtime(Jobs(("scripted",)), Outbound(), now=lambda: self.time, sleep=self.wait,
+                          rng=random.Random(7))  # fmt: skip
         self.logger, self.s3 = Logger(service="test"), client("s3")
         self.closing = Closing(self.rt, self.s3, self.logger)
         self.machine = client("stepfunctions")
@@ -233,6 +235,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     with aws(monkeypatch) as edge:
         found = World(edge, monkeypatch)
         monkeypatch.setitem(vendors.VENDORS, "scripted", "tests.unit.steps.vendor:Scripted")
+        monkeypatch.setitem(RATES, "scripted", {ANY: Rate(1000, 1.0)})  # type: ignore[arg-type]
         monkeypatch.setattr(Scripted, "stage", found.stage)
         monkeypatch.setattr(transfer, "copy", found.copying.copy)
         monkeypatch.setattr(transfer, "abandon", found.copying.abandon)

@@ -155,7 +155,7 @@ class Scripted:
     def __init__(self, *answers: Reply | Exception) -> None:
         self.answers, self.sent = list(answers), []
 
-    def call(self, method, url, *, hosts, params=None, data=None, headers=None, auth=None):
+    def call(self, method, url, *, hosts, params=None, data=None, headers=None, auth=None, operation=""):
         request = requests.Request(method, url, params=params, data=data, headers=headers, auth=auth).prepare()
         self.sent.append((request, list(hosts)))
         answer = self.answers.pop(0)

@@ -46,7 +46,7 @@ class Scripted:
     def __init__(self, *answers: Reply | Exception) -> None:
         self.answers, self.sent = list(answers), []
 
-    def call(self, method: str, url: str, *, hosts: Any, data: bytes, headers: dict[str, str]) -> Reply:
+    def call(self, method: str, url: str, *, hosts: Any, data: bytes, headers: dict[str, str], operation: str) -> Reply:
         is_json = headers["Content-Type"].startswith("application/json")
         form = json.loads(data) if is_json else {k: v[0] for k, v in parse_qs(data.decode()).items()}
         self.sent.append((url, form, headers))
@@ -618,8 +618,9 @@ def test_a_clock_error_is_mended_by_the_replys_date(refusal, skew):
     assert times == pytest.approx([0, skew, skew], abs=5)
 
 
-@pytest.mark.parametrize("date", [formatdate(time.time(), usegmt=True), "", "yesterday"], ids=["now", "", "odd"])
+@pytest.mark.parametrize("date", ["now", "", "yesterday"])
 def test_a_refusal_that_the_clock_does_not_explain_is_not_repeated(date):
+    date = formatdate(time.time(), usegmt=True) if date == "now" else date
     vendor, outbound = cloudv(no(403, "signature", 403, Date=date))
     with pytest.raises(VendorAuthFailed):
         vendor.poll(requested())

@@ -47,7 +47,8 @@ class Scripted:
     def __init__(self, **answers: Any) -> None:
         self.answers, self.sent = answers, []
 
-    def call(self, method: str, url: str, *, hosts: Any, params: Any, data: Any, headers: Any, auth: Any) -> Reply:
+    def call(self, method: str, url: str, *, hosts: Any, params: Any, data: Any, headers: Any, auth: Any,
+             operation: str) -> Reply:  # fmt: skip
         action = headers["x-acs-action"]
         sent = dict(params or {k: v[0] for k, v in parse_qs(data, keep_blank_values=True).items()})
         self.sent.append((action, url, sent))

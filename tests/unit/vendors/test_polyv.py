@@ -45,9 +45,10 @@ class Scripted:
     """An outbound that answers from a list and remembers what was sent."""
 
     def __init__(self, *answers: Reply | Exception) -> None:
-        self.answers, self.sent = list(answers), []
+        self.answers, self.sent, self.origin = list(answers), [], self
 
-    def call(self, method: str, url: str, *, hosts: Any, params: Any = None, data: Any = None, headers: Any = None):
+    def call(self, method: str, url: str, *, hosts: Any, params: Any = None, data: Any = None, headers: Any = None,
+             operation: str = ""):  # fmt: skip
         form = {k: v[0] for k, v in parse_qs(data or "").items()}
         self.sent.append((method, url, {**(params or {}), **form}))
         answer = self.answers.pop(0)

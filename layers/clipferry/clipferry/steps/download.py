@@ -16,6 +16,7 @@ from clipferry.store import Superseded
 from clipferry.vendors.contract import (
     Account,
     KnownFile,
+    OverBudget,
     Remote,
     VendorAuthFailed,
     VendorRefused,
@@ -67,6 +68,9 @@ def _copy(rt: Runtime, s3: S3Client, job: Job, file: File, time_left: Callable[[
         )  # fmt: skip
     except transfer.Superseded as error:
         raise Superseded(str(error)) from error
+    except OverBudget as error:
+        rt.jobs.change_file(job, file)  # with its place in the budget
+        return Leg(file.file_id, more=True, wait_seconds=_whole(error.wait))
     except VendorThrottled as error:
         return Leg(file.file_id, more=True, wait_seconds=error_wait(THROTTLED_AS, error.retry_after, rt.rng))
     except VendorUnavailable as error:
@@ -90,7 +94,7 @@ def _copy(rt: Runtime, s3: S3Client, job: Job, file: File, time_left: Callable[[
 
 def _locate(rt: Runtime, job: Job, file: File) -> Remote | None:
     known = KnownFile(file.ref, file.name, settled=False, ready=True, detail=file.detail)
-    remote = rt.ask(job, lambda vendor: vendor.locate(task_of(job, rt.now()), known))
+    remote = rt.ask(job, lambda vendor: vendor.locate(task_of(job, rt.now()), known), asker=file)
     if remote is None:
         return None
     return Remote(remote.url, remote.size or file.size, remote.md5 or file.md5, remote.expires_at, remote.kind)

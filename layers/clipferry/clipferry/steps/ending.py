@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from clipferry import events, machine
 from clipferry.accounts import AccountError
+from clipferry.cadence import STAY
 from clipferry.jobs import CALL_LIFETIME, FileStatus, Job, JobStatus, Problem, outcome
 from clipferry.settings import settings
+from clipferry.steps.flight import give_back
 from clipferry.steps.runtime import Runtime, task_of
 from clipferry.steps.turn import current
 from clipferry.store import Superseded
@@ -106,6 +108,8 @@ class Closing:
             return
         if job.status is JobStatus.CANCELLED:
             machine.stop(job, "the job was cancelled")
+        give_back(self.rt, job)
+        job.reservation = None  # a place in the budget is for what the job wanted before it ended
         try:
             self._settle_files(job)
         except Superseded:  # taken up again in the meantime: its next end has duties of its own
@@ -175,11 +179,15 @@ class Closing:
                 self.s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"], **owner)
 
     def _abort_vendor(self, job: Job) -> None:
-        """Best effort: the job has ended whatever the vendor says, and the vendor's work ends by itself too."""
+        """Best effort: the job has ended whatever the vendor says, and the vendor's work ends by itself too.
+
+        Where the account's calls queue for longer than this call can wait, the vendor is not asked.
+        """
         if not job.vendor_refs or job.listed:
             return
         try:
-            stopped = self.rt.ask(job, lambda vendor: vendor.abort(task_of(job, self.rt.now())))
+            gate = self.rt.gate(job, near=STAY)
+            stopped = self.rt.ask(job, lambda vendor: vendor.abort(task_of(job, self.rt.now())), gate=gate)
         except (VendorError, AccountError) as error:
             self.logger.warning("the vendor's task could not be stopped", reason=error.message, job_id=job.job_id)
         else:

@@ -1,14 +1,16 @@
-"""Look at the vendor once, write down what is new, say what next."""
+"""Look at the vendor, write down what is new, say what next. A short wait is spent in the call, and looked after."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
 from clipferry.accounts import AccountError
-from clipferry.cadence import POLL_ERROR_BUDGET, View, error_wait, next_wait
+from clipferry.cadence import POLL_ERROR_BUDGET, View, error_wait, next_wait, stays
 from clipferry.jobs import DOWNLOAD_BUDGET, File, FileStatus, Job, JobStatus, Problem
+from clipferry.steps.flight import DOWNLOADS, give_back, keep_slot
+from clipferry.steps.learning import learn, learned
 from clipferry.steps.runtime import THROTTLED_AS, Runtime, problem_of, task_of
 from clipferry.steps.trigger import end
 from clipferry.steps.turn import Turn, current, overtaken
@@ -16,6 +18,7 @@ from clipferry.store import Superseded
 from clipferry.vendors.contract import (
     Look,
     LookStatus,
+    OverBudget,
     Sighting,
     VendorAuthFailed,
     VendorRefused,
@@ -27,8 +30,20 @@ UNKNOWN_BUDGET = 20  # looks in a row at a status nobody told us of
 HANDOVER_AFTER = 1_000  # looks of one execution: about 12 history events each, of the 25,000 that AWS allows
 
 
-def poll(rt: Runtime, job_id: str, generation: int) -> Turn:
-    """One look. Raises NotFound."""
+def poll(rt: Runtime, job_id: str, generation: int, time_left: Callable[[], float] = lambda: 0.0) -> Turn:
+    """One look, or a few where the waits between them are shorter than a turn of the machine is dear.
+
+    `time_left` is in seconds, until this call must have returned. Raises NotFound.
+    """
+    looks = 1
+    turn = _turn(rt, job_id, generation)
+    while turn.next == "WAIT" and not turn.job.hurried(rt.now()) and stays(turn.wait_seconds, looks, time_left()):
+        rt.sleep(turn.wait_seconds)
+        turn, looks = _turn(rt, job_id, generation), looks + 1
+    return turn
+
+
+def _turn(rt: Runtime, job_id: str, generation: int) -> Turn:
     job = rt.jobs.load(job_id)
     if not current(job, generation):
         return Turn(job, generation, "STOP")
@@ -46,6 +61,8 @@ def poll(rt: Runtime, job_id: str, generation: int) -> Turn:
 def _poll(rt: Runtime, job: Job) -> Turn:
     try:
         look = rt.ask(job, lambda vendor: vendor.poll(task_of(job, rt.now())))
+    except OverBudget as error:
+        return _wait(rt, job, int(error.wait), polls=job.polls)
     except VendorThrottled as error:
         return _wait(rt, job, error_wait(THROTTLED_AS, error.retry_after, rt.rng))
     except VendorUnavailable as error:
@@ -71,6 +88,7 @@ def _poll(rt: Runtime, job: Job) -> Turn:
 def _route(rt: Runtime, job: Job, look: Look, unknown: int) -> Turn:
     """What the machine does after a look that worked."""
     listed = look.status is LookStatus.READY
+    elapsed, last_look, finished = job.elapsed(rt.now()), job.last_look, listed and not job.listed
     ready = [f.file_id for f in job.files if f.status in (FileStatus.READY, FileStatus.COPYING)]
     settled = sum(f.status.settled for f in job.files)
     all_here = listed and bool(job.files) and settled + len(ready) == len(job.files)
@@ -78,25 +96,34 @@ def _route(rt: Runtime, job: Job, look: Look, unknown: int) -> Turn:
         "unknown_looks": unknown, "poll_errors": 0, "listed": listed,
         "progress": look.progress if look.progress is not None else job.progress,
         "error": Problem(look.code, look.message or "", look.vendor_code, look.request_id) if look.code else None,
+        "last_look": elapsed, "reported": None if look.progress is None else [elapsed, look.progress],
     }  # fmt: skip
+    if finished:
+        give_back(rt, job)
+        job.in_flight = None
     if all_here and not ready:
         rt.jobs.change(job, rt.now(), polls=job.polls + 1, next_poll_at=None, **seen)
-        return Turn(job, job.generation, "FINISH")
-    wait = _next_wait(rt, job, look)
-    if ready:
-        return _wait(rt, job, wait, JobStatus.DOWNLOADING, ready, "FINISH" if all_here else "WAIT", **seen)
-    return _wait(rt, job, wait, **seen)
+        turn = Turn(job, job.generation, "FINISH")
+    elif ready:
+        wait, then = _next_wait(rt, job, look), "FINISH" if all_here else "WAIT"
+        turn = _wait(rt, job, wait, JobStatus.DOWNLOADING, ready, then, **seen)
+    else:
+        turn = _wait(rt, job, _next_wait(rt, job, look), **seen)
+    if finished:
+        learn(rt, job, elapsed, last_look)
+    return turn
 
 
 def _wait(
     rt: Runtime, job: Job, seconds: int, status: JobStatus = JobStatus.WAITING, ready: Sequence[str] = (),
-    then: str = "WAIT", **seen: Any,
+    then: str = "WAIT", polls: int | None = None, **seen: Any,
 ) -> Turn:  # fmt: skip
-    """Write the look down and wait, after the downloads if there are any."""
+    """Write the look down and wait, after the downloads if there are any. `polls` when there was no look."""
     now = rt.now()
     wait = max(1, min(seconds, int((job.deadline_at - now).total_seconds()) + 1))
-    generation, polls = job.generation, job.polls + 1
+    generation, polls = job.generation, job.polls + 1 if polls is None else polls
     handover = polls - job.polls_before >= HANDOVER_AFTER
+    keep_slot(rt, job, wait + DOWNLOADS if ready else wait)
     if handover:
         status = JobStatus.WAITING  # what is ready is downloaded by the next execution
         seen |= job.handed_on() | {"polls_before": polls}
@@ -109,13 +136,17 @@ def _wait(
 
 
 def _next_wait(rt: Runtime, job: Job, look: Look) -> int:
+    if isinstance(look.cut_short, OverBudget):
+        return int(look.cut_short.wait)  # the rest of this look has its slots
     now = rt.now()
     view = View(
         elapsed=job.elapsed(now),
         looks=job.polls + 1,
         hint=job.hint,
         progress=look.progress,
+        last_progress=(job.reported[0], int(job.reported[1])) if job.reported else None,
         retry_after=look.retry_after,
+        learned=learned(rt, job),
         deadline_left=max(1.0, (job.deadline_at - now).total_seconds()),
     )
     return next_wait(view, rt.rng)

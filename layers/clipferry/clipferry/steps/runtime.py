@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,12 +11,26 @@ from functools import cache
 from typing import TypeVar
 
 from clipferry.accounts import AccountError, load_account
+from clipferry.durations import Durations
 from clipferry.http import Outbound
-from clipferry.jobs import FileStatus, Job, Problem
+from clipferry.jobs import File, FileStatus, Job, Problem
 from clipferry.settings import settings
+from clipferry.steps.pacing import NEAR, Booking, Gate
 from clipferry.store import Jobs, utc_now
+from clipferry.store.limits import Budgets, Lessons, Line
 from clipferry.vendors import VENDORS, vendor_class
-from clipferry.vendors.contract import Account, KnownFile, Task, Vendor, VendorAuthFailed, VendorError, VendorRefused
+from clipferry.vendors.contract import (
+    Account,
+    KnownFile,
+    Look,
+    OverBudget,
+    Task,
+    Vendor,
+    VendorAuthFailed,
+    VendorError,
+    VendorRefused,
+    VendorThrottled,
+)
 
 Answer = TypeVar("Answer")
 
@@ -29,30 +44,64 @@ class Runtime:
     jobs: Jobs
     outbound: Outbound
     now: Callable[[], datetime] = utc_now
+    sleep: Callable[[float], None] = time.sleep
     rng: random.Random = field(default_factory=random.Random)
+    budgets: Budgets = field(default_factory=Budgets)
+    line: Line = field(default_factory=Line)
+    lessons: Lessons = field(default_factory=Lessons)
+    remembered: dict[str, tuple[float, Durations]] = field(default_factory=dict)  # lessons read: (when, what)
+
+    def epoch(self) -> float:
+        return self.now().timestamp()
 
     def account(self, job: Job) -> Account:
         """The job's account, as read within the last minutes. Raises AccountError."""
         return load_account(job.account, job.vendor)
 
     def vendor(self, job: Job) -> Vendor:
-        """The job's vendor under the job's account. Raises AccountError."""
+        """The job's vendor under the job's account, for its description; it is not called. Raises AccountError."""
         return vendor_class(job.vendor)(self.account(job), self.outbound)
 
-    def ask(self, job: Job, question: Callable[[Vendor], Answer]) -> Answer:
-        """Put a question to the job's vendor; refused credentials are read afresh once, for they may have been changed.
+    def gate(self, job: Job, asker: Job | File | None = None, near: float = NEAR) -> Gate:
+        """What paces one question's calls. Raises AccountError."""
+        booking = Booking.parse((asker or job).reservation)
+        return Gate(self.budgets, self.account(job), job.vendor, booking, self.epoch, self.sleep, near)
 
-        Raises AccountError and the vendor's errors.
+    def ask(self, job: Job, question: Callable[[Vendor], Answer], *, asker: Job | File | None = None,
+            gate: Gate | None = None) -> Answer:  # fmt: skip
+        """Put a question to the job's vendor, each of its calls in a slot of the account's budget.
+
+        A slot too far off raises OverBudget, and is kept in the `reservation` of the asker (the job, unless a file
+        asks), to be written with its next change. Refused credentials are read afresh once, for they may have been
+        changed; a vendor's no to the rate pushes the account back. Raises AccountError and the vendor's errors.
         """
+        gate, asker = gate or self.gate(job, asker), asker or job
+        try:
+            answer = self._ask(job, question, self.outbound.paced(gate))
+            if isinstance(answer, Look) and answer.cut_short:
+                self._rest(gate, answer.cut_short)
+            return answer
+        except VendorThrottled as error:
+            self._rest(gate, error)
+            raise
+        finally:
+            asker.reservation = gate.kept
+
+    def _ask(self, job: Job, question: Callable[[Vendor], Answer], outbound: Outbound) -> Answer:
         account = self.account(job)
         vendor = vendor_class(job.vendor)
         try:
-            return question(vendor(account, self.outbound))
+            return question(vendor(account, outbound))
         except VendorAuthFailed:
             renewed = load_account(job.account, job.vendor, fresh=True)
             if renewed == account:
                 raise
-            return question(vendor(renewed, self.outbound))
+            return question(vendor(renewed, outbound))
+
+    @staticmethod
+    def _rest(gate: Gate, error: VendorThrottled) -> None:
+        if not isinstance(error, OverBudget):
+            gate.push_back(error)
 
 
 @cache

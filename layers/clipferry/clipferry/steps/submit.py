@@ -73,6 +73,7 @@ def _reopen(rt: Runtime, job: Job) -> None:
     rt.jobs.change(
         job, now, JobStatus.QUEUED, verdict=None, error=None, finished_at=None, event_sent=False, listed=False,
         next_poll_at=None, poll_errors=0, unknown_looks=0, trigger_attempts=0, retriggers=0, restarts=0, waited=0,
+        reservation=None, ticket=None, in_flight=None, last_look=None, reported=None,
         deadline_at=now + timedelta(seconds=job.deadline_seconds),
         fresh_since=job.generation + 1, **job.handed_on(),
         on_uncertain="retrigger" if uncertain else job.on_uncertain,

@@ -8,12 +8,16 @@ from datetime import timedelta
 from typing import Any
 
 from clipferry.accounts import AccountError
-from clipferry.cadence import error_wait
+from clipferry.cadence import View, error_wait, next_wait
 from clipferry.jobs import FileStatus, Job, JobStatus, Problem
+from clipferry.steps.flight import give_back, keep_slot, take_slot
+from clipferry.steps.learning import learned
+from clipferry.steps.pacing import Gate
 from clipferry.steps.runtime import THROTTLED_AS, Runtime, problem_of, task_of
 from clipferry.steps.turn import Turn, current, overtaken
 from clipferry.store import Superseded
 from clipferry.vendors.contract import (
+    OverBudget,
     Submitted,
     TriggerUncertain,
     VendorAuthFailed,
@@ -42,7 +46,10 @@ def trigger(rt: Runtime, job_id: str, generation: int) -> Turn:
             return end(rt, job, JobStatus.TIMED_OUT, problem)
         return _trigger(rt, job)
     except Superseded as error:
-        return overtaken(rt, job_id, generation, error)
+        turn = overtaken(rt, job_id, generation, error)
+        if turn.job.status.terminal:  # what this call took after the job's end gave everything back
+            give_back(rt, job)
+        return turn
 
 
 def _open_files(rt: Runtime, job: Job) -> None:
@@ -68,6 +75,8 @@ def _adopt(rt: Runtime, job: Job) -> Turn:
     rt.jobs.change(job, rt.now(), triggered_at=rt.now(), waited=0, trigger_attempts=job.trigger_attempts + 1)
     try:
         return _wait(rt, job, rt.ask(job, lambda vendor: vendor.adopt(task_of(job, rt.now()))))
+    except OverBudget as error:
+        return _pause(rt, job, error.wait, trigger_attempts=job.trigger_attempts - 1)
     except VendorThrottled as error:
         return _again(rt, job, error.retry_after, counts=False)
     except VendorUnavailable as error:
@@ -86,6 +95,8 @@ def _find(rt: Runtime, job: Job) -> Turn:
     rt.jobs.change(job, rt.now(), trigger_attempts=job.trigger_attempts + 1)
     try:
         found = rt.ask(job, lambda vendor: vendor.find(task_of(job, rt.now())))
+    except OverBudget as error:
+        return _pause(rt, job, error.wait, trigger_attempts=job.trigger_attempts - 1)
     except VendorThrottled as error:
         return _again(rt, job, error.retry_after, counts=False)
     except VendorUnavailable as error:
@@ -103,13 +114,24 @@ def _find(rt: Runtime, job: Job) -> Turn:
 
 def _send(rt: Runtime, job: Job, submitted: Submitted | None = None) -> Turn:
     """New work at the vendor, in as many calls as it takes, each one's refs written before the next call."""
+    gate: Gate | None = None
     if submitted is None:
+        try:
+            granted = _turn_comes(rt, job)
+        except AccountError as error:
+            return _fail(rt, job, error)
+        if not isinstance(granted, Gate):
+            return _pause(rt, job, granted)
+        gate = granted
         _intend(rt, job)
     try:
         while submitted is None or not submitted.complete:
             if submitted is not None:
                 rt.jobs.change(job, rt.now(), vendor_refs=dict(submitted.refs))
-            submitted = rt.ask(job, lambda vendor: vendor.trigger(task_of(job, rt.now())))
+            submitted = rt.ask(job, lambda vendor: vendor.trigger(task_of(job, rt.now())), gate=gate)
+            gate = None
+    except OverBudget as error:
+        return _pause(rt, job, error.wait, trigger_attempts=job.trigger_attempts - 1, **_no_doubt(job))
     except VendorThrottled as error:
         return _again(rt, job, error.retry_after, counts=False, **_no_doubt(job))
     except VendorUnavailable as error:
@@ -118,7 +140,27 @@ def _send(rt: Runtime, job: Job, submitted: Submitted | None = None) -> Turn:
         return _fail(rt, job, error, **_no_doubt(job)) if _spent(job) else _again(rt, job, **_no_doubt(job))
     except _FINAL as error:
         return _fail(rt, job, error, **_no_doubt(job))
-    return _wait(rt, job, submitted)
+    return _wait(rt, job, submitted, planned=True)
+
+
+def _turn_comes(rt: Runtime, job: Job) -> Gate | float:
+    """What the next call may pass at once, or the seconds until the job's turn may come. Raises AccountError.
+
+    First one of the account's slots for running tasks, if it has a cap; then a place in its budget. Nothing has been
+    written down about the call so far, so that a job that waits here is not in doubt.
+    """
+    cap = rt.account(job).max_in_flight
+    wait = take_slot(rt, job, cap) if cap else 0
+    if wait:
+        return wait
+    gate = rt.gate(job)
+    try:
+        gate.open()
+    except OverBudget as error:
+        job.reservation = gate.kept
+        return error.wait
+    job.reservation = gate.kept
+    return gate
 
 
 def _intend(rt: Runtime, job: Job) -> None:
@@ -142,14 +184,22 @@ def _no_doubt(job: Job) -> dict[str, Any]:
     return {} if job.vendor_refs else {"triggered_at": None}
 
 
-def _wait(rt: Runtime, job: Job, submitted: Submitted) -> Turn:
-    """Write the refs, move to WAITING, and wait until a look is worth its call."""
+def _wait(rt: Runtime, job: Job, submitted: Submitted, *, planned: bool = False) -> Turn:
+    """Write the refs, move to WAITING, and wait until a look is worth its call.
+
+    `planned`: for work just asked for, what such work took so far has a say besides the vendor's hint.
+    """
     now = rt.now()
     left = max(1.0, (job.deadline_at - now).total_seconds())
     wait = int(min(max(1.0, submitted.first_look), left))
+    job.hint = max(job.hint, int(submitted.first_look))
+    if planned:
+        view = View(job.elapsed(now), hint=job.hint, learned=learned(rt, job), deadline_left=left)
+        wait = next_wait(view, rt.rng)
+    keep_slot(rt, job, wait)
     rt.jobs.change(
         job, now, JobStatus.WAITING, vendor_refs=dict(submitted.refs), refs_complete=True,
-        hint=max(job.hint, int(submitted.first_look)), waited=job.waited + wait,
+        hint=job.hint, waited=job.waited + wait,
         next_poll_at=now + timedelta(seconds=wait),
     )  # fmt: skip
     return Turn(job, job.generation, "WAIT", wait)
@@ -166,6 +216,7 @@ def _pause(rt: Runtime, job: Job, seconds: float, **changes: Any) -> Turn:
     """Come back in `seconds`, or at the deadline."""
     now = rt.now()
     wait = math.ceil(max(1.0, min(seconds, (job.deadline_at - now).total_seconds() + 1)))
+    keep_slot(rt, job, wait)
     rt.jobs.change(job, now, waited=job.waited + wait, next_poll_at=now + timedelta(seconds=wait), **changes)
     return Turn(job, job.generation, "TRIGGER", wait)
 

@@ -1,4 +1,5 @@
-"""The jobs table: the repository over the models of `rows.py`. The only room that knows DynamoDB.
+"""The jobs table: the repository over the models of `rows.py`. The only room that knows DynamoDB; `limits.py` keeps
+what jobs share.
 
 Every move is a conditional write on the status and the generation that the caller read, so that a late writer meets
 a condition and fails instead of undoing what happened since (DynamoDB: "Condition expressions").
@@ -116,14 +117,15 @@ class Jobs:
     def change(self, job: Job, now: datetime, status: JobStatus | None = None, **changes: Any) -> Job:
         """Write changes, and a move if `status` differs, if the row is still as read. Updates `job` in place.
 
-        Raises Superseded when the row has moved on, IllegalMove when the move is not in the table.
+        What the job holds of its account's limits is written along as `job` has it. Raises Superseded when the row
+        has moved on, IllegalMove when the move is not in the table.
         """
         target = status or job.status
         if target is not job.status and target not in JOB_MOVES[job.status]:
             raise IllegalMove(f"job {job.status} -> {target}")
         if target is job.status and job.status.terminal and set(changes) - {"event_sent", "error"}:
             raise IllegalMove(f"a {job.status} job does not change")
-        changes |= {"updated_at": now, "status": target}
+        changes = {name: getattr(job, name) for name in _HELD} | changes | {"updated_at": now, "status": target}
         after = {**_job_values(job), **changes}
         merged = Job(**{k: v for k, v in after.items() if k in _JOB_FIELDS}, files=job.files)
         written = {**changes, **_due(merged, now, handed_on=merged.generation != job.generation)}
@@ -220,7 +222,7 @@ class Jobs:
         target = status or file.status
         if target is not file.status and target not in FILE_MOVES[file.status]:
             raise IllegalMove(f"file {file.status} -> {target}")
-        changes["status"] = target
+        changes = {"reservation": file.reservation} | changes | {"status": target}
         unchanged = (FileRow.status == file.status) & (FileRow.generation == file.generation)
         written = {"media" if k == "kind" else k: v for k, v in changes.items()}
         update(FileRow(_job_pk(job.job_id), f"FILE#{file.file_id}"), written, unchanged)
@@ -251,6 +253,7 @@ class Jobs:
 
 _JOB_FIELDS = {f.name for f in fields(Job)} - {"files"}
 _FILE_FIELDS = {f.name for f in fields(File)}
+_HELD = ("reservation", "ticket", "in_flight")
 #: Seconds after which the sweep looks at a job that should have moved by itself, by status. Download calls take
 #: up to 15 minutes each without touching the job's row.
 _PATIENCE = {JobStatus.QUEUED: 120, JobStatus.TRIGGERING: 600, JobStatus.WAITING: 600, JobStatus.DOWNLOADING: 1800}
@@ -303,7 +306,7 @@ def _due(job: Job, now: datetime, *, handed_on: bool = False) -> dict[str, Any]:
     base, patience = now, _PATIENCE.get(job.status, int(CALL_LIFETIME.total_seconds()))
     if handed_on:  # an execution that is yet to be started is missed as soon as a first one is
         patience = _PATIENCE[JobStatus.QUEUED]
-    elif job.status is JobStatus.WAITING and job.next_poll_at:
+    elif job.status in (JobStatus.QUEUED, JobStatus.TRIGGERING, JobStatus.WAITING) and job.next_poll_at:
         base = max(now, job.next_poll_at)
     return {"due_shard": f"due#{shard_of(job.job_id)}", "due_at": int(base.timestamp()) + patience}
 

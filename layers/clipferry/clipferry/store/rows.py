@@ -3,6 +3,13 @@
 One table. A job's items share a partition key: the job itself, one item a file, one item a tag. So do a batch's: the
 batch, its tallies, one item a chunk of lines. Names are those of `jobs.Job`, `jobs.File` and `batches.Batch`, so that a
 row and a value convert field by field.
+
+
+One table. A job's items share a partition key: the job itself, one item a file, one item a tag. Names are those of
+`jobs.Job` and `jobs.File`, so that a row and a value convert field by field. What jobs share (budgets, slots, learned
+durations) are small items in partitions of their own.
+
+
 """
 
 from __future__ import annotations
@@ -132,6 +139,11 @@ class JobRow(Item, discriminator="job"):
     finished_at = UTCDateTimeAttribute(null=True)
     error = _Problem(null=True)
     event_sent = BooleanAttribute()
+    reservation: JSONAttribute = JSONAttribute(null=True)
+    ticket = Whole(null=True)
+    in_flight: JSONAttribute = JSONAttribute(null=True)
+    last_look = NumberAttribute(null=True)
+    reported: JSONAttribute = JSONAttribute(null=True)
 
 
 class FileRow(Item, discriminator="file"):
@@ -151,6 +163,7 @@ class FileRow(Item, discriminator="file"):
     attempts = Whole()
     checkpoint: JSONAttribute = JSONAttribute()
     generation = Whole()
+    reservation: JSONAttribute = JSONAttribute(null=True)
 
 
 class TagRow(Item, discriminator="tag"):
@@ -211,6 +224,41 @@ class TallyRow(Item, discriminator="tally"):
     failed = Whole(default=0)
     timed_out = Whole(default=0)
     cancelled_jobs = Whole(default=0)
+
+
+class _Apart(Model):
+    """An item outside the jobs' partitions, read by its own model only: it needs no discriminator."""
+
+    class Meta:
+        table_name = Item.Meta.table_name
+
+    pk = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+
+
+class PaceRow(_Apart):
+    """When an account's next call of an operation group may be made; the words are those of `budget.Pace`."""
+
+    next = NumberAttribute()
+    shift = NumberAttribute()
+    blocked = NumberAttribute()
+
+
+class LineRow(_Apart):
+    """A slot, a waiting job or the tail of an account's line; the words are those of `inflight`."""
+
+    holder = UnicodeAttribute(null=True)
+    until = Whole(null=True, attr_name="expires_at")  # the table's TTL too
+    since = Whole(null=True)
+    tickets = Whole(null=True)
+
+
+class DurationsRow(_Apart):
+    """What was learned of one vendor and size class; the words are those of `durations.Durations`."""
+
+    tasks = Whole(attr_name="count")  # Model has a count of its own
+    surprise = NumberAttribute()
+    bins: JSONAttribute = JSONAttribute()
 
 
 class ByVendor(GlobalSecondaryIndex["Entry"]):  # type: ignore[no-untyped-call]

@@ -150,7 +150,7 @@ class RpcClient:
         try:
             return self._outbound.call(
                 "POST", self._endpoint, hosts=self._hosts, params=None if form else given,
-                data=urlencode(given) if form else None, headers=headers, auth=self._auth,
+                data=urlencode(given) if form else None, headers=headers, auth=self._auth, operation=action,
             )  # fmt: skip
         except NotSent as error:
             raise VendorUnavailable(f"{action}: {error.message}", reached=False) from None

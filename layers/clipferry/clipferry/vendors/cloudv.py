@@ -142,6 +142,7 @@ class CloudV:
             progress=100 * sum(s.status in _SETTLED for s in sightings) // len(sightings) if sightings else None,
             files=sightings,
             retry_after=pause,
+            cut_short=lookups.limit,
         )
 
     def locate(self, task: Task, file: KnownFile) -> Remote | None:

@@ -71,6 +71,7 @@ class Lookups:
     def __init__(self, urls: MediaUrls, limit: int) -> None:
         self._urls, self._left = urls, limit
         self.retry_after: float | None = None  # seconds, when some were left for another look
+        self.limit: VendorThrottled | None = None  # met by a lookup
         self.refusal: VendorError | None = None  # of the last lookup
 
     def url(self, address: str, video_id: str, clarity: int) -> str | None:
@@ -84,7 +85,7 @@ class Lookups:
         try:
             return self._urls.of(address, video_id, clarity)
         except VendorThrottled as error:
-            self._left, self.retry_after = 0, error.retry_after or DEFAULT_PAUSE
+            self._left, self.limit, self.retry_after = 0, error, error.retry_after or DEFAULT_PAUSE
         except VendorUnavailable:
             self._left = 0
         except (VendorRefused, VendorAuthFailed) as error:

@@ -39,6 +39,17 @@ class VendorThrottled(VendorError):
         self.retry_after = retry_after
 
 
+class OverBudget(VendorThrottled):
+    """Our own no: the account's budget has no slot for the call soon enough, so it was not made.
+
+    `retry_after` seconds lie before the slot that is kept for whoever asked.
+    """
+
+    def __init__(self, wait: float) -> None:
+        super().__init__(f"the account's budget allows the next call in {wait:.0f} s", retry_after=wait)
+        self.wait = wait
+
+
 class VendorRefused(VendorError):
     """A permanent no: asking again the same way gets the same answer.
 
@@ -76,10 +87,11 @@ class LookStatus(StrEnum):
 
 @dataclass(frozen=True)
 class Account:
-    """One set of vendor credentials. Never printed: the repr shows only the name."""
+    """One set of vendor credentials. Never printed: the repr shows only the name and its own limits."""
 
     name: str
     secret: Mapping[str, str] = field(repr=False)
+    rate: Mapping[str, Any] | None = None  # in place of the vendor's published one, see `budget.Rate.parse`
 
     @property
     def endpoint(self) -> str | None:
@@ -90,6 +102,11 @@ class Account:
     def connections(self) -> int | None:
         """Connections at once to the source of one file, where this account is to have its own number."""
         return int(self.secret["connections"]) if "connections" in self.secret else None
+
+    @property
+    def max_in_flight(self) -> int | None:
+        """Vendor tasks at once; None: as many as there are jobs."""
+        return int(self.secret["max_in_flight"]) if "max_in_flight" in self.secret else None
 
 
 @dataclass(frozen=True)
@@ -162,6 +179,7 @@ class Look:
     message: str | None = None
     vendor_code: str | None = None
     request_id: str | None = None
+    cut_short: VendorThrottled | None = None  # a limit met on the way: the look ended early, with what it had seen
 
 
 @dataclass(frozen=True)

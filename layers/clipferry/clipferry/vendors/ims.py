@@ -157,7 +157,7 @@ class Ims:
         past = {file.ref for file in task.files if file.ready or file.settled}
         entries = [entry for entry in _entries(task) if names[entry.index] not in past]
         seen: list[Sighting] = []
-        retry_after = None
+        limit = None
         try:
             for sighting in self._sightings(task, [entry for entry in entries if entry.job_id]):
                 seen.append(sighting)
@@ -165,13 +165,13 @@ class Ims:
             if not seen:
                 raise
             logger.warning("a look ended early: %s", error.message)
-            retry_after = error.retry_after if isinstance(error, VendorThrottled) else None
+            limit = error if isinstance(error, VendorThrottled) else None
         seen += [_without_upload(task, entry) for entry in entries if not entry.job_id]
         unknown = [s for s in seen if s.code == "VENDOR_TASK_NOT_FOUND"]
         if unknown and len(unknown) == len(names):
             message = f"IMS knows no upload {_few(names)}."
             return Look(LookStatus.FAILED, code="VENDOR_TASK_NOT_FOUND", message=message)
-        return tally(seen, done=len(past), unseen=len(entries) - len(seen), retry_after=retry_after)
+        return tally(seen, done=len(past), unseen=len(entries) - len(seen), limit=limit)
 
     def locate(self, task: Task, file: KnownFile) -> Remote | None:
         source = self._source(str(file.detail.get("media_id", "")))

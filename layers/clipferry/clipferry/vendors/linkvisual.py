@@ -121,7 +121,7 @@ class LinkVisual:
         found, wholeness, refused = self._listing(task)
         if wholeness is Wholeness.NONE:
             return _nothing(task, refused)
-        sightings, retry_after = self._sightings(task, found)
+        sightings, limit = self._sightings(task, found)
         if len(sightings) == len(found) and {sighting.code for sighting in sightings} == {NOT_FOUND}:
             names = ", ".join(sighting.name for sighting in sightings)
             return Look(LookStatus.FAILED, code=NOT_FOUND, message=lenient.message(f"LinkVisual knows no file {names}"))
@@ -130,7 +130,9 @@ class LinkVisual:
             raw_status=lenient.message("; ".join(dict.fromkeys(sighting.raw_status for sighting in sightings))),
             progress=_progress(task, found, sightings),
             files=sightings,
-            retry_after=retry_after or (_until_next(task, found, sightings) if wholeness is Wholeness.OPEN else None),
+            retry_after=(limit.retry_after if limit else None)
+            or (_until_next(task, found, sightings) if wholeness is Wholeness.OPEN else None),
+            cut_short=limit,
         )
         if wholeness is Wholeness.SHORT and look.status is LookStatus.READY:
             expected = Expected.of(task.request or {})
@@ -201,8 +203,11 @@ class LinkVisual:
 
     # --- how far it is ---
 
-    def _sightings(self, task: Task, found: Sequence[Segment]) -> tuple[list[Sighting], float | None]:
-        """Every unsettled file as it is now. A call that fails after news ends the asking, not the look."""
+    def _sightings(self, task: Task, found: Sequence[Segment]) -> tuple[list[Sighting], VendorThrottled | None]:
+        """Every unsettled file as it is now, and the limit met on the way.
+
+        A call that fails after news ends the asking, not the look.
+        """
         camera, files = self._camera(task), {file.ref: file for file in task.files}
         sightings: list[Sighting] = []
         failure: VendorThrottled | VendorUnavailable | None = None
@@ -223,7 +228,7 @@ class LinkVisual:
             sightings.append(seen)
         if failure and not news:
             raise failure
-        return sightings, failure.retry_after if isinstance(failure, VendorThrottled) else None
+        return sightings, failure if isinstance(failure, VendorThrottled) else None
 
     def _camera(self, task: Task) -> Camera:
         source = task.request if task.request is not None else task.adopt or {}

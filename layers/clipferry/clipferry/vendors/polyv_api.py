@@ -117,16 +117,16 @@ class PolyvApi:
             "timestamp": str(int((time.time() + self._ahead) * 1000)),
         }
         signed["sign"] = sign(signed, self._app_secret)
+        url, operation = self._endpoint + path, path.rpartition("/")[2]
         try:
             if method == "GET":
-                reply = self._outbound.call("GET", self._endpoint + path, hosts=self._hosts, params=signed)
+                reply = self._outbound.call("GET", url, hosts=self._hosts, params=signed, operation=operation)
             else:
                 form = {"Content-Type": "application/x-www-form-urlencoded"}
-                reply = self._outbound.call(
-                    "POST", self._endpoint + path, hosts=self._hosts, data=urlencode(signed), headers=form
-                )
+                reply = self._outbound.call("POST", url, hosts=self._hosts, data=urlencode(signed), headers=form,
+                                            operation=operation)  # fmt: skip
         except NotSent as error:
-            if time.monotonic() - _blocked.get(self._outbound, -BLOCKED_FOR) < BLOCKED_FOR:
+            if time.monotonic() - _blocked.get(self._outbound.origin, -BLOCKED_FOR) < BLOCKED_FOR:
                 raise VendorThrottled(f"Polyv blocks this address: {error}", retry_after=BLOCKED_FOR) from error
             raise VendorUnavailable(str(error), reached=False) from error
         except AddressRefused as error:
@@ -138,7 +138,7 @@ class PolyvApi:
     def _judge(self, reply: Reply, envelope: Envelope | None) -> Any:
         """The envelope's data, or the error that its codes stand for."""
         if _says_blocked(reply, envelope):
-            _blocked[self._outbound] = time.monotonic()
+            _blocked[self._outbound.origin] = time.monotonic()
             hint = lenient.retry_after(reply.headers.get("Retry-After"))
             raise VendorThrottled("Polyv blocks this address after too many calls.", retry_after=hint or BLOCKED_FOR)
         if envelope is None:

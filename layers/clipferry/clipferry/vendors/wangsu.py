@@ -156,7 +156,8 @@ class Gateway:
         access_key, secret_key = self._account.secret["access_key"], self._account.secret["secret_key"]
         headers = signed_headers(scheme, access_key, secret_key, "POST", url, content_type, body, timestamp)
         try:
-            return self._outbound.call("POST", url, hosts=self._hosts, data=body, headers=headers)
+            return self._outbound.call("POST", url, hosts=self._hosts, data=body, headers=headers,
+                                       operation=url.rpartition("/")[2])  # fmt: skip
         except AddressRefused as error:
             raise VendorRefused(str(error), kind="ADDRESS_REFUSED") from error
         except OutboundError as error:
