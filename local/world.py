@@ -36,5 +36,5 @@ def world(time_scale: float, say: Callable[[str], None] = lambda _: None) -> Ite
         say("building and deploying the stack with the SAM CLI")
         stack = deploy(emulator)
         for vendor, simulator in simulators.items():
-            stack.add_account(vendor, simulator.secret())
+            stack.add_account(vendor, simulator.account())
         yield World(stack, simulators)

@@ -10,7 +10,11 @@ the vendor's protocol and nothing of the client under test.
         def operation(self, request): ...       # "create", "get", …: the name used in `calls` and `fail_next`
         def answer(self, operation, request): ...  # → Response; called by one thread at a time
         def secret(self): ...                   # the account that works here
-        def fault_response(self, fault): ...    # THROTTLE, REFUSE, STATUS in the vendor's words
+        def limit(self) -> tuple[int, float]:
+        """Calls in so many vendor seconds that this vendor lets an account make."""
+        return 50, 1.0
+
+    def fault_response(self, fault): ...    # THROTTLE, REFUSE, STATUS in the vendor's words
 
     with PolyvSimulator(time_scale=0.01, some_setting=3) as sim:
         sim.fail_next("get", Fault("throttle", retry_after=2), times=3)
@@ -109,6 +113,15 @@ class Simulator:
         headers = {} if fault.retry_after is None else {"Retry-After": str(int(fault.retry_after))}
         status = fault.status or (429 if fault.kind is Kind.THROTTLE else 500)
         return json_response({"code": fault.code or status, "message": fault.message or "fault"}, status, headers)
+
+    # --- for callers ---
+
+    def account(self) -> dict[str, Any]:
+        """The secret, and the rate that keeps to the vendor's limit where its time runs faster than the clock."""
+        calls, seconds = self.limit()
+        scale = self.clock.scale
+        rate = {"calls": calls, "per": seconds * scale, "pushback": seconds * scale}
+        return {**self.secret(), **({"rate": rate} if scale != 1 else {})}
 
     # --- life ---
 

@@ -180,6 +180,9 @@ class CloudVSimulator(Simulator):
         base = {"media_base_url": f"{self.url}/media/"} if self.settings.media_base else {}
         return {"vendor": "cloudv", **keys, "endpoint": self.url, "auth": self.settings.auth, **base}
 
+    def limit(self) -> tuple[int, float]:
+        return self.settings.rate_limit, self.settings.rate_window
+
     def source_md5(self, fetch_url: str) -> str:
         """MD5 of the video that a fetch URL stands for."""
         return self._source(fetch_url).md5

@@ -152,6 +152,9 @@ class PolyvSimulator(Simulator):
             "endpoint": self.url,
         }  # fmt: skip
 
+    def limit(self) -> tuple[int, float]:
+        return self.settings.rate_limit, self.settings.rate_window
+
     def advance(self, seconds: float) -> None:
         """Also shifts the times that `get` reports into the past, so that what is old looks old to the client."""
         self._jumped += seconds

@@ -220,6 +220,13 @@ def a_labelled_file_is_copied(ground: Ground) -> bool:
     return ground.ends(ground.submit("polyv", account, {"vids": ["c"]}, labels={"site": "gate"}), "SUCCEEDED")
 
 
+def a_line_moves_on(ground: Ground) -> bool:
+    simulator, account = ground.vendor(PolyvSimulator)
+    ground.stack.add_account(account, {**simulator.account(), "max_in_flight": 1})
+    jobs = [ground.submit("polyv", account, {"vids": [name]}) for name in ("first", "second", "third")]
+    return all(ground.ends(job, "SUCCEEDED") for job in jobs)
+
+
 def a_copy_that_broke_off_goes_on(ground: Ground) -> bool:
     simulator, account = ground.vendor(LinkVisualSimulator, media="medium")
     job = ground.submit("linkvisual", account, {"iot_id": "yard", "record_duration": 10})
@@ -347,6 +354,7 @@ SCENARIOS: dict[tuple[str, str], Callable[[Ground], bool]] = {
     ("schedule", "TellAboutRejectedSchedules"): a_schedule_that_fires_in_vain_is_told_of,
     ("trigger", "KeepTheJob"): COPIED,
     ("trigger", "ReadAccounts"): COPIED,
+    ("trigger", "LeaveTheLine"): a_line_moves_on,
     ("poll", "KeepTheJob"): COPIED,
     ("poll", "ReadAccounts"): COPIED,
     ("download", "KeepTheJob"): COPIED,

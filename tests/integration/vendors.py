@@ -24,5 +24,5 @@ class Vendors:
         """A running simulator of this kind and the name of the account that works with it."""
         simulator = self._running.enter_context(kind(**{"time_scale": TIME_SCALE, **settings}))
         account = f"{simulator.vendor}-{next(self._numbers)}"
-        self._stack.add_account(account, simulator.secret())
+        self._stack.add_account(account, simulator.account())
         return simulator, account

@@ -68,8 +68,8 @@ class World:
     def trigger(self, job_id: str, generation: int = 1) -> dict[str, Any]:
         return trigger(self.rt, job_id, generation).as_state()
 
-    def poll(self, job_id: str, generation: int = 1) -> dict[str, Any]:
-        return poll(self.rt, job_id, generation).as_state()
+    def poll(self, job_id: str, generation: int = 1, time_left: Callable[[], float] = lambda: 0.0) -> dict[str, Any]:
+        return poll(self.rt, job_id, generation, time_left).as_state()
 
     def download(self, job_id: str, file_id: str = "f001", generation: int = 1) -> dict[str, Any]:
         return download(self.rt, self.s3, job_id, generation, file_id, lambda: 60.0).as_state()

@@ -22,13 +22,15 @@ def take_slot(rt: Runtime, job: Job, max_in_flight: int) -> float:
     """Give the job a slot, or a place in the line: 0, or the seconds until it should ask again."""
     if job.in_flight is not None:
         return 0
-    for _ in range(ROUNDS):
+    for rounds_left in reversed(range(ROUNDS)):
         held, waiting = rt.line.look(job.account, max_in_flight)
         mine = next((row.ticket for row in waiting if row.holder == job.holder), None)
         ticket, now = (job.ticket if job.ticket is not None else mine), rt.epoch()
         choice = decide(job.holder, ticket, held, waiting, max_in_flight, now, usual_hold(held, now))
         for dead in choice.dead:
             rt.line.forget(job.account, dead, now)
+        if choice.dead and rounds_left:
+            continue  # those behind them come into sight
         if not isinstance(choice, Start):
             job.ticket = rt.line.draw(job.account) if ticket is None else ticket
             rt.line.wait(job.account, job.ticket, job.holder, lease(now, choice.seconds))
