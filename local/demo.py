@@ -112,7 +112,7 @@ def slow_down(running: World) -> None:
     simulator = running.simulators["polyv"]
     simulator.settings.sizes = {LONG: "large"}
     simulator.downloads.rate = LINE
-    running.stack.add_account("polyv", {**simulator.secret(), "connections": LINES})
+    running.stack.add_account("polyv", {**simulator.account(), "connections": LINES})
 
 
 def main() -> int:

@@ -10,11 +10,7 @@ the vendor's protocol and nothing of the client under test.
         def operation(self, request): ...       # "create", "get", …: the name used in `calls` and `fail_next`
         def answer(self, operation, request): ...  # → Response; called by one thread at a time
         def secret(self): ...                   # the account that works here
-        def limit(self) -> tuple[int, float]:
-        """Calls in so many vendor seconds that this vendor lets an account make."""
-        return 50, 1.0
-
-    def fault_response(self, fault): ...    # THROTTLE, REFUSE, STATUS in the vendor's words
+        def fault_response(self, fault): ...    # THROTTLE, REFUSE, STATUS in the vendor's words
 
     with PolyvSimulator(time_scale=0.01, some_setting=3) as sim:
         sim.fail_next("get", Fault("throttle", retry_after=2), times=3)
@@ -107,6 +103,10 @@ class Simulator:
     def secret(self) -> dict[str, str]:
         """The account secret that works against this simulator, `endpoint` included."""
         raise NotImplementedError
+
+    def limit(self) -> tuple[int, float]:
+        """Calls in so many vendor seconds that this vendor lets an account make."""
+        return 50, 1.0
 
     def fault_response(self, fault: Fault) -> Response:
         """STATUS, THROTTLE and REFUSE as this vendor says them."""

@@ -76,7 +76,8 @@ class Ground(World):
         super().__init__(edge, monkeypatch)
         self.simulator, self.vendor, self.stage = simulator, simulator.vendor, simulator.stage
         self.outbound = Watching()
-        self.rt = Runtime(Jobs((self.vendor,)), self.outbound, now=lambda: self.time, rng=random.Random(7))
+        self.rt = Runtime(Jobs((self.vendor,)), self.outbound, now=lambda: self.time, sleep=self.wait,
+                          rng=random.Random(7))  # fmt: skip
         self.s3 = Store()
         self.closing = Closing(self.rt, self.s3, self.logger)  # type: ignore[arg-type]
         self.answered: list[Answered] = []

@@ -98,6 +98,10 @@ class Answering:
         self._answer, self._served = answer, served
         self.asked: list[Asked] = []
 
+    @property
+    def origin(self) -> Answering:
+        return self
+
     def call(self, method: str, url: str, *, hosts: Any, params: Any = None, data: Any = None, headers: Any = None,
              auth: Any = None, **_: Any) -> Reply:  # fmt: skip
         sent = requests.Request(method, url, params=params, data=data, headers=headers, auth=auth).prepare()

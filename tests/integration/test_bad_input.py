@@ -61,7 +61,7 @@ def test_an_account_that_the_vendor_refuses_fails_its_job_with_the_vendors_reque
     stack: Stack, vendor: Vendors, logs: Callable[[str], list[str]]
 ) -> None:
     simulator, account = vendor(LinkVisualSimulator)
-    stack.add_account(account, {**simulator.secret(), "access_key_secret": CANARY})
+    stack.add_account(account, {**simulator.account(), "access_key_secret": CANARY})
 
     job = ended(stack, account, RECORD)
 
@@ -123,7 +123,7 @@ def test_a_vendor_that_comes_back_within_the_budget_costs_nothing(stack: Stack, 
 @pytest.mark.parametrize("media_base", ["https://169.254.169.254", "https://203.0.113.9"])
 def test_a_file_at_an_address_that_nobody_may_reach_is_refused(stack: Stack, vendor: Vendors, media_base: str) -> None:
     simulator, account = vendor(CloudVSimulator)
-    stack.add_account(account, {**simulator.secret(), "media_base_url": media_base})
+    stack.add_account(account, {**simulator.account(), "media_base_url": media_base})
 
     job = ended(stack, account, {"files": [{"fetch_url": "https://media.example.com/a.mp4"}]}, "cloudv")
 

@@ -86,14 +86,15 @@ RATES: Mapping[str, Mapping[str, Rate]] = {
     "cloudv": {ANY: Rate(300, 300.0, pushback=60.0)},  # API overview: 300 calls in 5 minutes per customer
     "polyv": {ANY: Rate(1500, 10.0, pushback=300.0)},  # docs/vod/limit.md: beyond it the address is blocked 5 minutes
 }
+UNPUBLISHED: Mapping[str, Rate] = {ANY: Rate(50, 1.0)}  # for a vendor that is not above
 
 
 def rate_for(vendor: str, operation: str = ANY, override: Mapping[str, Any] | None = None) -> tuple[str, Rate]:
     """The operation group that `operation` is counted in, and its rate. An account's `override` is one rate for all.
 
-    Raises KeyError for an unknown vendor, ValueError for an override that makes no sense.
+    Raises ValueError for an override that makes no sense.
     """
-    groups = RATES[vendor]
+    groups = RATES.get(vendor, UNPUBLISHED)
     if override:
         return ANY, Rate.parse(override, groups[ANY])
     return (operation, groups[operation]) if operation in groups else (ANY, groups[ANY])
