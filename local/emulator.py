@@ -80,8 +80,16 @@ class Emulator:
         raise EmulatorFailed(f"the emulator did not start on port {self.port}")
 
     def restart(self) -> None:
-        """Stop cleanly and start again on the same port with the state kept; executions in flight are lost."""
+        """Stop cleanly and start again on the same port with the state kept; executions in flight are lost.
+
+        Raises EmulatorFailed, also when it could not write its state down: it copies what other threads may change.
+        """
+        said_before = len(self._said())
         self._end(keep=True)
+        words = [line for line in self._said()[said_before:].splitlines() if "Persistence:" in line]
+        lost = [line for line in words if "error getting" in line or "failed to save" in line]
+        if lost or not words:
+            raise EmulatorFailed(f"the emulator did not keep its state: {lost or 'it did not write it down in time'}")
         if not self._launch():
             raise EmulatorFailed(f"the emulator did not start again on port {self.port}")
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 
-PATIENCE = 30  # seconds a command has for a clean stop
+PATIENCE = 120  # seconds a command has for a clean stop, in which it writes its state down
 
 
 def _end(group: int, how: signal.Signals) -> None:

@@ -15,7 +15,7 @@ from email.message import Message
 from typing import Any
 
 from local.chaos.draws import Call, Draws, Ledger, VendorFaults
-from local.chaos.relay import Marks, Relay, aws_reader
+from local.chaos.relay import Gate, Marks, Relay, aws_reader
 from local.simulators.base import Simulator
 from local.simulators.wire import Request
 from local.stack import Stack
@@ -35,6 +35,7 @@ class Arena:
     endings: str  # URL of a queue that gets every event of the stack's bus
     executions: str  # URL of a queue that gets every execution that ended badly
     _draws: Draws
+    _to_aws: Gate
     _vendors: list[VendorFaults] = field(default_factory=list)
     _relays: list[Relay] = field(default_factory=list)
 
@@ -42,6 +43,18 @@ class Arena:
         self._draws.on = on
         for faults in self._vendors:
             faults.on = on
+
+    def restart(self) -> None:
+        """The emulator ends in the middle of everything and comes back with its state. Raises EmulatorFailed.
+
+        What it holds must not change while it writes that down, so the functions' calls are kept away from it.
+        """
+        self._to_aws.close()
+        try:
+            self.stack.emulator.restart()
+        finally:
+            self._to_aws.open()
+        self.ledger.add("from outside", "emulator restarted, its state kept")
 
     def let_uploads_age(self) -> None:
         """From now on the sweep sees every open upload as old enough to be an orphan."""
@@ -55,23 +68,24 @@ def arena(seed: int, *, hangs: bool, say: Callable[[str], None]) -> Iterator[Are
     with ExitStack() as running:
         place = running.enter_context(world(TIME_SCALE, say))
         stack, ledger = place.stack, Ledger()
-        draws, marks = Draws(seed, hangs=hangs), Marks()
+        draws, marks, to_aws, to_vendors = Draws(seed, hangs=hangs), Marks(), Gate(), Gate()
         endings = _queue(stack, "endings", stack.outputs["EventBusName"], {"source": ["clipferry"]})
         executions = _queue(stack, "executions", "default", _ENDED_BADLY)
-        found = Arena(stack, place.simulators, ledger, endings, executions, draws)
+        found = Arena(stack, place.simulators, ledger, endings, executions, draws, to_aws)
 
-        def relay(upstream: str, read: Callable[..., Call], where: str) -> Relay:
-            found._relays.append(Relay(upstream, read, draws, ledger, stack.emulator.pid, where))
+        def relay(upstream: str, read: Callable[..., Call], where: str, gate: Gate) -> Relay:
+            found._relays.append(Relay(upstream, read, draws, ledger, stack.emulator.pid, where, gate))
             return running.enter_context(found._relays[-1])
 
         say("putting a relay on every way out of a function")
         for vendor, simulator in place.simulators.items():
-            way = relay(simulator.url, _vendor_reader(simulator), "way to a vendor")
+            way = relay(simulator.url, _vendor_reader(simulator), "way to a vendor", to_vendors)
             stack.add_account(vendor, {**simulator.secret(), "endpoint": way.url})
             found._vendors.append(VendorFaults(seed, vendor, ledger))
             simulator.take_faults_from(found._vendors[-1])
         for function in FUNCTIONS:
-            _point(stack, function, relay(stack.emulator.url, aws_reader(function, marks), "way to AWS").url)
+            way = relay(stack.emulator.url, aws_reader(function, marks), "way to AWS", to_aws)
+            _point(stack, function, way.url)
         yield found
 
 

@@ -18,12 +18,14 @@ from dataclasses import dataclass, field
 from local.chaos.arena import Arena, arena
 from local.chaos.draws import Ledger
 from local.chaos.rows import Rows
-from local.chaos.users import AWAY, OUTSIDE, Echo, NotAccepted, User
+from local.chaos.users import AWAY, Echo, NotAccepted, User
 from local.chaos.verdict import DOOR, Tally, judge
 from local.chaos.work import Plan, plans, prepare
+from local.emulator import EmulatorFailed
 
 SWEEP_EVENT = {"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}
-LOOK_EVERY = 0.5  # seconds
+LOOK_EVERY = 0.7  # seconds
+REPEATS = 2  # rounds of a campaign
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Form:
     seeds: Sequence[int]
     jobs: int  # of each seed
     seeds_a_round: int = 5
-    at_once: int = 16  # users
+    at_once: int = 14  # users
     hangs: bool = True  # vendors that do not answer until the function gives up
     longest_call: float = 50.0  # no call lives longer, whatever is done to it
     patience: float = 60.0  # of a user
@@ -49,6 +51,7 @@ class Campaign:
     tallies: dict[int, Tally] = field(default_factory=dict)
     ledgers: list[Ledger] = field(default_factory=list)
     seconds: float = 0.0
+    repeated: int = 0  # rounds begun anew because the emulator did not keep its state over a restart
 
     @property
     def kept(self) -> bool:
@@ -62,11 +65,25 @@ def run(form: Form, say: Callable[[str], None] = lambda _: None) -> Campaign:
     for first in range(0, len(form.seeds), form.seeds_a_round):
         seeds = form.seeds[first : first + form.seeds_a_round]
         say(f"round of seeds {', '.join(map(str, seeds))}")
-        with arena(seeds[0], hangs=form.hangs, say=say) as place:
-            campaign.tallies |= _round(place, form, seeds, say)
-            campaign.ledgers.append(place.ledger)
+        while not _play(campaign, seeds, say):
+            campaign.repeated += 1
     campaign.seconds = time.monotonic() - began
     return campaign
+
+
+def _play(campaign: Campaign, seeds: Sequence[int], say: Callable[[str], None]) -> bool:
+    """One round; False when the emulator failed, which says nothing about the stack."""
+    try:
+        with arena(seeds[0], hangs=campaign.form.hangs, say=say) as place:
+            tallies = _round(place, campaign.form, seeds, say)
+    except EmulatorFailed as failure:
+        if campaign.repeated >= REPEATS:
+            raise
+        say(f"once more from the start of this round: {failure}")
+        return False
+    campaign.tallies |= tallies
+    campaign.ledgers.append(place.ledger)
+    return True
 
 
 def _round(place: Arena, form: Form, seeds: Sequence[int], say: Callable[[str], None]) -> dict[int, Tally]:
@@ -76,7 +93,7 @@ def _round(place: Arena, form: Form, seeds: Sequence[int], say: Callable[[str], 
     rows = Rows(place.stack, form.longest_call)
     users = [User(place.stack, rows, plan, place.ledger, form.patience) for plan in some]
     with _background(rows.end, lambda: rows.watch(LOOK_EVERY)):
-        turned_away = _trouble(place, form, users, say)
+        turned_away = _trouble(place, form, rows, users, say)
         place.let_uploads_age()
         quiet_since = time.monotonic()
         stragglers = _settle(place, form, rows, users)
@@ -89,8 +106,10 @@ def _round(place: Arena, form: Form, seeds: Sequence[int], say: Callable[[str], 
     return tallies
 
 
-def _trouble(place: Arena, form: Form, users: list[User], say: Callable[[str], None]) -> list[tuple[Plan, str]]:
-    """Every user lives while everything fails; those that did not get in, with the reason."""
+def _trouble(
+    place: Arena, form: Form, rows: Rows, users: list[User], say: Callable[[str], None]
+) -> list[tuple[Plan, str]]:
+    """Every user lives while everything fails; those that did not get in, with the reason. Raises EmulatorFailed."""
     seed = users[0].plan.seed
     echo, sweeping = Echo(place.stack, place.executions, seed, place.ledger), threading.Event()
     restarts = sorted(random.Random(f"restart {seed}").sample(range(len(users)), max(1, len(users) // 60)))
@@ -106,8 +125,13 @@ def _trouble(place: Arena, form: Form, users: list[User], say: Callable[[str], N
             if number in restarts:
                 _await_turn(lives, form.at_once)
                 say(f"restarting the emulator at job {number + 1} of {len(users)}")
-                place.stack.emulator.restart()
-                place.ledger.add(OUTSIDE, "emulator restarted, its state kept", str(user.plan.seed))
+                try:
+                    with rows.untouched:
+                        place.restart()
+                except EmulatorFailed:
+                    rows.end()
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    raise
     place.faults(on=False)
     turned_away = []
     for plan, life in lives:

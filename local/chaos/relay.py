@@ -12,7 +12,8 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -81,6 +82,38 @@ def _s3_operation(method: str, target: str) -> str:
     return ("HeadObject" if method == "HEAD" else "GetObject") if path.count("/") > 1 else "ListObjects"
 
 
+class Gate:
+    """Closed while the emulator is restarted: a call that comes then is lost, as its caller is."""
+
+    def __init__(self) -> None:
+        self._closed = False
+        self._inside = 0
+        self._changed = threading.Condition()
+
+    def close(self, patience: float = 10.0) -> None:
+        """Let nobody in and wait for those inside, who can be as late as LATE or as a vendor makes them."""
+        with self._changed:
+            self._closed = True
+            self._changed.wait_for(lambda: not self._inside, patience)
+
+    def open(self) -> None:
+        with self._changed:
+            self._closed = False
+
+    @contextmanager
+    def passage(self) -> Iterator[bool]:
+        """Whether the call may go through."""
+        with self._changed:
+            let_in = not self._closed
+            self._inside += let_in
+        try:
+            yield let_in
+        finally:
+            with self._changed:
+                self._inside -= let_in
+                self._changed.notify_all()
+
+
 class Relay(ThreadingHTTPServer):
     """One upstream on a port of its own. A context manager."""
 
@@ -88,10 +121,11 @@ class Relay(ThreadingHTTPServer):
     request_queue_size = 256
 
     def __init__(self, upstream: str, read: Reader, draws: Draws, ledger: Ledger,
-                 emulator_pid: Callable[[], int | None], where: str) -> None:  # fmt: skip
+                 emulator_pid: Callable[[], int | None], where: str, gate: Gate) -> None:  # fmt: skip
         super().__init__(("127.0.0.1", 0), _Handler)
         self.upstream = urlsplit(upstream).netloc
         self.read, self.draws, self.ledger, self.emulator_pid, self.where = read, draws, ledger, emulator_pid, where
+        self.gate = gate
         self.ages_uploads_by = timedelta()  # how much older an open upload is made to look
         self._thread = threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True)
 
@@ -127,10 +161,13 @@ class _Handler(BaseHTTPRequestHandler):
         call = self.server.read(self.command, self.path, self.headers, body)
         harm = self.server.draws.at(call)
         try:
-            if harm is None:
-                self._answer(call, *self._forward(body))
-            else:
-                self._harm(call, harm, body)
+            with self.server.gate.passage() as let_in:
+                if not let_in:
+                    self._reset()
+                elif harm is None:
+                    self._answer(call, *self._forward(body))
+                else:
+                    self._harm(call, harm, body)
         except (OSError, http.client.HTTPException):  # nobody is there at the moment, on either side
             self._reset()
 

@@ -77,7 +77,9 @@ def text(campaign: Campaign, command: str) -> str:
 
 def _size(campaign: Campaign, tallies: Sequence[Tally]) -> str:
     jobs, faults = sum(tally.jobs for tally in tallies), sum(_totals(campaign).values())
-    return f"{jobs} jobs over {len(tallies)} seeds and {faults:,} faults in {campaign.seconds / 60:.0f} minutes on"
+    again = f" ({campaign.repeated} rounds begun anew: the emulator lost its own state)" if campaign.repeated else ""
+    size = f"{jobs} jobs over {len(tallies)} seeds and {faults:,} faults in {campaign.seconds / 60:.0f} minutes"
+    return f"{size}{again} on"
 
 
 def _machine() -> str:

@@ -58,6 +58,7 @@ class Rows:
         self._longest = timedelta(seconds=longest_call)
         self._known: dict[str, Row] = {}
         self._ended = threading.Event()
+        self.untouched = threading.Lock()  # held by whoever needs the table to stay as it is
 
     def of(self, mark: str) -> Row | None:
         return self._known.get(mark)
@@ -73,12 +74,18 @@ class Rows:
         while not self._ended.wait(every):
             try:
                 self.look()
-                self.let_time_pass()
+                with self.untouched:
+                    self.let_time_pass()
             except (ClientError, BotoCoreError):
                 time.sleep(every)
 
     def end(self) -> None:
         self._ended.set()
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is nothing more to wait for."""
+        return self._ended.is_set()
 
     def let_time_pass(self) -> None:
         now = datetime.now(UTC)

@@ -66,7 +66,7 @@ class User:
         event = json.dumps({**self.plan.body, "firing": f"chaos {self.plan.mark}"})
         give_up, deliveries = time.monotonic() + INSISTENCE, 0
         while deliveries < 2 or not self.rows.of(self.plan.mark):
-            if time.monotonic() > give_up:
+            if time.monotonic() > give_up or self.rows.ended:
                 raise NotAccepted(self.plan.mark)
             try:
                 self.stack.client("lambda").invoke(
@@ -144,7 +144,7 @@ class User:
     def _insist(self, call: Callable[[], requests.Response], answers: tuple[int, ...]) -> None:
         """Ask again until the API answers with what an API may answer. Raises NotAccepted."""
         give_up = time.monotonic() + INSISTENCE
-        while time.monotonic() < give_up:
+        while time.monotonic() < give_up and not self.rows.ended:
             try:
                 status = call().status_code
             except AWAY:
@@ -163,7 +163,7 @@ class User:
             row = self.rows.of(self.plan.mark)
             if row and holds(row):
                 return row
-            if time.monotonic() >= give_up:
+            if time.monotonic() >= give_up or self.rows.ended:
                 return None
             time.sleep(0.2)
 
