@@ -69,7 +69,7 @@ def arena(seed: int, *, hangs: bool, say: Callable[[str], None]) -> Iterator[Are
         place = running.enter_context(world(TIME_SCALE, say))
         stack, ledger = place.stack, Ledger()
         draws, marks, to_aws, to_vendors = Draws(seed, hangs=hangs), Marks(), Gate(), Gate()
-        endings = _queue(stack, "endings", stack.outputs["EventBusName"], {"source": ["clipferry"]})
+        endings = _queue(stack, "endings", stack.outputs["EventBusName"], _JOB_ENDED)
         executions = _queue(stack, "executions", "default", _ENDED_BADLY)
         found = Arena(stack, place.simulators, ledger, endings, executions, draws, to_aws)
 
@@ -106,6 +106,7 @@ def _point(stack: Stack, function: str, url: str) -> None:
     )
 
 
+_JOB_ENDED = {"source": ["clipferry"], "detail-type": [{"prefix": "Clipferry Job "}]}
 _ENDED_BADLY = {"source": ["aws.states"], "detail-type": ["Step Functions Execution Status Change"],
                 "detail": {"status": ["FAILED", "TIMED_OUT", "ABORTED"]}}  # fmt: skip
 

@@ -105,16 +105,8 @@ class TestAlarms:
 
         assert watched == {
             "Errors", "ExecutionsFailed", "ExecutionsTimedOut", "ApproximateNumberOfMessagesVisible",
-            "OldestUnfinishedJobAge", "TriggerUncertain", "SchedulesRejected",
+            "OldestUnfinishedJobAge", "TriggerUncertain", "JobsSwept", "SchedulesRejected", "ApiErrors",
         }  # fmt: skip
-
-    def test_the_functions_own_metrics_are_looked_for_where_they_are_sent(self) -> None:
-        sent = FUNCTIONS["SweepFunction"]["Environment"]["Variables"]
-
-        for name in ("OldestUnfinishedJob", "TriggerUncertain", "ScheduleRejected"):
-            alarm = self.alarms[f"{name}Alarm"]
-            assert alarm["Namespace"] == sent["POWERTOOLS_METRICS_NAMESPACE"]
-            assert alarm["Dimensions"] == [{"Name": "service", "Value": sent["POWERTOOLS_SERVICE_NAME"]}]
 
     def test_send_mail_only_when_there_is_an_address(self) -> None:
         assert "AlarmTopic" not in STACK
