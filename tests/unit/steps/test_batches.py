@@ -97,13 +97,14 @@ class TestAManifest:
         assert batching.jobs(batch_id) == []
 
     def test_that_is_overwritten_or_gone_submits_nothing_of_the_new_content(self, batching: Batching) -> None:
-        batch_id = batching.post(*(line(n) for n in range(12)))
-        batching.execute(batch_id, stop_after=1)
+        batch_id = batching.post(*(line(n) for n in range(5)), "{broken", *(line(n) for n in range(6, 16)))
+        batching.execute(batch_id, stop_after=2)
         batching.world.s3.put_object(Bucket=BUCKET, Key=KEY, Body=line(99).encode())
 
         assert batching.execute(batch_id) == "FAILED"
         assert batching.shown(batch_id)["error"]["code"] == "MANIFEST_CHANGED"
-        assert len(batching.jobs(batch_id)) == 5
+        assert len(batching.jobs(batch_id)) == 9
+        assert [entry["line"] for entry in batching.report(batch_id)] == [6]
 
         batching.world.s3.delete_object(Bucket=BUCKET, Key=KEY)
         door.resume(batching.bulk, batch_id)
@@ -130,6 +131,15 @@ class TestAManifest:
         batching.execute(batch_id)
 
         assert "canary" not in str(batching.report(batch_id))
+
+
+    def test_an_end_whose_answer_was_lost_is_the_same_end(self, batching: Batching) -> None:
+        failed, submitted = batching.post(b""), batching.post(line(1))
+        batching.execute(failed)
+        batching.execute(submitted)
+
+        assert batching.execute(failed, 1) == "FAILED"
+        assert batching.execute(submitted, 1) == "END"
 
 
 class TestTheDoor:

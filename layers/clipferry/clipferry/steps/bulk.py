@@ -37,8 +37,10 @@ Told = dict[str, Any]  # one line of the report
 def prepare(bulk: Bulk, batch_id: str, generation: int, time_left: Callable[[], float]) -> dict[str, Any]:
     """Divide the manifest into chunks, as far as the time allows. Raises NotFound."""
     batch = bulk.batches.load(batch_id)
-    if batch.generation != generation or batch.status.settled:
+    if batch.generation != generation:
         return _state(batch, generation, "STOP")
+    if batch.status.settled:  # an answer of this step was lost
+        return _state(batch, generation, "CLOSE")
     if batch.status is BatchStatus.CANCELLING:
         return _state(batch, generation, "CANCEL" if batch.chunks else "CLOSE")
     if batch.status is BatchStatus.SUBMITTING:
@@ -110,7 +112,12 @@ def close(bulk: Bulk, batch_id: str, generation: int) -> dict[str, Any]:
             if closed < batch.chunks:  # the sweep starts it again
                 return _state(batch, generation, "FAILED")
         return _end(bulk, batch, BatchStatus.CANCELLED)
-    return _state(batch, generation, "FAILED" if batch.status is BatchStatus.FAILED else "END")
+    if batch.status is BatchStatus.FAILED:
+        if batch.chunks and not batch.report:  # it failed while it was submitted: told is what was rejected until then
+            _report(bulk, batch)
+            return _end(bulk, batch, BatchStatus.FAILED, batch.error)
+        return _state(batch, generation, "FAILED")
+    return _state(batch, generation, "END")
 
 
 def _submitting(batch: Batch, generation: int) -> bool:
