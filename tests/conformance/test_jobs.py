@@ -96,17 +96,16 @@ def test_a_task_without_files_is_not_a_success(ground: Ground) -> None:
 
 
 @pytest.mark.parametrize("hint", [None, 400])
-@pytest.mark.parametrize("operation", ["trigger", "look"])
-def test_a_vendor_that_throttles_is_left_alone_for_a_while(ground: Ground, operation: str, hint: int | None) -> None:
+def test_a_vendor_that_throttles_is_left_alone_for_a_while(ground: Ground, hint: int | None) -> None:
     """For as long as it said, or else for half a minute; and it does no harm however often it happens."""
-    name = getattr(ground.stage, operation)
-    ground.simulator.fail_next(name, Fault("throttle", retry_after=hint), times=7)
+    for operation in (ground.stage.trigger, ground.stage.look):
+        ground.simulator.fail_next(operation, Fault("throttle", retry_after=hint), times=7)
     job = ground.play(ground.stage.one)
     ground.assert_ended(job, JobStatus.SUCCEEDED, 1)
-    step = "Trigger" if operation == "trigger" else "Poll"
-    waits = [answer.wait for answer in ground.answered if answer.step == step][:7]
-    assert len(waits) == 7
-    assert min(waits) >= (hint or 20)
+    for step in ("Trigger", "Poll"):
+        waits = [answer.wait for answer in ground.answered if answer.step == step][:7]
+        assert len(waits) == 7
+        assert min(waits) >= (hint or 20)
     assert len(ground.simulator.tasks) == 1
 
 
