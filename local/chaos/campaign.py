@@ -35,7 +35,7 @@ class Form:
     seeds: Sequence[int]
     jobs: int  # of each seed
     seeds_a_round: int = 5
-    at_once: int = 14  # users
+    at_once: int = 10  # users
     hangs: bool = True  # vendors that do not answer until the function gives up
     longest_call: float = 50.0  # no call lives longer, whatever is done to it
     patience: float = 60.0  # of a user

@@ -52,10 +52,10 @@ class Call:
 
 #: Chances of each harm, in a call that changes something and in one that only reads.
 EFFECT = {
-    Harm.CRASH_BEFORE: 0.02, Harm.CRASH_AFTER: 0.02, Harm.ERROR_BEFORE: 0.015, Harm.ERROR_AFTER: 0.01,
-    Harm.THROTTLED: 0.015, Harm.LOST_BEFORE: 0.01, Harm.LOST_AFTER: 0.015, Harm.LATE: 0.02,
+    Harm.CRASH_BEFORE: 0.012, Harm.CRASH_AFTER: 0.012, Harm.ERROR_BEFORE: 0.01, Harm.ERROR_AFTER: 0.008,
+    Harm.THROTTLED: 0.01, Harm.LOST_BEFORE: 0.006, Harm.LOST_AFTER: 0.01, Harm.LATE: 0.01,
 }  # fmt: skip
-READ = {Harm.ERROR_BEFORE: 0.01, Harm.THROTTLED: 0.01, Harm.LOST_BEFORE: 0.01, Harm.LATE: 0.01}
+READ = {Harm.ERROR_BEFORE: 0.005, Harm.THROTTLED: 0.005, Harm.LOST_BEFORE: 0.005, Harm.LATE: 0.005}
 #: A vendor says its errors in its own words (VENDOR_WORDS); here only what happens on the way.
 VENDOR_EFFECT = {Harm.CRASH_BEFORE: 0.05, Harm.CRASH_AFTER: 0.05, Harm.LOST_BEFORE: 0.03, Harm.LOST_AFTER: 0.05}
 VENDOR_READ = {Harm.LOST_BEFORE: 0.01}
@@ -72,11 +72,11 @@ VENDOR_WORDS: Mapping[Fault, float] = {
     Fault(Kind.RESET_BEFORE): 0.01, Fault(Kind.RESET_AFTER): 0.015, Fault(Kind.DELAY, seconds=1.0): 0.01,
 }  # fmt: skip
 DOWNLOAD_WORDS: Mapping[Fault, float] = {
-    Fault(Kind.STATUS, status=503): 0.03, Fault(Kind.THROTTLE, retry_after=1): 0.01, Fault(Kind.MISSING): 0.02,
-    Fault(Kind.EXPIRED): 0.02, Fault(Kind.SHORT, after=20_000): 0.03, Fault(Kind.RESET, after=30_000): 0.03,
-    Fault(Kind.WRONG_RANGE): 0.01, Fault(Kind.NO_RANGES): 0.02, Fault(Kind.NO_LENGTH): 0.005,
+    Fault(Kind.STATUS, status=503): 0.015, Fault(Kind.THROTTLE, retry_after=1): 0.01, Fault(Kind.MISSING): 0.01,
+    Fault(Kind.EXPIRED): 0.01, Fault(Kind.SHORT, after=20_000): 0.02, Fault(Kind.RESET, after=30_000): 0.02,
+    Fault(Kind.WRONG_RANGE): 0.01, Fault(Kind.NO_RANGES): 0.01, Fault(Kind.NO_LENGTH): 0.005,
     Fault(Kind.HTML, status=200): 0.01, Fault(Kind.HTML, status=502): 0.01, Fault(Kind.EMPTY): 0.01,
-    Fault(Kind.GZIP): 0.01, Fault(Kind.RESET_BEFORE): 0.02, Fault(Kind.DELAY, seconds=1.0): 0.01,
+    Fault(Kind.GZIP): 0.01, Fault(Kind.RESET_BEFORE): 0.01, Fault(Kind.DELAY, seconds=1.0): 0.01,
 }  # fmt: skip
 
 
