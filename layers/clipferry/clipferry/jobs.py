@@ -7,6 +7,7 @@ Pure: no boto3, no clock, no I/O. Everything that decides about a job's life is 
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -111,6 +112,7 @@ class File:
     kind: str = "file"  # "file", or "hls": a playlist with its segments
     size: int | None = None  # bytes; the vendor's word until stored, ours after
     declared: int | None = None  # bytes by the source's word, once its copy has begun: for the progress, no evidence
+    part_size: int | None = None  # bytes of each part but the last, once its copy has begun
     md5: str | None = None  # the vendor's word
     detail: dict[str, Any] = field(default_factory=dict)  # what the vendor needs to locate it again; no URLs
     bytes_copied: int = 0
@@ -127,10 +129,18 @@ class File:
         """Bytes that its copy comes to, as far as anybody has said."""
         return self.size or self.declared
 
+    @property
+    def parts(self) -> dict[str, int | None] | None:
+        """How many parts of its copy are in S3, and of how many; None while no copy of parts has begun."""
+        if not self.part_size:
+            return None
+        total = math.ceil(self.total / self.part_size) if self.total else None
+        return {"copied": math.ceil(self.bytes_copied / self.part_size), "total": total}
+
     def public(self) -> dict[str, Any]:
         return {
             "file_id": self.file_id, "name": self.name, "status": self.status.value, "size": self.total,
-            "bytes_copied": self.bytes_copied, "s3_uri": self.s3_uri, "evidence": self.evidence,
+            "bytes_copied": self.bytes_copied, "parts": self.parts, "s3_uri": self.s3_uri, "evidence": self.evidence,
             "error": self.error.as_dict() if self.error else None,
         }  # fmt: skip
 

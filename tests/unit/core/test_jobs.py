@@ -132,3 +132,13 @@ def test_a_problem_survives_being_written_and_read(problem: Problem) -> None:
 def test_times_are_utc_with_milliseconds() -> None:
     assert iso(datetime.fromisoformat("2026-11-21T13:00:00.123456+01:00")) == "2026-11-21T12:00:00.123Z"
     assert iso(None) is None
+
+
+@pytest.mark.parametrize(
+    ("copied", "total", "parts"),
+    [(0, 17, {"copied": 0, "total": 3}), (8, 17, {"copied": 1, "total": 3}), (17, 17, {"copied": 3, "total": 3}),
+     (16, None, {"copied": 2, "total": None})],
+)  # fmt: skip
+def test_a_copy_under_way_counts_its_parts(copied: int, total: int | None, parts: dict[str, int | None]) -> None:
+    assert File("f001", "r", "n", declared=total, part_size=8, bytes_copied=copied).public()["parts"] == parts
+    assert File("f001", "r", "n", declared=total, bytes_copied=copied).public()["parts"] is None

@@ -6,8 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from clipferry import transfer
+from clipferry.transfer.checkpoint import Checkpoint
+from clipferry.transfer.evidence import Facts
+from clipferry.transfer.upload import UploadRef
 
 BODY = b"clip"
+PART_SIZE = 2
 
 
 class Copying:
@@ -30,16 +34,19 @@ class Copying:
         if locate() is None:
             return transfer.More(5)
         bucket, key = destination.bucket, destination.stem + ".mp4"
-        upload = checkpoint.get("upload") or s3.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
+        begun = checkpoint.get("upload")
+        upload = begun["upload_id"] if begun else s3.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
+        ref = UploadRef(key, upload, "token", PART_SIZE, "CRC32", "FULL_OBJECT", "video/mp4")
+        point = Checkpoint(destination.stem, facts=Facts(size=len(BODY)), upload=ref).as_dict()
         try:
-            save({"stem": destination.stem, "upload": upload, "key": key, "facts": {"size": len(BODY)}}, 2)
+            save(point, PART_SIZE)
             self.during()
             s3.list_parts(Bucket=bucket, Key=key, UploadId=upload)  # where moto says that an upload is no more
             part = s3.upload_part(Bucket=bucket, Key=key, UploadId=upload, PartNumber=1, Body=BODY)
             parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
             s3.complete_multipart_upload(Bucket=bucket, Key=key, UploadId=upload, MultipartUpload=parts)
         except transfer.Superseded:
-            self.abandon(s3, bucket, {"upload": upload, "key": key})
+            self.abandon(s3, bucket, point)
             raise
         except s3.exceptions.NoSuchUpload:  # completed by a leg that could not say so, or ended by the job's end
             save({}, 0)
@@ -48,8 +55,8 @@ class Copying:
         return transfer.Stored(key, len(BODY), {"level": "content-length", "sha256": "00"}, "video/mp4")
 
     def abandon(self, s3: Any, bucket: str, checkpoint: dict[str, Any], **_: Any) -> None:
-        if checkpoint.get("upload"):
+        if upload := checkpoint.get("upload"):
             try:
-                s3.abort_multipart_upload(Bucket=bucket, Key=checkpoint["key"], UploadId=checkpoint["upload"])
+                s3.abort_multipart_upload(Bucket=bucket, Key=upload["key"], UploadId=upload["upload_id"])
             except s3.exceptions.NoSuchUpload:
                 return

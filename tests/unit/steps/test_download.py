@@ -59,6 +59,7 @@ def test_a_copy_under_way_shows_how_far_it_is_though_the_vendor_named_no_size(wo
     world.download(ready)
     (file,) = seen[0].files
     assert (file.public()["size"], file.public()["bytes_copied"], percent(seen[0])) == (4, 2, 75)
+    assert file.public()["parts"] == {"copied": 1, "total": 2}
     assert file.size is None
 
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from clipferry.transfer import checksums, containers
 from clipferry.transfer.answers import retry_after
-from clipferry.transfer.checkpoint import Checkpoint, declared_size
+from clipferry.transfer.checkpoint import Checkpoint, declared_size, part_size
 from clipferry.transfer.checksums import CRC32, Crc, Digests, crc64ecma, object_crc
 from clipferry.transfer.containers import describe, detect
 from clipferry.transfer.errors import NotThere, SourceChanged
@@ -287,6 +287,8 @@ def test_checkpoint_survives_being_stored() -> None:
     assert Checkpoint.parse(point.as_dict(), "other") == point
     assert Checkpoint.parse({}, "stem") == Checkpoint("stem")
     assert declared_size(point.as_dict()) == facts.size
+    assert part_size(point.as_dict()) == 8 * MIB
+    assert part_size({}) is part_size(Checkpoint("stem").as_dict()) is None
     assert declared_size({}) is declared_size(Checkpoint("stem").as_dict()) is None
 
 

@@ -104,7 +104,8 @@ def _saver(rt: Runtime, job: Job, file: File) -> Callable[[dict[str, Any], int],
     def save(checkpoint: dict[str, Any], bytes_copied: int) -> None:
         try:
             rt.jobs.change_file(job, file, checkpoint=dict(checkpoint), bytes_copied=bytes_copied,
-                                declared=transfer.declared_size(checkpoint))  # fmt: skip
+                                declared=transfer.declared_size(checkpoint),
+                                part_size=transfer.part_size(checkpoint))  # fmt: skip
         except Superseded as error:
             raise transfer.Superseded(str(error)) from error
 

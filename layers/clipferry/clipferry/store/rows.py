@@ -154,6 +154,7 @@ class FileRow(Item, discriminator="file"):
     media = UnicodeAttribute()  # File.kind: the word is taken by the discriminator here
     size = Whole(null=True)
     declared = Whole(null=True)
+    part_size = Whole(null=True)
     md5 = UnicodeAttribute(null=True)
     detail: JSONAttribute = JSONAttribute()
     bytes_copied = Whole()

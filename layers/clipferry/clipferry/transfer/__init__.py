@@ -1,13 +1,13 @@
 """Copying one file from a vendor into S3: in parallel, resumable over any number of calls, proven whole.
 
 It knows HTTP (through `clipferry.http`), S3 (through a client it is given) and nothing of jobs, tables or vendors.
-`copy` copies or goes on copying, `abandon` ends whatever a checkpoint names, `declared_size` is what one comes to,
-`client_config` makes the S3 client fit.
+`copy` copies or goes on copying, `abandon` ends whatever a checkpoint names, `declared_size` and
+`part_size` are what one goes by, `client_config` makes the S3 client fit.
 """
 
 from __future__ import annotations
 
-from clipferry.transfer.checkpoint import declared_size
+from clipferry.transfer.checkpoint import declared_size, part_size
 from clipferry.transfer.contract import (
     Code,
     Destination,
@@ -24,5 +24,5 @@ from clipferry.transfer.upload import client_config
 
 __all__ = [
     "Code", "Destination", "Failed", "Level", "More", "Options", "Retry", "Stored", "Superseded", "abandon",
-    "client_config", "copy", "declared_size",
+    "client_config", "copy", "declared_size", "part_size",
 ]  # fmt: skip

@@ -16,6 +16,12 @@ def declared_size(checkpoint: Mapping[str, Any]) -> int | None:
     return Facts.parse(facts).size if facts else None
 
 
+def part_size(checkpoint: Mapping[str, Any]) -> int | None:
+    """Bytes of each part but the last of the upload that a saved checkpoint goes on with."""
+    upload = checkpoint.get("upload")
+    return UploadRef.parse(upload).part_size if upload else None
+
+
 @dataclass
 class Checkpoint:
     stem: str
