@@ -38,7 +38,7 @@ unit: setup  ## pure core, handlers, vendors against their simulators, template 
 	$(RUN) -m pytest -n $(WORKERS) tests/unit tests/conformance
 
 integration: setup  ## the deployed stack, end to end
-	$(RUN) -m pytest tests/integration
+	$(RUN) -m pytest -n $(WORKERS) --dist loadfile tests/integration
 
 lint: setup  ## ruff, mypy --strict, sam validate --lint, cfn-lint with the serverless rules
 	$(RUN) -m ruff check .
