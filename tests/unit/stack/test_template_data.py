@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from clipferry.batches import WORK
+from clipferry.jobs import DEADLINE_MAX
 from clipferry.store.rows import Entry, TagRow
 from clipferry.submission import BODY_SCHEMA
 from pynamodb.indexes import Index
@@ -58,6 +59,7 @@ class TestTheBucket:
         expiring = [rule for rule in self.bucket["LifecycleConfiguration"]["Rules"] if "ExpirationInDays" in rule]
 
         assert [(rule["Prefix"], rule["Status"]) for rule in expiring] == [(WORK, "Enabled")]
+        assert expiring[0]["ExpirationInDays"] * 86_400 > DEADLINE_MAX, "a cancel needs them while jobs live"
         prefix = BODY_SCHEMA["properties"]["destination"]["properties"]["prefix"]["pattern"]
         assert re.match(prefix, "site/a")
         assert not re.match(prefix, WORK), "no job's files may be there"

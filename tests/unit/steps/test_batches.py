@@ -132,7 +132,6 @@ class TestAManifest:
 
         assert "canary" not in str(batching.report(batch_id))
 
-
     def test_an_end_whose_answer_was_lost_is_the_same_end(self, batching: Batching) -> None:
         failed, submitted = batching.post(b""), batching.post(line(1))
         batching.execute(failed)
@@ -291,6 +290,19 @@ class TestStoppedAndGoneOnWith:
         assert len(batching.jobs(batch_id)) == len(set(world.executions())) == 4
         assert [entry["line"] for entry in batching.report(batch_id)] == [5, 6]
 
+    def test_what_is_older_than_jobs_are_kept_is_not_resumed_but_cancelled(self, batching: Batching) -> None:
+        """Its jobs' records may be gone, and with them what says that a line was submitted."""
+        batch_id = batching.post(line(1))
+        batching.execute(batch_id, stop_after=0)
+        batching.world.time += timedelta(days=91)
+
+        with pytest.raises(NotForBatch, match="90 days"):
+            door.resume(batching.bulk, batch_id)
+
+        door.cancel(batching.bulk, batch_id)
+        assert door.resume(batching.bulk, batch_id).status is BatchStatus.CANCELLING
+        assert batching.execute(batch_id) == "END"
+
     @pytest.mark.parametrize("status", ["SUBMITTED", "CANCELLED"])
     def test_what_is_over_is_not_resumed(self, batching: Batching, status: str) -> None:
         batch_id = batching.post(line(1))
@@ -304,6 +316,17 @@ class TestStoppedAndGoneOnWith:
 
 
 class TestCancel:
+    def test_of_a_batch_that_was_submitted_leaves_its_report_as_it_is(self, batching: Batching) -> None:
+        batch_id = batching.post(line(1), "{broken")
+        batching.execute(batch_id)
+        key = batching.batch(batch_id).rejected_key(0)
+        batching.world.s3.delete_object(Bucket=BUCKET, Key=key)  # working objects are forgotten after a while
+
+        door.cancel(batching.bulk, batch_id)
+
+        assert batching.execute(batch_id) == "END"
+        assert [entry["line"] for entry in batching.report(batch_id)] == [2]
+
     def test_stops_submitting_and_ends_what_lives(self, batching: Batching) -> None:
         batch_id = batching.post(*(line(n) for n in range(12)))
         batching.execute(batch_id, stop_after=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -101,11 +102,15 @@ def cancel(bulk: Bulk, batch_id: str) -> Batch:
 def resume(bulk: Bulk, batch_id: str) -> Batch:
     """Go on with a batch that failed, or whose execution was stopped: what is done stays done, nothing is done twice.
 
+    A line knows that it was submitted by its job's record, so that a batch older than records are kept is refused.
     Raises NotFound, NotForBatch, Superseded.
     """
     batch = bulk.batches.load(batch_id)
     if batch.status in (BatchStatus.SUBMITTED, BatchStatus.CANCELLED):
         raise NotForBatch(f"a batch that is {batch.status} cannot be resumed")
+    kept = timedelta(days=settings().retention_days)
+    if not batch.cancelled_at and bulk.rt.now() > batch.created_at + kept:
+        raise NotForBatch(f"a batch older than the {kept.days} days that jobs are kept cannot be resumed; post it anew")
     status = batch.status
     if status is BatchStatus.FAILED:
         status = BatchStatus.CANCELLING if batch.cancelled_at else BatchStatus.READING

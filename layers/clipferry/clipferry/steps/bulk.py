@@ -107,7 +107,8 @@ def close(bulk: Bulk, batch_id: str, generation: int) -> dict[str, Any]:
         return _end(bulk, batch, BatchStatus.FAILED, Problem("LINES_LEFT", message))
     if batch.status is BatchStatus.CANCELLING:
         if batch.chunks:
-            _report(bulk, batch)
+            if not batch.report:
+                _report(bulk, batch)
             closed = sum(chunk.cancelled for chunk in bulk.batches.chunks(batch_id))
             if closed < batch.chunks:  # the sweep starts it again
                 return _state(batch, generation, "FAILED")
