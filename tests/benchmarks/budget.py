@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.budget         writes its section of docs/performance.md
 
-Every job makes its calls as the functions do: reserve a slot, wait for it, read the record, call if still in time. A
+Every job makes its calls through the functions' own gate; only the record is kept in memory in place of the table. A
 wake comes up to three seconds late, as Step Functions' do. Ends with status 1 when a number misses its bound.
 """
 
@@ -12,11 +12,15 @@ import heapq
 import random
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 
-from clipferry.budget import Pace, Rate, Reservation, rate_for
-from clipferry.inflight import Held, Queue, Waiting, decide, lease
+from clipferry.budget import ANY, Pace, Rate, Reservation, rate_for
+from clipferry.inflight import Held, Queue, Waiting, decide, lease, usual_hold
+from clipferry.steps.pacing import Booking, Gate
+from clipferry.store.limits import Budgets
+from clipferry.vendors.contract import Account as Credentials
+from clipferry.vendors.contract import OverBudget
 
 from tests.benchmarks.report import publish, table
 
@@ -25,13 +29,15 @@ LATE = 3.0  # seconds, at most, that a wake comes after its time
 SLOTS = 100  # of the account, in the queue's table
 STEP = 10.0  # seconds from one look of a running task to the next, there
 
+CLOUDV = Credentials("cloudv", {})
+
 LEAST_USED = 0.95
 WORST_WAIT = 2.0  # times the median
 
 
 @dataclass
-class Account:
-    """One budget record, what it cost to keep, and the calls that reached the vendor."""
+class Account(Budgets):
+    """One budget record in memory, what it cost to keep, and the calls that reached the vendor."""
 
     rate: Rate
     pace: Pace = field(default_factory=Pace)
@@ -39,12 +45,16 @@ class Account:
     writes: int = 0
     reads: int = 0
 
-    def reserve(self, now: float) -> Reservation:
+    def reserve(self, account: str, group: str, rate: Rate, now: float, calls: int = 1) -> Reservation:
         self.writes += 1 if self.pace.next >= now else 2
-        self.pace, reservation = self.pace.reserved(now, self.rate)
+        self.pace, reservation = self.pace.reserved(now, rate, calls)
         return reservation
 
-    def push_back(self, now: float, seconds: float) -> None:
+    def read(self, account: str, group: str) -> Pace:
+        self.reads += 1
+        return self.pace
+
+    def push_back(self, account: str, group: str, now: float, seconds: float) -> None:
         self.writes, self.reads = self.writes + 1, self.reads + 1
         self.pace = self.pace.pushed(now, seconds)
 
@@ -56,6 +66,14 @@ class Account:
                 first += 1
             most = max(most, last - first + 1)
         return most
+
+
+@dataclass
+class Clock:
+    now: float = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
 
 
 @dataclass(frozen=True)
@@ -88,31 +106,27 @@ def calls(name: str, jobs: int, each: int, pauses: Sequence[float] = (), idle: f
 
     At every moment in `pauses` the vendor says no and wants a minute's rest.
     """
-    rng, account = random.Random(seed), Account(rate_for("cloudv")[1])
+    rng, account, clock = random.Random(seed), Account(rate_for("cloudv")[1]), Clock()
     wanted, made, waits = [0.0] * jobs, [0] * jobs, [0.0] * jobs
-    places: list[Reservation | None] = [None] * jobs
+    bookings: list[Booking | None] = [None] * jobs
     wakes = [(0.0, job) for job in range(jobs)]
     to_come = sorted(pauses)
     while wakes:
-        now, job = heapq.heappop(wakes)
-        while to_come and now >= to_come[0]:
-            account.push_back(to_come.pop(0), account.rate.pushback)
-        place = places[job]
-        if place is None:
-            place = places[job] = account.reserve(now)
-        else:
-            account.reads += 1
-            if place.stale(account.pace, now, account.rate):
-                place = places[job] = account.reserve(now)
-        due = place.due(account.pace)
-        if due > now:
-            heapq.heappush(wakes, (due + rng.uniform(0, LATE), job))
+        clock.now, job = heapq.heappop(wakes)
+        while to_come and clock.now >= to_come[0]:
+            account.push_back("cloudv", ANY, to_come.pop(0), account.rate.pushback)
+        gate = Gate(account, CLOUDV, "cloudv", bookings[job], lambda: clock.now, clock.sleep)
+        try:
+            gate("pullVideoQuery")
+        except OverBudget as error:
+            bookings[job] = gate.booking
+            heapq.heappush(wakes, (clock.now + error.wait + rng.uniform(0, LATE), job))
             continue
-        account.calls.append(now)
-        waits[job] += now - wanted[job]
-        made[job], places[job] = made[job] + 1, None
+        account.calls.append(clock.now)
+        waits[job] += clock.now - wanted[job]
+        made[job], bookings[job] = made[job] + 1, gate.booking
         if made[job] < each:
-            wanted[job] = now + idle * rng.uniform(0.5, 1.5)
+            wanted[job] = clock.now + idle * rng.uniform(0.5, 1.5)
             heapq.heappush(wakes, (wanted[job], job))
     return Result(name, account, waits)
 
@@ -129,18 +143,19 @@ class Line:
     most: int = 0
     busy: float = 0.0
 
-    def look(self, job: str, now: float, hold: float) -> float | None:
+    def look(self, job: str, now: float) -> float | None:
         """One look of a queueing job: None when it started, or the seconds to its next look."""
         self.looks += 1
         first = [self.waiting[t] for t in sorted(self.waiting)[:SLOTS]]
-        choice = decide(job, self.tickets.get(job), list(self.held.values()), first, SLOTS, now, hold)
+        held = list(self.held.values())
+        choice = decide(job, self.tickets.get(job), held, first, SLOTS, now, usual_hold(held, now))
         for ticket in choice.dead:
             self.waiting.pop(ticket, None)
         if isinstance(choice, Queue):
             ticket = self.tickets.setdefault(job, len(self.tickets))
             self.waiting[ticket] = Waiting(ticket, job, lease(now, choice.seconds))
             return choice.seconds
-        self.held[choice.number] = Held(choice.number, job, lease(now, STEP))
+        self.held[choice.number] = Held(choice.number, job, lease(now, STEP), now)
         ticket = self.tickets.get(job, -1)
         self.waiting.pop(ticket, None)
         self.started.append(int(job))
@@ -156,7 +171,7 @@ def queue(jobs: int, hold: float = 120.0, crashes: float = 0.01, seed: int = 1) 
     while events:
         now, job, what = heapq.heappop(events)
         if what == "look":
-            wait = line.look(str(job), now, hold)
+            wait = line.look(str(job), now)
             if wait is not None:
                 heapq.heappush(events, (now + wait + rng.uniform(0, LATE), job, "look"))
             elif rng.random() >= crashes:
@@ -170,7 +185,7 @@ def queue(jobs: int, hold: float = 120.0, crashes: float = 0.01, seed: int = 1) 
         if number is not None and what == "end":
             del line.held[number]
         elif number is not None:
-            line.held[number] = Held(number, str(job), lease(now, STEP))
+            line.held[number] = replace(line.held[number], until=lease(now, STEP))
     return line, line.busy / (now * SLOTS)
 
 

@@ -398,3 +398,29 @@ def test_the_text_of_a_reply_can_be_written_down(high: bytes) -> None:
     """JSON lets halves of surrogate pairs through, as escapes and even as bytes; no store takes them."""
     body = b'{"n' + high + b'": [1, "' + high + b'b", {"x": "\\ud83c\\udfa5"}]}'
     assert Reply(200, Headers(), body).json() == {"n?": [1, "?b", {"x": "🎥"}]}
+
+
+def test_a_gate_is_passed_before_each_call_and_may_close() -> None:
+    passed: list[str] = []
+
+    def gate(operation: str) -> None:
+        if passed:
+            raise LookupError("closed")
+        passed.append(operation)
+
+    with serving(lambda handler: handler.reply(200)) as (url, seen):
+        outbound = Outbound(allow_private=True)
+        paced = outbound.paced(gate)
+        paced.call("GET", url, hosts=["127.0.0.1"], operation="look")
+        with pytest.raises(LookupError):
+            paced.call("GET", url, hosts=["127.0.0.1"], operation="look")
+        outbound.call("GET", url, hosts=["127.0.0.1"])
+        assert (passed, len(seen)) == (["look"], 2)
+        assert paced.origin is paced.paced(gate).origin is outbound
+
+
+def test_what_may_not_leave_takes_nobodys_turn() -> None:
+    passed: list[str] = []
+    with pytest.raises(AddressRefused):
+        Outbound().paced(passed.append).call("GET", "https://elsewhere.example/", hosts=["vendor.example"])
+    assert passed == []

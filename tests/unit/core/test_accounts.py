@@ -41,6 +41,14 @@ def test_an_account_is_read_and_not_printed(world: World) -> None:
     ({"secret_key": SECRET, "connections": "many"}, "ACCOUNT_MALFORMED", "from 1 to 64"),
     ({"secret_key": SECRET, "connections": 2.5}, "ACCOUNT_MALFORMED", "from 1 to 64"),
     ({"secret_key": SECRET, "connections": True}, "ACCOUNT_MALFORMED", "from 1 to 64"),
+    ({"secret_key": SECRET, "max_in_flight": 0}, "ACCOUNT_MALFORMED", "max_in_flight .* from 1 to 10000"),
+    ({"secret_key": SECRET, "max_in_flight": "none"}, "ACCOUNT_MALFORMED", "max_in_flight .* from 1 to 10000"),
+    ({"secret_key": SECRET, "max_in_flight": [3]}, "ACCOUNT_MALFORMED", "max_in_flight .* from 1 to 10000"),
+    *(({"secret_key": SECRET, "rate": rate}, "ACCOUNT_MALFORMED", r'rate .* \{"calls"') for rate in (
+        {}, [], 50, "50/s", {"calls": 5}, {"calls": 0, "per": 1}, {"calls": 5, "per": 0}, {"calls": 5, "per": SECRET},
+        {"calls": float("inf"), "per": 1}, {"calls": 5, "per": float("nan")}, {"calls": 5, "per": 1, "burst": 3},
+        {"calls": None, "per": 1}, {"calls": 5, "per": 1, "pushback": -1},
+    )),
 ])  # fmt: skip
 def test_an_account_that_cannot_be_used_fails_the_job(world: World, value: object, code: str, word: str) -> None:
     if value is not None:
@@ -52,6 +60,13 @@ def test_an_account_that_cannot_be_used_fails_the_job(world: World, value: objec
     world.settle()
     assert world.job(job_id).error.code == code  # type: ignore[union-attr]
     assert world.stage.calls["trigger"] == 0
+
+
+def test_an_account_may_have_limits_of_its_own(world: World) -> None:
+    store("gate", {"secret_key": SECRET, "rate": {"calls": 600, "per": 300}, "max_in_flight": "20"})
+    account, plain = load_account("gate", "scripted"), load_account("scripted", "scripted")
+    assert (account.rate, account.max_in_flight) == ({"calls": 600, "per": 300}, 20)
+    assert (plain.rate, plain.max_in_flight) == (None, None)
 
 
 def test_a_secret_is_read_once_for_many_calls(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 from clipferry import transfer
+from clipferry.inflight import LEASE
 from clipferry.jobs import FILE_MOVES, JOB_MOVES, FileStatus, Job, JobStatus
 from clipferry.steps.ending import NotNow
+from clipferry.steps.flight import DOWNLOADS
 from clipferry.store import Superseded
 from clipferry.vendors.contract import (
     Look,
@@ -28,6 +30,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.unit.steps import world as worlds
+from tests.unit.steps.limited import account, busy, rows
 from tests.unit.steps.vendor import RUNNING, clip, look
 from tests.unit.steps.world import Crash
 
@@ -46,12 +49,14 @@ CRASH = st.none() | st.tuples(st.integers(0, 6), st.booleans())
 
 
 class AnyOrder(RuleBasedStateMachine):
-    @initialize(uncertain=st.sampled_from(["fail", "retrigger"]), findable=st.booleans())
-    def submitted(self, uncertain: str, findable: bool) -> None:
+    @initialize(uncertain=st.sampled_from(["fail", "retrigger"]), findable=st.booleans(), limited=st.booleans())
+    def submitted(self, uncertain: str, findable: bool, limited: bool) -> None:
         self.stack = contextlib.ExitStack()
         monkeypatch = self.stack.enter_context(pytest.MonkeyPatch.context())
         self.world = self.stack.enter_context(worlds.world(monkeypatch))
         self.world.stage.findable, self.world.stage.files = findable, 2
+        if limited:
+            account(self.world, max_in_flight=1, rate={"calls": 60, "per": 60})
         self.job_id = self.world.submit(on_uncertain=uncertain)
         self.before = self.world.job(self.job_id)
         self.sent: dict[str, JobStatus] = {}
@@ -84,6 +89,10 @@ class AnyOrder(RuleBasedStateMachine):
     def download(self, offset: int, file: str, leg: Any, crash: Any) -> None:
         self.world.copying.results = [leg]
         self.call(lambda: self.world.download(self.job_id, file, self.generation(offset)), crash)
+
+    @rule(seconds=st.sampled_from([1, 60]))
+    def others_call(self, seconds: int) -> None:
+        busy(self.world, seconds)
 
     @rule(file=st.sampled_from(["f001", "f002"]))
     def cancel_during_a_download(self, file: str) -> None:
@@ -147,6 +156,8 @@ class AnyOrder(RuleBasedStateMachine):
             self.world.settle(sweeps=30)
             job = self.world.job(self.job_id)
             self.world.assert_honest_now(self.job_id, job.status, stored=_stored(job))
+            self.world.wait(DOWNLOADS + 3 * LEASE)
+            assert rows(self.world, "SLOT#") == rows(self.world, "WAIT#") == []
         finally:
             self.stack.close()
 

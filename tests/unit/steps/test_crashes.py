@@ -11,10 +11,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
+from clipferry.budget import ANY, RATES
+from clipferry.inflight import LEASE
 from clipferry.jobs import JobStatus
+from clipferry.store.limits import Lessons
 from clipferry.vendors.contract import LookStatus
 
 from tests.unit.steps import world as worlds
+from tests.unit.steps.limited import SLOW, account, busy, rows
 from tests.unit.steps.vendor import clip, look
 from tests.unit.steps.world import Crash, World
 
@@ -188,6 +192,50 @@ def handed_over_once(world: World) -> None:
 
 HANDOVER = Scenario(many_looks_later, look_on, nothing, handed_over_once)
 
+def in_line(world: World) -> None:
+    """An account for one task at a time, which another job has running."""
+    account(world, max_in_flight=1)
+    world.trigger(world.submit(seed="the other"))
+
+
+def stand_in_line(world: World) -> None:
+    """The second look at the line comes after the other job's end."""
+    job_id = the_job(world)
+    world.trigger(job_id)
+    world.cancel(world.submit(seed="the other"))
+    world.wait(200)
+    world.trigger(job_id)
+
+
+def served_once(world: World) -> None:
+    job_id = the_job(world)
+    world.settle()
+    world.assert_honest_now(job_id, JobStatus.SUCCEEDED, stored=1)
+    assert len(world.stage.tasks) == len(set(world.stage.tasks)) == 2
+    assert rows(world, "SLOT#") == []
+    world.wait(2 * LEASE)
+    assert rows(world, "WAIT#") == [], "a ticket lost on the way holds up nobody for longer than a lease"
+
+
+IN_LINE = Scenario(in_line, stand_in_line, lambda world: world.cancel(world.submit(seed="the other")), served_once)
+
+
+def few_calls(world: World) -> None:
+    """A vendor that takes a call a second, and an account whose slots are taken for a minute."""
+    world.monkeypatch.setitem(RATES, "scripted", {ANY: SLOW})
+    busy(world, 60)
+
+
+def learned_once(world: World) -> None:
+    job_id = the_job(world)
+    world.settle()
+    world.assert_honest(job_id, JobStatus.SUCCEEDED, stored=1)
+    assert len(world.stage.tasks) == 1
+    assert Lessons().read("scripted#2").count <= 1
+
+
+OVER_BUDGET = Scenario(few_calls, submit_and_settle, nothing, learned_once)
+
 SCENARIOS = {
     "the whole way": WHOLE_WAY,
     "a submission and nobody comes back": SUBMIT_AND_LEAVE,
@@ -197,6 +245,8 @@ SCENARIOS = {
     "an overdue job": OVERDUE,
     "a lost execution": LOST,
     "a hand-over": HANDOVER,
+    "a line for a slot": IN_LINE,
+    "a budget that is taken": OVER_BUDGET,
 }
 
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from clipferry.budget import ANY, RATES, Rate
+from clipferry.budget import ANY, RATES
 from clipferry.cadence import View
 from clipferry.durations import STEP
 from clipferry.inflight import LEASE
@@ -26,11 +26,9 @@ from clipferry.vendors.contract import (
     VendorUnavailable,
 )
 
-from tests.unit.steps.aws import PREFIX, client
+from tests.unit.steps.limited import SLOW, account, busy, rows
 from tests.unit.steps.vendor import RUNNING, clip, look
-from tests.unit.steps.world import SECRET, World
-
-SLOW = Rate(60, 60.0, pushback=40.0)  # a call a second, slack for 2 s
+from tests.unit.steps.world import World
 
 
 @pytest.fixture
@@ -38,23 +36,6 @@ def slow(world: World) -> World:
     """A world whose vendor takes a call a second."""
     world.monkeypatch.setitem(RATES, "scripted", {ANY: SLOW})  # type: ignore[arg-type]
     return world
-
-
-def account(world: World, **limits: Any) -> None:
-    """The account as its secret has it from now on."""
-    secret = json.dumps({"vendor": "scripted", "secret_key": SECRET, **limits})
-    client("secretsmanager").put_secret_value(SecretId=f"{PREFIX}/scripted", SecretString=secret)
-
-
-def busy(world: World, seconds: float) -> None:
-    """Others have taken the account's slots for so long."""
-    world.rt.budgets.reserve("scripted", ANY, SLOW, world.rt.epoch(), round(seconds / SLOW.interval))
-
-
-def rows(world: World, word: str) -> list[str]:
-    """Who holds a slot, or waits, by the clock of now."""
-    found = LineRow.query("INFLIGHT#scripted", LineRow.sk.startswith(word), consistent_read=True)
-    return [str(row.holder) for row in found if (row.until or 0) >= world.rt.epoch()]
 
 
 class TestBudget:

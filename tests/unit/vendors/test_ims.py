@@ -504,6 +504,7 @@ def test_a_look_makes_a_bounded_number_of_calls():
     urls = [f"https://media.example.com/{n}.mp4" for n in range(100)]
     client, outbound = ims(GetUrlUploadInfos=answer, GetMediaInfo=lambda _: media())
     look = client.poll(task(*urls, jobs=[entry(n) for n in range(100)]))
+    assert [len(sent["JobIds"].split(",")) for sent in outbound.named("GetUrlUploadInfos")] == [10] * 10
     assert len(outbound.named("GetMediaInfo")) == 25
     assert (look.status, look.progress) == (LookStatus.RUNNING, 25)
 
@@ -516,6 +517,7 @@ def test_a_limit_met_on_the_way_keeps_what_was_seen():
     client, _ = ims(GetUrlUploadInfos=[ready, throttled, throttled])
     look = client.poll(work)
     assert (look.status, len(look.files), look.retry_after) == (LookStatus.RUNNING, 10, 7)
+    assert isinstance(look.cut_short, VendorThrottled)
     with pytest.raises(VendorThrottled):
         client.poll(work)
 
