@@ -140,8 +140,8 @@ class File:
     def public(self) -> dict[str, Any]:
         return {
             "file_id": self.file_id, "name": self.name, "status": self.status.value, "size": self.total,
-            "bytes_copied": self.bytes_copied, "parts": self.parts, "s3_uri": self.s3_uri, "evidence": self.evidence,
-            "error": self.error.as_dict() if self.error else None,
+            "bytes_copied": self.bytes_copied, "attempts": self.attempts, "parts": self.parts, "s3_uri": self.s3_uri,
+            "evidence": self.evidence, "error": self.error.as_dict() if self.error else None,
         }  # fmt: skip
 
 

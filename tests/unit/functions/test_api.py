@@ -42,7 +42,7 @@ def test_a_job_shows_every_documented_field(functions: Functions) -> None:
     assert {"job_id", "vendor", "account", "status", "progress", "request", "adopt", "vendor_refs", "labels", "files",
             "error", "polls", "next_poll_at", "created_at", "updated_at", "finished_at"} <= set(job)  # fmt: skip
     assert set(job["files"][0]) == {
-        "file_id", "name", "status", "size", "bytes_copied", "parts", "s3_uri", "evidence", "error",
+        "file_id", "name", "status", "size", "bytes_copied", "attempts", "parts", "s3_uri", "evidence", "error",
     }  # fmt: skip
     assert (job["status"], job["progress"], job["error"]) == ("SUCCEEDED", 100, None)
 

@@ -190,6 +190,23 @@ def handed_over_once(world: World) -> None:
     assert len(world.stage.tasks) == 1
 
 
+def untold(world: World) -> None:
+    """A cancel that died right after the job had ended: nothing that has to follow was done."""
+    running_copy(world)
+    job_id = the_job(world)
+    world.edge.crash_at, world.edge.crash_after = len(world.edge.effects), True
+    with pytest.raises(Crash):
+        world.cancel(job_id)
+    world.edge.crash_at = None
+    world.wait(300)
+
+
+def told_once(world: World) -> None:
+    world.settle()
+    world.assert_honest(the_job(world), JobStatus.CANCELLED, stored=0)
+
+
+UNTOLD = Scenario(untold, sweep, nothing, told_once)
 HANDOVER = Scenario(many_looks_later, look_on, nothing, handed_over_once)
 
 def in_line(world: World) -> None:
@@ -253,6 +270,7 @@ SCENARIOS = {
     "a hand-over": HANDOVER,
     "a line for a slot": IN_LINE,
     "a budget that is taken": OVER_BUDGET,
+    "an end that nobody was told of": UNTOLD,
 }
 
 

@@ -75,7 +75,7 @@ def test_a_failed_attempt_is_counted_and_its_reason_shown(world: World, ready: s
     assert leg["more"]
     assert leg["wait_seconds"] >= 20
     file = world.job(ready).files[0]
-    assert (file.attempts, file.error.code) == (1, "SHORT_BODY")  # type: ignore[union-attr]
+    assert (file.public()["attempts"], file.error.code) == (1, "SHORT_BODY")  # type: ignore[union-attr]
     world.download(ready)
     assert world.job(ready).files[0].error is None
 
