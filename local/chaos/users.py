@@ -137,7 +137,10 @@ class User:
         """Once; that it is not possible any more, or was done before, is as good an answer as any."""
         try:
             act(self.stack.client("stepfunctions"))
-        except AWAY:
+        except ClientError as refused:
+            if refused.response["Error"]["Code"] != "ExecutionAlreadyExists":
+                return
+        except BotoCoreError:
             return
         self._note(what)
 
