@@ -46,7 +46,7 @@ class Scene:
             stack=SimpleNamespace(job=lambda _: self.job, stored=self.objects.__getitem__),
             simulators={"linkvisual": vendor}, ledger=SimpleNamespace(by_seed={"1": 0}),
         )  # fmt: skip
-        known = {row.mark: row for row in self.rows}
+        known = {row.mark: row for row in reversed(self.rows)}  # of two, the first
         rows: Any = SimpleNamespace(look=lambda: None, all=lambda: self.rows, of=known.get)
         user: Any = SimpleNamespace(plan=self.plan, retries=0)
         monkeypatch.setattr(verdict, "_endings", lambda _: {ROW.job_id: self.told})
