@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 from clipferry import events, transfer
-from clipferry.jobs import FileStatus, JobStatus
+from clipferry.jobs import FileStatus, Job, JobStatus
 from clipferry.steps.ending import NotNow
-from clipferry.store import NotFound
+from clipferry.store import NotFound, Superseded
 from clipferry.vendors.contract import Look, LookStatus, VendorRefused, VendorUnavailable
 
 from tests.unit.steps.vendor import RUNNING, clip, look
@@ -98,6 +99,27 @@ def test_a_finish_that_meets_a_cancel_leaves_the_rest_to_it(world: World) -> Non
     world.cancel(job_id)
     assert len(world.edge.sent) == 1
     world.assert_honest(job_id, JobStatus.CANCELLED, stored=0)
+
+
+def test_a_finish_whose_move_took_effect_unheard_carries_out_the_rest(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DynamoDB made the move, its answer was lost, and the repeated write met its own condition."""
+    job_id = waiting(world)
+    world.stage.poll = [Look(LookStatus.FAILED)]
+    world.poll(job_id)
+    change = world.rt.jobs.change
+
+    def unheard(job: Job, *args: Any, **values: Any) -> None:
+        change(job, *args, **values)
+        if "finished_at" in values:
+            raise Superseded(job_id)
+
+    with monkeypatch.context() as lost:
+        lost.setattr(world.rt.jobs, "change", unheard)
+        assert world.finish(job_id)["next"] == "END"
+    assert len(world.edge.sent) == 1
+    world.assert_honest(job_id, JobStatus.FAILED, stored=0)
 
 
 def test_a_cancel_that_died_is_concluded_by_the_sweep(world: World) -> None:

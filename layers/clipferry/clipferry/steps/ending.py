@@ -68,14 +68,14 @@ class Closing:
                 return Ending(job, "WAIT", 5)
             try:
                 self._end(job, status, problem)
-            except Superseded:  # by a cancel, whose duty the rest is
+            except Superseded:  # by a cancel, or by this very write when its answer was lost
                 job = self.rt.jobs.load(job_id)
-                if not current(job, generation):
-                    return Ending(job, "END" if job.generation == generation else "STOP")
-                raise
-        elif job.status is JobStatus.CANCELLED:
-            return Ending(job, "END")
-        self.conclude(job)
+                if current(job, generation):
+                    raise
+                if job.generation != generation:
+                    return Ending(job, "STOP")
+        if job.status is not JobStatus.CANCELLED:  # the rest of a cancel is the cancel's own duty
+            self.conclude(job)
         return Ending(job, "END")
 
     def cancel(self, job_id: str) -> Job:
