@@ -70,15 +70,25 @@ def test_a_task_has_a_literal_timeout_and_a_catch_for_everything(name: str) -> N
 
 @pytest.mark.parametrize("name", LAMBDAS)
 def test_whatever_a_function_raises_is_tried_again_with_backoff_a_cap_and_full_jitter(name: str) -> None:
-    service, anything = LAMBDAS[name]["Retry"]
+    throttled, service, anything = LAMBDAS[name]["Retry"]
 
     assert anything["ErrorEquals"] == ["States.ALL"]
-    assert {"Lambda.TooManyRequestsException", "Lambda.ServiceException", "Lambda.AWSLambdaException",
-            "Lambda.SdkClientException", "Lambda.Unknown"} <= set(service["ErrorEquals"])  # fmt: skip
-    for retrier in (service, anything):
+    assert {"Lambda.ServiceException", "Lambda.AWSLambdaException", "Lambda.SdkClientException",
+            "Lambda.Unknown"} <= set(service["ErrorEquals"])  # fmt: skip
+    for retrier in (throttled, service, anything):
         assert retrier["BackoffRate"] > 1
         assert retrier["MaxDelaySeconds"] <= 120
         assert retrier["JitterStrategy"] == "FULL"
+
+
+@pytest.mark.parametrize("name", LAMBDAS)
+def test_a_full_account_holds_a_job_up_for_an_hour_or_more_and_does_not_fail_it(name: str) -> None:
+    throttled = LAMBDAS[name]["Retry"][0]
+
+    assert throttled["ErrorEquals"] == ["Lambda.TooManyRequestsException"]
+    usual = throttled["MaxDelaySeconds"] / 2  # full jitter waits half of it on average
+    assert throttled["MaxAttempts"] * usual > 3600
+    assert throttled["MaxAttempts"] * 3 < 1000, "events of the 25,000 that an execution may have"
 
 
 def test_a_caught_error_leads_to_finish_by_the_name_of_its_state() -> None:

@@ -127,11 +127,11 @@ def test_an_exception_is_retried_and_then_forgotten() -> None:
 
 
 def test_throttling_is_waited_out_longer_than_an_exception() -> None:
-    throttled: list[Answer] = [refused("TooManyRequestsException")] * 15 + [turn("FINISH")]
+    throttled: list[Answer] = [refused("TooManyRequestsException")] * 40 + [turn("FINISH")]
 
     run = execute(Script(trigger=turn("POLL"), poll=throttled, finish=DONE))
 
-    assert run.retries == 15
+    assert run.retries == 40
     assert run.status == "SUCCEEDED"
 
 
