@@ -14,6 +14,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -33,11 +34,14 @@ class EmulatorFailed(Exception):
 class Emulator:
     """A running emulator with IAM enforced. A context manager; its folder goes when it stops.
 
-    `wait_scale` shortens the state machines' waits and retry pauses: 0.01 lets an hour pass in 36 s.
+    `wait_scale` shortens the state machines' waits and retry pauses: 0.01 lets an hour pass in 36 s. `program` is the
+    module that starts it; `settings` go into its environment.
     """
 
-    def __init__(self, *, wait_scale: float = 1.0, port: int = 0) -> None:
+    def __init__(self, *, wait_scale: float = 1.0, port: int = 0, program: str = "local.launcher",
+                 settings: Mapping[str, str] | None = None) -> None:  # fmt: skip
         self.wait_scale = wait_scale
+        self._program, self._settings = program, dict(settings or {})
         self._wanted_port = port
         self.port = port
         self.folder = Path()
@@ -137,7 +141,7 @@ class Emulator:
     def _launch(self) -> bool:
         """True when the emulator answers on `port`; False when it ended at once."""
         said_before = len(self._said())
-        command = [sys.executable, "-m", "local.keeper", str(self.folder), sys.executable, "-m", "local.launcher"]
+        command = [sys.executable, "-m", "local.keeper", str(self.folder), sys.executable, "-m", self._program]
         self._keeper = subprocess.Popen(command, cwd=ROOT, env=self._own_environment(), stdin=subprocess.PIPE)
         deadline = time.monotonic() + START_PATIENCE
         while time.monotonic() < deadline:
@@ -166,6 +170,7 @@ class Emulator:
             "IOT_MTLS_ENABLED": "0", "SFTP_ENABLED": "0", "TMPDIR": str(self.folder / "tmp"),
             "S3_DATA_DIR": str(self.folder / "s3"), "S3_PERSIST": "1", "STATE_DIR": str(self.folder / "state"),
             "PERSIST_STATE": "1", "SFN_WAIT_SCALE": str(self.wait_scale),
+            **self._settings,
         }  # fmt: skip
 
     def _ready(self) -> bool:

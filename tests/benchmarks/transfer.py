@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.benchmarks import prices
 from tests.benchmarks.report import publish, table
 from tests.benchmarks.transfer_contenders import (
     ARIA2C,
@@ -166,7 +167,6 @@ def bounds(long: Runs, fast: Runs, peaks: dict[int, Measured], twice: dict[int, 
 
 
 MEMORY_GB, TRANSITIONS_A_CALL = 1769 / 1024, 3  # the function's memory in GB; states one download call passes
-GB_SECOND, TRANSITION, PUT, WRITE = 0.0000166667, 0.000025, 0.000005, 0.00000125  # USD, us-east-1 list prices
 
 
 def cost_rows() -> list[list[str]]:
@@ -180,7 +180,8 @@ def cost_rows() -> list[list[str]]:
         writes = 5 + int(seconds / 4)
         transitions = TRANSITIONS_A_CALL * calls
         gb_seconds = seconds * MEMORY_GB
-        dollars = gb_seconds * GB_SECOND + requests * PUT + transitions * TRANSITION + writes * WRITE
+        dollars = gb_seconds * prices.GB_SECOND + requests * prices.PUT
+        dollars += transitions * prices.TRANSITION + writes * prices.WRITE_UNIT
         lines.append([name, str(calls), f"{gb_seconds:.0f}", str(requests), str(writes), str(transitions),
                       f"{dollars:.5f}"])  # fmt: skip
     return lines
