@@ -119,6 +119,7 @@ def test_a_finish_whose_move_took_effect_unheard_carries_out_the_rest(
         lost.setattr(world.rt.jobs, "change", unheard)
         assert world.finish(job_id)["next"] == "END"
     assert len(world.edge.sent) == 1
+    world.settle()
     world.assert_honest(job_id, JobStatus.FAILED, stored=0)
 
 
