@@ -11,7 +11,7 @@ import sys
 from functools import partial
 
 from tests.benchmarks.bulk import Submitted, submit
-from tests.benchmarks.cost import per_job
+from tests.benchmarks.cost import WARM, per_job
 from tests.benchmarks.fleet import AT_ONCE, Run, fleet
 from tests.benchmarks.report import publish, table
 
@@ -23,6 +23,7 @@ say = partial(print, file=sys.stderr, flush=True)
 
 def many() -> Run:
     with fleet(say) as running:
+        running.run(WARM, "warm", WORK)
         return running.run(MANY, "many", WORK)
 
 
