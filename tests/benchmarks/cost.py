@@ -114,8 +114,8 @@ def page(found: Sequence[Run]) -> str:
         "bill; states are those of the executions' histories, which lack the ones inside the Map: these follow from "
         "the definition.",
         table(("used by a job", *(f"{run.size} jobs" for run in found), "apart", ""), rows),
-        f"Promised is ± {MOST_APART:.0%}. What a process remembers for a minute (its accounts, what it learned) "
-        "it reads once: seldom where few processes are warm or one does the work of many jobs, most in between.",
+        f"Promised is ± {MOST_APART:.0%}. An account's secret is read once a process and five minutes, so "
+        "that its price falls as more jobs run.",
         f"Vendor calls a job: {_by_vendor(largest)}. Requests of a job by function: {_by_function(largest)}.",
         "USD for 1,000 jobs at us-east-1 list prices of early 2025, without free tiers, storage, traffic and logs. "
         "Durations are those of the smallest run, on this machine.",

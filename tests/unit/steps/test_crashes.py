@@ -209,23 +209,31 @@ def told_once(world: World) -> None:
 UNTOLD = Scenario(untold, sweep, nothing, told_once)
 HANDOVER = Scenario(many_looks_later, look_on, nothing, handed_over_once)
 
-def in_line(world: World) -> None:
+def full(world: World) -> None:
     """An account for one task at a time, which another job has running."""
     account(world, max_in_flight=1)
     world.trigger(world.submit(seed="the other"))
+    the_job(world)
 
 
-def stand_in_line(world: World) -> None:
-    """The second look at the line comes after the other job's end."""
-    job_id = the_job(world)
-    world.trigger(job_id)
+def the_other_ends(world: World) -> None:
     world.cancel(world.submit(seed="the other"))
     world.wait(200)
-    world.trigger(job_id)
+
+
+def free_again(world: World) -> None:
+    full(world)
+    world.trigger(the_job(world))
+    the_other_ends(world)
+
+
+def ask_for_a_slot(world: World) -> None:
+    world.trigger(the_job(world))
 
 
 def served_once(world: World) -> None:
     job_id = the_job(world)
+    the_other_ends(world)
     world.settle()
     world.assert_honest_now(job_id, JobStatus.SUCCEEDED, stored=1)
     assert len(world.stage.tasks) == len(set(world.stage.tasks)) == 2
@@ -234,7 +242,8 @@ def served_once(world: World) -> None:
     assert rows(world, "WAIT#") == [], "a ticket lost on the way holds up nobody for longer than a lease"
 
 
-IN_LINE = Scenario(in_line, stand_in_line, lambda world: world.cancel(world.submit(seed="the other")), served_once)
+LINE_UP = Scenario(full, ask_for_a_slot, nothing, served_once)
+TAKE_A_SLOT = Scenario(free_again, ask_for_a_slot, nothing, served_once)
 
 
 def few_calls(world: World) -> None:
@@ -268,7 +277,8 @@ SCENARIOS = {
     "an overdue job": OVERDUE,
     "a lost execution": LOST,
     "a hand-over": HANDOVER,
-    "a line for a slot": IN_LINE,
+    "a line for a slot": LINE_UP,
+    "a slot that came free": TAKE_A_SLOT,
     "a budget that is taken": OVER_BUDGET,
     "an end that nobody was told of": UNTOLD,
 }

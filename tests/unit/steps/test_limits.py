@@ -13,7 +13,6 @@ from clipferry.cadence import View
 from clipferry.durations import STEP
 from clipferry.inflight import LEASE
 from clipferry.jobs import FileStatus, JobStatus
-from clipferry.steps.learning import REMEMBERED
 from clipferry.store.limits import Lessons
 from clipferry.store.rows import LineRow
 from clipferry.vendors.contract import (
@@ -431,7 +430,6 @@ class TestLearning:
         return job_id
 
     def first_wait(self, world: World) -> int:
-        world.wait(REMEMBERED)
         return int(world.trigger(world.submit())["wait_seconds"])
 
     def test_what_was_learned_moves_the_first_look(self, world: World) -> None:

@@ -10,19 +10,13 @@ from clipferry.jobs import Job
 if TYPE_CHECKING:
     from clipferry.steps.runtime import Runtime
 
-REMEMBERED = 60.0  # seconds for which a process goes on with what it read
-
 
 def learned(rt: Runtime, job: Job) -> Durations | None:
-    """Of the job's class; None for adopted work, whose beginning nobody knows."""
-    if job.adopt is not None:
-        return None
-    name, now = size_class(job.vendor, job.hint), rt.epoch()
-    read_at, known = rt.remembered.get(name, (-REMEMBERED, Durations()))
-    if not 0 <= now - read_at < REMEMBERED:
-        known = rt.lessons.read(name)
-        rt.remembered[name] = now, known
-    return known
+    """Of the job's class; None for adopted work, whose beginning nobody knows.
+
+    Read whenever a wait is planned: half a read unit, and a job costs the same however many others run.
+    """
+    return None if job.adopt is not None else rt.lessons.read(size_class(job.vendor, job.hint))
 
 
 def learn(rt: Runtime, job: Job, elapsed: float, last_look: float | None) -> None:

@@ -11,7 +11,6 @@ from functools import cache
 from typing import TypeVar
 
 from clipferry.accounts import AccountError, load_account
-from clipferry.durations import Durations
 from clipferry.http import Outbound
 from clipferry.jobs import File, FileStatus, Job, Problem
 from clipferry.settings import settings
@@ -49,7 +48,6 @@ class Runtime:
     budgets: Budgets = field(default_factory=Budgets)
     line: Line = field(default_factory=Line)
     lessons: Lessons = field(default_factory=Lessons)
-    remembered: dict[str, tuple[float, Durations]] = field(default_factory=dict)  # lessons read: (when, what)
 
     def epoch(self) -> float:
         return self.now().timestamp()
