@@ -23,11 +23,14 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=25, help="of each seed")
+    parser.add_argument("--at-once", type=int, default=2, help="rounds of five seeds")
     parser.add_argument("--no-report", action="store_true", help="print the report instead of writing it")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # leave by the doors, so that everything started is ended
+    for end in (signal.SIGTERM, signal.SIGINT):  # at once, rounds and all: each emulator's keeper cleans up behind it
+        signal.signal(end, lambda number, _: os._exit(128 + number))
     _use_memory()
-    form = Form(seeds=range(options.first_seed, options.first_seed + options.seeds), jobs=options.jobs)
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    form = Form(seeds=seeds, jobs=options.jobs, rounds_at_once=options.at_once)
     began = time.monotonic()
     campaign = run(form, lambda what: print(f"{time.monotonic() - began:6.0f} s  {what}", flush=True))
     command = f"python -m local.chaos --seeds {options.seeds} --first-seed {options.first_seed} --jobs {options.jobs}"

@@ -35,6 +35,7 @@ class Form:
     seeds: Sequence[int]
     jobs: int  # of each seed
     seeds_a_round: int = 5
+    rounds_at_once: int = 1
     at_once: int = 10  # users
     hangs: bool = True  # vendors that do not answer until the function gives up
     longest_call: float = 50.0  # no call lives longer, whatever is done to it
@@ -60,15 +61,23 @@ class Campaign:
 
 
 def run(form: Form, say: Callable[[str], None] = lambda _: None) -> Campaign:
-    """All rounds, one after the other."""
+    """All rounds, as many at a time as the form says: much of a round is waiting."""
     campaign, began = Campaign(form), time.monotonic()
-    for first in range(0, len(form.seeds), form.seeds_a_round):
-        seeds = form.seeds[first : first + form.seeds_a_round]
-        say(f"round of seeds {', '.join(map(str, seeds))}")
-        while not _play(campaign, seeds, say):
-            campaign.repeated += 1
+    firsts = range(0, len(form.seeds), form.seeds_a_round)
+    rounds = [form.seeds[first : first + form.seeds_a_round] for first in firsts]
+    with ThreadPoolExecutor(form.rounds_at_once) as pool:
+        for played in [pool.submit(_play_out, campaign, seeds, say) for seeds in rounds]:
+            played.result()
     campaign.seconds = time.monotonic() - began
     return campaign
+
+
+def _play_out(campaign: Campaign, seeds: Sequence[int], say: Callable[[str], None]) -> None:
+    def say_whose(what: str) -> None:
+        say(f"seeds {seeds[0]}-{seeds[-1]}: {what}")
+
+    while not _play(campaign, seeds, say_whose):
+        campaign.repeated += 1
 
 
 def _play(campaign: Campaign, seeds: Sequence[int], say: Callable[[str], None]) -> bool:
