@@ -79,11 +79,6 @@ DEADLINE_MIN = 10
 DEADLINE_MAX = 30 * 86_400  # seconds; the machine's TimeoutSeconds stands one day above it
 
 
-def sources_of(target: JobStatus) -> frozenset[JobStatus]:
-    """Every status from which a job may move to `target`."""
-    return frozenset(status for status, targets in JOB_MOVES.items() if target in targets)
-
-
 @dataclass(frozen=True)
 class Problem:
     """Why a job or a file failed, in words a user can act on. Never holds a URL with a query or a credential."""
