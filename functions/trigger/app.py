@@ -15,9 +15,9 @@ metrics = Metrics()
 @logger.inject_lambda_context
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """`{"job_id", "generation"}` → a Turn's state."""
+    """`{"job_id", "generation", "events"}` → a Turn's state."""
     logger.append_keys(job_id=event["job_id"], generation=event["generation"])
-    turn = trigger(runtime(), event["job_id"], event["generation"])
+    turn = trigger(runtime(), event["job_id"], event["generation"], event.get("events", 0))
     if turn.job.error and turn.job.error.code == "TRIGGER_UNCERTAIN":
         metrics.add_metric("TriggerUncertain", MetricUnit.Count, 1)
     if turn.job.waits_for == "budget":

@@ -25,6 +25,7 @@ from local.emulator import EmulatorFailed
 
 SWEEP_EVENT = {"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}
 LOOK_EVERY = 0.7  # seconds
+WORD_EVERY = 30.0  # seconds, about what is still to settle
 REPEATS = 2  # rounds of a campaign
 
 
@@ -92,6 +93,8 @@ def _play(campaign: Campaign, seeds: Sequence[int], say: Callable[[str], None]) 
         return False
     campaign.tallies |= tallies
     campaign.ledgers.append(place.ledger)
+    broken = sum(len(breaches) for tally in tallies.values() for breaches in tally.broken.values())
+    say(f"judged: {broken} promises broken")
     return True
 
 
@@ -105,7 +108,7 @@ def _round(place: Arena, form: Form, seeds: Sequence[int], say: Callable[[str], 
         turned_away = _trouble(place, form, rows, users, say)
         place.let_uploads_age()
         quiet_since = time.monotonic()
-        stragglers = _settle(place, form, rows, users)
+        stragglers = _settle(place, form, rows, users, say)
     say(f"settled {time.monotonic() - quiet_since:.0f} s after the last fault")
     tallies = judge(place, rows, users)
     for plan, reason in turned_away:
@@ -171,17 +174,24 @@ def _sweep(place: Arena) -> None:
         return
 
 
-def _settle(place: Arena, form: Form, rows: Rows, users: list[User]) -> dict[int, float]:
+def _settle(
+    place: Arena, form: Form, rows: Rows, users: list[User], say: Callable[[str], None]
+) -> dict[int, float]:
     """Sweep until all is at rest; by seed, when its last job came to rest."""
-    give_up = time.monotonic() + form.settling
+    give_up, next_word = time.monotonic() + form.settling, time.monotonic() + WORD_EVERY
     seeds = {user.plan.seed for user in users}
     settled: dict[int, float] = {}
     while len(settled) < len(seeds) and time.monotonic() < give_up:
         _sweep(place)
         rows.look()
-        open_seeds = {int(row.mark.partition("-")[0]) for row in rows.all() if not row.settled}
+        unsettled = [row for row in rows.all() if not row.settled]
+        open_seeds = {int(row.mark.partition("-")[0]) for row in unsettled}
         for seed in seeds - open_seeds - settled.keys():
             settled[seed] = time.monotonic()
+        if unsettled and time.monotonic() > next_word:
+            said = ", ".join(f"{row.mark} {row.job_id}-{row.generation} {row.status}" for row in unsettled[:5])
+            say(f"{len(unsettled)} to settle: {said}")
+            next_word += WORD_EVERY
         time.sleep(LOOK_EVERY)
     _sweep(place)  # uploads that came after the last job's end
     return settled

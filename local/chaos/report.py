@@ -46,7 +46,7 @@ MEANING = """## What is counted
   ending, and is in the column "told again". **Nobody was told**: no event with the ending that the API shows.
 * **Straggler**: seconds from the last fault until the last job of the seed had ended and all its duties were done.
 
-The stack waits in real seconds before it takes anything for lost: half an hour until a sweep's candidate comes up, two
+The stack waits in real seconds before it takes anything for lost: ten minutes until a sweep's candidate comes up, two
 minutes until somebody else may take over. The campaign moves these dates of a row back once no call can be alive any
 more, and makes open uploads look two hours older when the faults have stopped; it touches nothing else of a row."""
 

@@ -1,6 +1,6 @@
 """The jobs' rows, read behind the stack's back, and the patience of the stack let run out before its time.
 
-The stack waits in real seconds before it takes anything for lost: up to half an hour for a sweep's candidate, two
+The stack waits in real seconds before it takes anything for lost: up to ten minutes for a sweep's candidate, two
 minutes for whoever may still be at a job. The vendors and the state machine live a hundred times as fast. So the
 campaign moves a row's dates back once it knows that no call can still be alive: it has drawn no fault that delays one
 for longer. Nothing else of a row is ever touched.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from clipferry.steps.turn import HAND_OVER_AT
 
 from local.simulators.linkvisual import LinkVisualSimulator
 from local.simulators.polyv import PolyvSimulator
@@ -81,6 +82,24 @@ def test_the_execution_of_a_failed_job_fails_and_the_sweep_hears_of_it(stack: St
         assert time.monotonic() < deadline
         time.sleep(0.1)
     assert status == "FAILED"
+
+
+def test_an_execution_near_the_end_of_its_history_hands_its_job_to_the_next(stack: Stack, vendor: Vendors) -> None:
+    simulator, account = vendor(LinkVisualSimulator)
+    request = {"iot_id": "gate-4", "record_duration": 1800}
+    job_id = stack.submit({"vendor": "linkvisual", "account": account, "request": request})["job_id"]
+    stack.wait(job_id, until=lambda job: job["status"] == "WAITING")
+
+    stack.client("stepfunctions").start_execution(
+        stateMachineArn=stack.outputs["StateMachineArn"], name=f"{job_id}-long",
+        input=json.dumps({"job_id": job_id, "generation": 1, "events": HAND_OVER_AT}),
+    )  # fmt: skip
+
+    job = stack.wait(job_id)
+    assert (job["status"], job["generation"], job["trigger_attempts"]) == ("SUCCEEDED", 2, 1)
+    assert len(simulator.tasks) == 1
+    shown = stack.client("stepfunctions").list_executions(stateMachineArn=stack.outputs["StateMachineArn"])
+    assert {f"{job_id}-{name}" for name in ("1", "long", "2")} <= {run["name"] for run in shown["executions"]}
 
 
 def test_a_delivery_of_a_schedules_input_that_is_repeated_starts_its_job_once(stack: Stack, vendor: Vendors) -> None:

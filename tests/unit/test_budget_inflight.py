@@ -61,6 +61,8 @@ def test_a_lowered_cap_lets_the_surplus_end_first() -> None:
 
 def test_looks_at_the_queue_come_closer_as_its_end_does() -> None:
     assert queue_wait(0, 10, 120) == SOONEST
+    assert queue_wait(0, 10, 3600) == 72, "the first in line waits longer behind longer tasks"
+    assert queue_wait(0, 100, 3600) == pytest.approx(7.2), "where one of many slots comes free sooner"
     assert queue_wait(10, 10, 120) == 60
     assert queue_wait(10**6, 10, 120) == LATEST
     assert lease(NOW, 30) >= NOW + 30 + LEASE

@@ -38,8 +38,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 LEASE = 900.0  # seconds beyond its holder's next wake after which a place is taken for abandoned
-SOONEST = 5.0  # seconds between two looks at the queue, at the front of it
-LATEST = 1800.0  # and at the back
+SOONEST = 5.0  # seconds between two looks at the queue, at least
+LATEST = 1800.0  # and at most
+IDLE = 0.02  # of the time that a task keeps its slot: how long a slot that came free may stand idle
 TYPICAL_HOLD = 120.0  # seconds a task keeps its slot, at least
 
 
@@ -111,10 +112,11 @@ def _before(job: str, ticket: int | None, waiting: Sequence[Waiting], max_in_fli
 def queue_wait(position: int, max_in_flight: int, hold: float) -> float:
     """Seconds until a look at the queue pays for a job with `position` others before it.
 
-    Half of what the queue should take to come to it: a handful of looks however long the queue, and a free slot stands
-    idle for little longer than SOONEST.
+    Half of what the queue should take to come to it: a handful of looks however long the queue. At its front a small
+    part of what the tasks take, so that a task of days is not looked for every few seconds.
     """
-    return min(max(position * hold / max_in_flight / 2, SOONEST), LATEST)
+    front = hold * min(IDLE, 10 * IDLE / max_in_flight)
+    return min(max(position * hold / max_in_flight / 2, front, SOONEST), LATEST)
 
 
 def usual_hold(held: Sequence[Held], now: float) -> float:

@@ -170,7 +170,6 @@ class Job:
     retriggers: int = 0  # triggers sent although an earlier one may have acted, as `on_uncertain` allows
     quiet_until: datetime | None = None  # an earlier execution's trigger may be on its way until then
     polls: int = 0
-    polls_before: int = 0  # looks of earlier executions
     poll_errors: int = 0  # in a row
     unknown_looks: int = 0  # in a row
     hint: int = 0  # seconds after the trigger before which no look is worth its call
@@ -231,7 +230,7 @@ class Job:
     def handed_on(self) -> dict[str, Any]:
         """What changes when another execution takes the job over. A trigger of the old one may still be on its way."""
         return {
-            "generation": self.generation + 1, "polls_before": self.polls,
+            "generation": self.generation + 1,
             "quiet_until": self.updated_at + CALL_LIFETIME if self.in_doubt else None,
         }  # fmt: skip
 

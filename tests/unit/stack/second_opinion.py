@@ -50,6 +50,7 @@ class Run:
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)  # function, payload
     waits: list[int] = field(default_factory=list)  # seconds
     retries: int = 0
+    events: int = 0  # of its history
     started: list[dict[str, Any]] = field(default_factory=list)  # StartExecution requests
 
     def called(self, function: str) -> list[dict[str, Any]]:
@@ -104,10 +105,11 @@ def execute(play: Play, *, already_started: bool = False, machine: str = "retrie
         run.status = described["status"]
         run.error, run.cause = described.get("error"), described.get("cause")
         pages = client.get_paginator("get_execution_history").paginate(executionArn=execution)
+        history = [event for page in pages for event in page["events"]]
+        run.events = len(history)
         run.states = [
-            event["stateEnteredEventDetails"]["name"]
-            for page in pages for event in page["events"] if "stateEnteredEventDetails" in event
-        ]  # fmt: skip
+            event["stateEnteredEventDetails"]["name"] for event in history if "stateEnteredEventDetails" in event
+        ]
     return run
 
 

@@ -48,8 +48,8 @@ def test_one_file_goes_the_whole_way() -> None:
     assert run.status == "SUCCEEDED"
     assert run.waits == [70]
     assert run.calls == [
-        ("Trigger", INPUT),
-        ("Poll", INPUT),
+        ("Trigger", {**INPUT, "events": 0}),
+        ("Poll", {**INPUT, "events": 10}),
         ("Download", {**INPUT, "file_id": "f001"}),
         ("Finish", {**INPUT, "caught": None}),
     ]
@@ -84,7 +84,7 @@ def test_a_trigger_that_has_more_to_do_or_no_budget_is_called_again() -> None:
 
     run = execute(Script(trigger=triggers, poll=turn("FINISH"), finish=DONE))
 
-    assert run.called("Trigger") == [INPUT] * 3
+    assert run.called("Trigger") == [{**INPUT, "events": events} for events in (0, 10, 20)]
     assert run.waits == [30, 5]
     assert run.status == "SUCCEEDED"
 
@@ -199,6 +199,58 @@ def test_a_long_job_is_handed_to_the_next_generation_once(already_started: bool)
     assert run.started == [{"name": f"{JOB}-2", "input": {"job_id": JOB, "generation": 2}}]
     assert run.status == "SUCCEEDED"
     assert not run.called("Finish")
+
+
+def test_the_events_of_an_execution_are_counted_through_every_loop() -> None:
+    polls: list[Answer] = [turn("WAIT", 20), turn("DOWNLOAD", 5, ["f001", "f002"]), turn("WAIT", 5), turn("FINISH")]
+    files: dict[str, list[Answer]] = {"f001": [leg(more=True), leg(more=True, wait=8), leg()], "f002": [leg()]}
+    script = Script(trigger=[turn("TRIGGER", 5), turn("WAIT", 5)], poll=polls, download=files, finish=DONE)
+
+    run = execute(script)
+
+    copied = 13 * 4
+    assert [payload["events"] for payload in run.called("Trigger")] == [0, 10]
+    assert [payload["events"] for payload in run.called("Poll")] == [20, 40, 60 + copied, 80 + copied]
+
+
+def test_an_execution_that_began_with_events_counts_on() -> None:
+    run = execute(Script(trigger=turn("POLL"), poll=turn("FINISH"), finish=DONE), given={**INPUT, "events": 9000})
+
+    assert run.called("Trigger") == [{**INPUT, "events": 9000}]
+    assert run.called("Poll") == [{**INPUT, "events": 9010}]
+
+
+def test_no_loop_adds_more_events_than_are_counted_for_it() -> None:
+    """AWS's own history, as the interpreter writes it; tests need not know what each kind of event is."""
+    polls: list[Answer] = [turn("WAIT", 20)] * 5 + [turn("DOWNLOAD", 5, ["f001", "f002"])] * 3 + [turn("FINISH")]
+    files: dict[str, list[Answer]] = {"f001": [leg(more=True, wait=8)] * 9 + [leg()], "f002": [leg()]}
+    finishes: list[Answer] = [ending("WAITING", "WAIT", 40)] * 4 + [DONE]
+    script = Script(trigger=[turn("TRIGGER", 5)] * 4 + [turn("WAIT", 5)], poll=polls, download=files, finish=finishes)
+
+    run = execute(script)
+
+    counted = run.called("Poll")[-1]["events"]
+    assert run.events <= counted + 30, "the last look and the end are not counted any more"
+    assert counted < 2 * run.events
+
+
+def test_a_file_that_needs_more_calls_than_its_share_is_left_to_the_next_execution() -> None:
+    poll: list[Answer] = [turn("DOWNLOAD", 5, ["f001", "f002", "f003"], then="FINISH"), turn("HANDOVER")]
+    files: dict[str, list[Answer]] = {"f001": [leg(more=True)], "f002": [leg()], "f003": [FunctionRaised("KeyError")]}
+
+    run = execute(Script(trigger=turn("POLL"), poll=poll, download=files))
+
+    called = [payload["file_id"] for payload in run.called("Download")]
+    assert called.count("f001") == 200, "a third of the Map's calls"
+    assert run.called("Poll")[1]["events"] >= 25_000, "so that the look hands over"
+    assert run.started == [{"name": f"{JOB}-2", "input": {"job_id": JOB, "generation": 2}}]
+
+
+def test_a_job_that_waits_for_its_trigger_is_handed_over_too() -> None:
+    run = execute(Script(trigger=[turn("TRIGGER", 30), turn("HANDOVER")]))
+
+    assert [start["name"] for start in run.started] == [f"{JOB}-2"]
+    assert run.states[-1] == "Superseded"
 
 
 def test_a_finish_that_was_overtaken_leaves_the_end_to_the_later_generation() -> None:

@@ -14,6 +14,7 @@ import pytest
 from clipferry.budget import ANY, RATES
 from clipferry.inflight import LEASE
 from clipferry.jobs import JobStatus
+from clipferry.steps import turn
 from clipferry.store.limits import Lessons
 from clipferry.vendors.contract import LookStatus
 
@@ -170,13 +171,9 @@ LOST = Scenario(lost_execution, sweep, nothing, restarted_once)
 
 
 def many_looks_later(world: World) -> None:
-    from clipferry.steps import poll
-
-    world.monkeypatch.setattr(poll, "HANDOVER_AFTER", 2)
+    world.monkeypatch.setattr(turn, "HAND_OVER_AT", 50)
     world.stage.poll = [worlds.RUNNING] * 3
-    job_id = the_job(world)
-    world.trigger(job_id)
-    world.poll(job_id)
+    the_job(world)
 
 
 def look_on(world: World) -> None:

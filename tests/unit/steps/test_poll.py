@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from clipferry.cadence import POLL_ERROR_BUDGET
 from clipferry.jobs import DOWNLOAD_BUDGET, FileStatus, JobStatus
-from clipferry.steps import poll as polling
 from clipferry.steps.poll import UNKNOWN_BUDGET
 from clipferry.vendors.contract import (
     Look,
@@ -180,29 +179,6 @@ def test_a_file_nobody_ever_begins_is_given_up_too(world: World, waiting: str) -
     assert world.job(waiting).files[0].status is FileStatus.FAILED
 
 
-def test_a_long_wait_is_handed_over_before_the_history_is_full(
-    world: World, waiting: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(polling, "HANDOVER_AFTER", 3)
-    world.stage.poll = [RUNNING] * 7
-    world.settle()
-    world.assert_honest(waiting, JobStatus.SUCCEEDED, stored=1)
-    assert world.job(waiting).generation == 3
-    assert len(world.stage.tasks) == 1
-
-
-def test_what_is_ready_at_a_hand_over_is_downloaded_by_the_next_execution(
-    world: World, waiting: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(polling, "HANDOVER_AFTER", 1)
-    state = world.poll(waiting)
-    assert (state["next"], list(state["ready"])) == ("HANDOVER", [])
-    monkeypatch.setattr(polling, "HANDOVER_AFTER", 100)
-    world.settle()
-    world.assert_honest(waiting, JobStatus.SUCCEEDED, stored=1)
-    assert world.job(waiting).files[0].attempts == 0
-
-
 def test_what_the_vendor_notes_about_a_pending_file_is_kept(world: World, waiting: str) -> None:
     def pending(since: int) -> Look:
         return Look(LookStatus.RUNNING, files=[Sighting("one", "one.mp4", LookStatus.RUNNING, detail={"since": since})])
@@ -211,19 +187,6 @@ def test_what_the_vendor_notes_about_a_pending_file_is_kept(world: World, waitin
     for since in (1, 2):
         world.poll(waiting)
         assert world.job(waiting).files[0].detail == {"since": since}
-
-
-def test_a_hand_over_crashed_after_its_write_is_swept_up(
-    world: World, waiting: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(polling, "HANDOVER_AFTER", 1)
-    world.stage.poll = [RUNNING]
-    assert world.poll(waiting)["next"] == "HANDOVER"
-    assert world.poll(waiting)["next"] == "STOP", "the old execution tries again and is told that it is over"
-    world.stop_execution(waiting)
-    monkeypatch.setattr(polling, "HANDOVER_AFTER", 100)
-    world.settle()
-    world.assert_honest(waiting, JobStatus.SUCCEEDED, stored=1)
 
 
 def test_a_verdict_is_not_looked_behind(world: World, waiting: str) -> None:

@@ -48,6 +48,7 @@ class World:
         self.logger, self.s3 = Logger(service="test"), client("s3")
         self.closing = Closing(self.rt, self.s3, self.logger)
         self.machine = client("stepfunctions")
+        self.calls_of_a_map = 600  # of its downloads; then they are left to another execution
 
     # -- users ------------------------------------------------------------------------------------------------
 
@@ -65,11 +66,13 @@ class World:
 
     # -- steps ------------------------------------------------------------------------------------------------
 
-    def trigger(self, job_id: str, generation: int = 1) -> dict[str, Any]:
-        return trigger(self.rt, job_id, generation).as_state()
+    def trigger(self, job_id: str, generation: int = 1, events: int = 0) -> dict[str, Any]:
+        return trigger(self.rt, job_id, generation, events).as_state()
 
-    def poll(self, job_id: str, generation: int = 1, time_left: Callable[[], float] = lambda: 0.0) -> dict[str, Any]:
-        return poll(self.rt, job_id, generation, time_left).as_state()
+    def poll(
+        self, job_id: str, generation: int = 1, events: int = 0, time_left: Callable[[], float] = lambda: 0.0
+    ) -> dict[str, Any]:
+        return poll(self.rt, job_id, generation, events, time_left).as_state()
 
     def download(self, job_id: str, file_id: str = "f001", generation: int = 1) -> dict[str, Any]:
         return download(self.rt, self.s3, job_id, generation, file_id, lambda: 60.0).as_state()
@@ -88,7 +91,8 @@ class World:
 
     def execute(self, job_id: str, generation: int = 1) -> None:
         """Run one execution to its end, or until something stops it from outside."""
-        state, step = {"next": "TRIGGER"}, 0
+        state: dict[str, Any] = {"next": "TRIGGER"}
+        step, self.events = 0, 0
         while self.running(job_id, generation):
             step += 1
             assert step < STEPS_MAX, "the execution goes round without end"
@@ -101,13 +105,18 @@ class World:
         match state["next"]:
             case "TRIGGER":
                 self.wait(state.get("wait_seconds", 0))
-                return self._task("Trigger", lambda: self.trigger(job_id, generation))
+                self.events += 10
+                return self._task("Trigger", lambda: self.trigger(job_id, generation, self.events - 10))
             case "WAIT":
                 self.wait(state["wait_seconds"])
-                return self._task("Poll", lambda: self.poll(job_id, generation))
+                self.events += 20
+                return self._task("Poll", lambda: self.poll(job_id, generation, self.events - 20))
             case "DOWNLOAD":
-                for file_id in state["ready"]:
-                    self._copy(job_id, file_id, generation)
+                calls = self.calls_of_a_map // len(state["ready"])
+                left = [self._copy(job_id, file_id, generation, calls) for file_id in state["ready"]]
+                if any(left):
+                    self.events += 25_000
+                    return {"next": "WAIT", "wait_seconds": 0}
                 return {"next": state["then"], "wait_seconds": state["wait_seconds"]}
             case "FINISH":
                 caught = state.get("caught")
@@ -118,12 +127,15 @@ class World:
         assert state["next"] in ("END", "STOP")
         raise _Over
 
-    def _copy(self, job_id: str, file_id: str, generation: int) -> None:
+    def _copy(self, job_id: str, file_id: str, generation: int, calls: int) -> bool:
+        """Whether the calls were too few."""
         while self.running(job_id, generation):
             leg = self._task("Download", lambda: self.download(job_id, file_id, generation))
-            if not leg.get("more"):
-                return
+            self.events, calls = self.events + 13, calls - 1
+            if not leg.get("more") or calls < 1:
+                return bool(leg.get("more"))
             self.wait(leg["wait_seconds"])
+        return False
 
     def _task(self, name: str, step: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         for attempt in range(TASK_ATTEMPTS):

@@ -13,7 +13,7 @@ from clipferry.steps.flight import DOWNLOADS, give_back, keep_slot
 from clipferry.steps.learning import learn, learned
 from clipferry.steps.runtime import THROTTLED_AS, Runtime, problem_of, task_of
 from clipferry.steps.trigger import end
-from clipferry.steps.turn import Turn, current, overtaken
+from clipferry.steps.turn import Turn, current, hand_over, history_full, overtaken
 from clipferry.store import Superseded
 from clipferry.vendors.contract import (
     Look,
@@ -27,23 +27,25 @@ from clipferry.vendors.contract import (
 )
 
 UNKNOWN_BUDGET = 20  # looks in a row at a status nobody told us of
-HANDOVER_AFTER = 1_000  # looks of one execution: about 12 history events each, of the 25,000 that AWS allows
 
 
-def poll(rt: Runtime, job_id: str, generation: int, time_left: Callable[[], float] = lambda: 0.0) -> Turn:
+def poll(
+    rt: Runtime, job_id: str, generation: int, events: int = 0, time_left: Callable[[], float] = lambda: 0.0
+) -> Turn:
     """One look, or a few where the waits between them are shorter than a turn of the machine is dear.
 
-    `time_left` is in seconds, until this call must have returned. Raises NotFound.
+    `events` are those of the execution's history so far; `time_left` is in seconds, until this call must have
+    returned. Raises NotFound.
     """
     looks = 1
-    turn = _turn(rt, job_id, generation)
+    turn = _turn(rt, job_id, generation, events)
     while turn.next == "WAIT" and not turn.job.hurried(rt.now()) and stays(turn.wait_seconds, looks, time_left()):
         rt.sleep(turn.wait_seconds)
-        turn, looks = _turn(rt, job_id, generation), looks + 1
+        turn, looks = _turn(rt, job_id, generation, events), looks + 1
     return turn
 
 
-def _turn(rt: Runtime, job_id: str, generation: int) -> Turn:
+def _turn(rt: Runtime, job_id: str, generation: int, events: int) -> Turn:
     job = rt.jobs.load(job_id)
     if not current(job, generation):
         return Turn(job, generation, "STOP")
@@ -53,7 +55,7 @@ def _turn(rt: Runtime, job_id: str, generation: int) -> Turn:
         if rt.now() >= job.deadline_at:
             problem = Problem("DEADLINE_PASSED", f"the vendor had not finished within {job.deadline_seconds} seconds")
             return end(rt, job, JobStatus.TIMED_OUT, problem)
-        return _poll(rt, job)
+        return hand_over(rt, job) if history_full(events) else _poll(rt, job)
     except Superseded as error:
         return overtaken(rt, job_id, generation, error)
 
@@ -121,18 +123,12 @@ def _wait(
     """Write the look down and wait, after the downloads if there are any. `polls` when there was no look."""
     now = rt.now()
     wait = max(1, min(seconds, int((job.deadline_at - now).total_seconds()) + 1))
-    generation, polls = job.generation, job.polls + 1 if polls is None else polls
-    handover = polls - job.polls_before >= HANDOVER_AFTER
+    polls = job.polls + 1 if polls is None else polls
     keep_slot(rt, job, wait + DOWNLOADS if ready else wait)
-    if handover:
-        status = JobStatus.WAITING  # what is ready is downloaded by the next execution
-        seen |= job.handed_on() | {"polls_before": polls}
     rt.jobs.change(
         job, now, status, polls=polls, waited=job.waited + wait, next_poll_at=now + timedelta(seconds=wait), **seen
     )
-    if handover:
-        return Turn(job, generation, "HANDOVER", wait)
-    return Turn(job, generation, "DOWNLOAD" if ready else "WAIT", wait, ready, then)
+    return Turn(job, job.generation, "DOWNLOAD" if ready else "WAIT", wait, ready, then)
 
 
 def _next_wait(rt: Runtime, job: Job, look: Look) -> int:

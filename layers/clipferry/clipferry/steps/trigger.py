@@ -14,7 +14,7 @@ from clipferry.steps.flight import give_back, keep_slot, take_slot
 from clipferry.steps.learning import learned
 from clipferry.steps.pacing import Gate
 from clipferry.steps.runtime import THROTTLED_AS, Runtime, problem_of, task_of
-from clipferry.steps.turn import Turn, current, overtaken
+from clipferry.steps.turn import Turn, current, hand_over, history_full, overtaken
 from clipferry.store import Superseded
 from clipferry.vendors.contract import (
     OverBudget,
@@ -32,8 +32,11 @@ RETRIGGER_BUDGET = 3  # triggers of one job sent in spite of a doubt
 _FINAL = (AccountError, VendorRefused, VendorAuthFailed)  # no repeating mends these
 
 
-def trigger(rt: Runtime, job_id: str, generation: int) -> Turn:
-    """Start the work, adopt it, or find it; then say how long to wait. Raises NotFound."""
+def trigger(rt: Runtime, job_id: str, generation: int, events: int = 0) -> Turn:
+    """Start the work, adopt it, or find it; then say how long to wait. Raises NotFound.
+
+    `events` are those of the execution's history so far.
+    """
     job = rt.jobs.load(job_id)
     if not current(job, generation):
         return Turn(job, generation, "STOP")
@@ -44,7 +47,7 @@ def trigger(rt: Runtime, job_id: str, generation: int) -> Turn:
         if rt.now() >= job.deadline_at:
             problem = Problem("DEADLINE_PASSED", f"not triggered within {job.deadline_seconds} seconds")
             return end(rt, job, JobStatus.TIMED_OUT, problem)
-        return _trigger(rt, job)
+        return hand_over(rt, job) if history_full(events) else _trigger(rt, job)
     except Superseded as error:
         turn = overtaken(rt, job_id, generation, error)
         if turn.job.status.terminal:  # what this call took after the job's end gave everything back

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from clipferry.jobs import Job
+from clipferry.jobs import FileStatus, Job, JobStatus
 from clipferry.steps.runtime import Runtime
 from clipferry.store import Superseded
+
+HAND_OVER_AT = 10_000  # history events, as the machine counts them; one Map adds up to 8,000; AWS allows 25,000
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,22 @@ class Turn:
 def current(job: Job, generation: int) -> bool:
     """Whether a step called for this generation still has a say."""
     return job.generation == generation and not job.status.terminal
+
+
+def history_full(events: int) -> bool:
+    """Whether an execution with so many events should not go round once more."""
+    return events >= HAND_OVER_AT
+
+
+def hand_over(rt: Runtime, job: Job) -> Turn:
+    """Leave the job to a fresh execution, the next generation. What is stored, or in S3 so far, is not read again."""
+    generation = job.generation
+    for file in job.files:
+        if file.status is FileStatus.COPYING:
+            rt.jobs.change_file(job, file, FileStatus.READY)
+    status = JobStatus.WAITING if job.status is JobStatus.DOWNLOADING else job.status
+    rt.jobs.change(job, rt.now(), status, **job.handed_on())
+    return Turn(job, generation, "HANDOVER")
 
 
 def overtaken(rt: Runtime, job_id: str, generation: int, error: Superseded) -> Turn:

@@ -254,9 +254,9 @@ class Jobs:
 _JOB_FIELDS = {f.name for f in fields(Job)} - {"files"}
 _FILE_FIELDS = {f.name for f in fields(File)}
 _HELD = ("reservation", "ticket", "in_flight")
-#: Seconds after which the sweep looks at a job that should have moved by itself, by status. Download calls take
-#: up to 15 minutes each without touching the job's row.
-_PATIENCE = {JobStatus.QUEUED: 120, JobStatus.TRIGGERING: 600, JobStatus.WAITING: 600, JobStatus.DOWNLOADING: 1800}
+#: Seconds after which the sweep looks at a job that should have moved by itself, by status: a look costs one
+#: DescribeExecution where all is well. Download calls take up to 15 minutes each without touching the job's row.
+_PATIENCE = {JobStatus.QUEUED: 60, JobStatus.TRIGGERING: 180, JobStatus.WAITING: 180, JobStatus.DOWNLOADING: 600}
 
 
 def _job(row: JobRow) -> Job:

@@ -126,7 +126,6 @@ class JobRow(Item, discriminator="job"):
     retriggers = Whole()
     quiet_until = UTCDateTimeAttribute(null=True)
     polls = Whole()
-    polls_before = Whole()
     poll_errors = Whole()
     unknown_looks = Whole()
     hint = Whole()
