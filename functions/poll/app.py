@@ -7,6 +7,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from clipferry.steps.poll import poll
 from clipferry.steps.runtime import runtime
+from clipferry.steps.turn import Run
 
 logger = Logger()
 metrics = Metrics()
@@ -15,13 +16,13 @@ metrics = Metrics()
 @logger.inject_lambda_context
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """`{"job_id", "generation", "events"}` → a Turn's state."""
+    """`{"job_id", "generation", "events", "waited"}` → a Turn's state."""
     logger.append_keys(job_id=event["job_id"], generation=event["generation"])
 
     def time_left() -> float:
         return context.get_remaining_time_in_millis() / 1000
 
-    turn = poll(runtime(), event["job_id"], event["generation"], event.get("events", 0), time_left)
+    turn = poll(runtime(), event["job_id"], event["generation"], Run.of(event), time_left)
     if turn.job.poll_errors:
         metrics.add_metric("PollErrors", MetricUnit.Count, 1)
     if turn.job.unknown_looks:

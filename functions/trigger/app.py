@@ -7,6 +7,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from clipferry.steps.runtime import runtime
 from clipferry.steps.trigger import trigger
+from clipferry.steps.turn import Run
 
 logger = Logger()
 metrics = Metrics()
@@ -15,9 +16,9 @@ metrics = Metrics()
 @logger.inject_lambda_context
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """`{"job_id", "generation", "events"}` → a Turn's state."""
+    """`{"job_id", "generation", "events", "waited"}` → a Turn's state."""
     logger.append_keys(job_id=event["job_id"], generation=event["generation"])
-    turn = trigger(runtime(), event["job_id"], event["generation"], event.get("events", 0))
+    turn = trigger(runtime(), event["job_id"], event["generation"], Run.of(event))
     if turn.job.error and turn.job.error.code == "TRIGGER_UNCERTAIN":
         metrics.add_metric("TriggerUncertain", MetricUnit.Count, 1)
     if turn.job.waits_for == "budget":

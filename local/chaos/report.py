@@ -35,6 +35,8 @@ MEANING = """## What is counted
 * **Wrong hash**: a STORED file whose bytes, read back from S3, have another SHA-256 than the vendor serves for this
   job, than another file of the job has not, or than its evidence says. **Lacks a file**: SUCCEEDED with fewer
   different files than the job asked for.
+* **Endings without a cause**: CANCELLED and nobody cancelled; TIMED_OUT though the work was short; FAILED or PARTIAL
+  though the vendor had all that was asked for, unless a reply was lost for good (TRIGGER_UNCERTAIN).
 * **Triggered twice**: by the simulators' own record, the same piece of a job's work (a camera's recording, a URL, a
   video) started more often than the job was entitled to: once, and once more for each retry that found its work spent.
   Repeats that a job allowed (`on_uncertain: "retrigger"`, which a retry of a TRIGGER_UNCERTAIN job implies) and
@@ -64,6 +66,7 @@ def text(campaign: Campaign, command: str) -> str:
         "## Promises\n\n" + _promises(tallies),
         "## Seed by seed\n\n" + _seeds(tallies),
         MEANING,
+        "## Endings\n\n" + _endings(tallies),
         "## Faults\n\n" + _faults(campaign),
         "## Where functions were killed\n\nCalls that change something, and how often the function died at them.\n\n"
         + _crashes(campaign),
@@ -107,6 +110,12 @@ def _seeds(tallies: Sequence[Tally]) -> str:
         for t in tallies
     ])  # fmt: skip
     return f"{table}\n\nFaults that cannot be told of one job (an account's secret, a vendor's answers) are in no row."
+
+
+def _endings(tallies: Sequence[Tally]) -> str:
+    endings = sum((tally.endings for tally in tallies), Counter())
+    rows = [(*ending, times) for ending, times in sorted(endings.items())]
+    return _table(("vendor", "status", "error", "jobs"), rows)
 
 
 def _totals(campaign: Campaign) -> Counter[tuple[str, str]]:

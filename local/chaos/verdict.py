@@ -15,11 +15,15 @@ from local.chaos.users import User
 from local.chaos.work import Plan, at_the_vendor
 from local.stack import TERMINAL
 
-LOST, HASH, MISSING, TWICE, UPLOADS, ENDINGS, SILENT, DOOR = PROMISES = (
-    "jobs lost", "stored files with a wrong hash", "SUCCEEDED jobs that lack a file", "vendor tasks triggered twice",
+LOST, HASH, MISSING, UNJUST, TWICE, UPLOADS, ENDINGS, SILENT, DOOR = PROMISES = (
+    "jobs lost", "stored files with a wrong hash", "SUCCEEDED jobs that lack a file",
+    "endings without a cause", "vendor tasks triggered twice",
     "multipart uploads left over", "jobs with two terminal events", "jobs whose end nobody was told",
     "submissions that made no job, or two",
 )  # fmt: skip
+
+#: What a job says that a fault repeated too often has ended.
+GAVE_UP = frozenset({"TRIGGER_UNCERTAIN"})
 
 
 @dataclass
@@ -29,6 +33,7 @@ class Tally:
     seed: int
     jobs: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
+    endings: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # vendor, status, error code
     stored: int = 0  # files
     bytes: int = 0
     tasks: int = 0  # jobs for which a vendor started work
@@ -74,9 +79,27 @@ def _judge_job(arena: Arena, tally: Tally, user: User, row: Row, told: list[dict
     tally.statuses[job["status"]] += 1
     if job["status"] not in TERMINAL:
         tally.breach(LOST, f"{plan.mark}: {job['job_id']} is {job['status']}")
+    _judge_ending(tally, plan, job)
     _judge_files(arena, tally, plan, job)
     _judge_trigger(arena, tally, plan, row)
     _judge_events(tally, user, job, told)
+
+
+def _judge_ending(tally: Tally, plan: Plan, job: dict[str, Any]) -> None:
+    """Short of SUCCEEDED, a job ends by its user's will, by what it asked for, or because faults used up a budget."""
+    status, code = job["status"], (job["error"] or {}).get("code", "")
+    tally.endings[plan.vendor, status, code] += 1
+    match status:
+        case "CANCELLED":
+            fair = plan.cancels_after is not None
+        case "TIMED_OUT":
+            fair = plan.tight
+        case "FAILED" | "PARTIAL":
+            fair = plan.flawed or code in GAVE_UP
+        case _:
+            fair = True
+    if not fair:
+        tally.breach(UNJUST, f"{plan.mark}: {job['job_id']}, {plan.vendor}, is {status}, {code}")
 
 
 def _judge_files(arena: Arena, tally: Tally, plan: Plan, job: dict[str, Any]) -> None:

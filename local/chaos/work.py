@@ -11,7 +11,10 @@ from typing import Any
 from local.simulators.base import Simulator
 
 VENDORS = ("linkvisual", "ims", "cloudv", "polyv")
+LONG = 600  # seconds of a recording that outlasts every patience with one that is over
 ROOMY, TIGHT = 900, 12  # seconds of a deadline that no fault makes a job miss, and of one that work of an hour misses
+
+FLAWS = ("offline-", "empty-", "short-", "broken-", "-failing.", "fail-fetch", "_f'")  # in names of what is asked for
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,16 @@ class Plan:
     stops_after: float | None = None  # its execution is stopped from outside
     starts_again_after: float | None = None  # StartExecution is repeated
     retries: bool = False  # two clicks when it has ended short of SUCCEEDED
+
+    @property
+    def tight(self) -> bool:
+        """Whether its work outlasts its deadline."""
+        return self.deadline == TIGHT
+
+    @property
+    def flawed(self) -> bool:
+        """Whether some of what it asks for cannot be had from the vendor."""
+        return any(flaw in str(self.request) for flaw in FLAWS)
 
     @property
     def mark(self) -> str:
@@ -72,7 +85,7 @@ def _plan(dice: random.Random, seed: int, number: int) -> Plan:
 
 def _camera(dice: random.Random, name: str, *, endless: bool) -> dict[str, Any]:
     kind = dice.choices(["camera", "offline", "empty", "short", "broken"], [0.84, 0.04, 0.04, 0.04, 0.04])[0]
-    duration = 7200 if endless else dice.choice([10, 15, 20, 25, 25, 30, 45])  # a file of 30 s is a medium one
+    duration = 7200 if endless else dice.choice([10, 15, 20, 25, 25, 30, 45] * 2 + [LONG])  # a file of 30 s is medium
     return {"iot_id": f"{kind}-{name}", "record_duration": duration}
 
 

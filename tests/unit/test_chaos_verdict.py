@@ -13,8 +13,21 @@ import pytest
 from local.chaos import report, verdict
 from local.chaos.campaign import Campaign, Form
 from local.chaos.rows import Row
-from local.chaos.verdict import DOOR, ENDINGS, HASH, LOST, MISSING, PROMISES, SILENT, TWICE, UPLOADS, Tally, judge
-from local.chaos.work import Plan
+from local.chaos.verdict import (
+    DOOR,
+    ENDINGS,
+    HASH,
+    LOST,
+    MISSING,
+    PROMISES,
+    SILENT,
+    TWICE,
+    UNJUST,
+    UPLOADS,
+    Tally,
+    judge,
+)
+from local.chaos.work import TIGHT, Plan
 
 VIDEO, OTHER = b"the vendor's bytes", b"an error page"
 PLAN = Plan(1, 0, "linkvisual", {"iot_id": "camera-1x0", "record_duration": 10})
@@ -34,12 +47,12 @@ class Scene:
         self.objects = {"s3://videos/f001.mp4": VIDEO}
         self.recordings = 1
         self.job: dict[str, Any] = {
-            "job_id": ROW.job_id, "status": "SUCCEEDED", "generation": 1,
+            "job_id": ROW.job_id, "status": "SUCCEEDED", "generation": 1, "error": None,
             "files": [{"status": "STORED", "s3_uri": "s3://videos/f001.mp4", "evidence": {"sha256": digest(VIDEO)}}],
         }  # fmt: skip
 
     def judged(self, monkeypatch: pytest.MonkeyPatch) -> Tally:
-        recording = SimpleNamespace(device="camera-1x0", files=[SimpleNamespace(name="file")])
+        recording = SimpleNamespace(device=self.plan.request["iot_id"], files=[SimpleNamespace(name="file")])
         vendor = SimpleNamespace(vendor="linkvisual", expected={"file": {"sha256": digest(VIDEO)}},
                                  recordings={str(n): recording for n in range(self.recordings)})  # fmt: skip
         arena: Any = SimpleNamespace(
@@ -106,6 +119,30 @@ def test_a_broken_promise_is_noticed(monkeypatch: pytest.MonkeyPatch, spoil: Any
     campaign = Campaign(Form(seeds=(1,), jobs=1), {1: tally})
     assert not campaign.kept
     assert f"* seed 1, {promise}: 1-0" in report.text(campaign, "command")
+
+
+@pytest.mark.parametrize(("status", "code", "changes", "fair"), [
+    ("FAILED", "NO_RECORDING", {}, False),
+    ("FAILED", "TRIGGER_UNCERTAIN", {}, True),
+    ("PARTIAL", "SOURCE_GONE", {}, False),
+    ("FAILED", "NO_RECORDING", {"request": {"iot_id": "empty-1x0", "record_duration": 10}}, True),
+    ("TIMED_OUT", "DEADLINE_PASSED", {}, False),
+    ("TIMED_OUT", "DEADLINE_PASSED", {"deadline": TIGHT}, True),
+    ("CANCELLED", "CANCELLED", {}, False),
+    ("CANCELLED", "CANCELLED", {"cancels_after": 1.0}, True),
+])  # fmt: skip
+def test_an_ending_needs_a_cause(
+    monkeypatch: pytest.MonkeyPatch, status: str, code: str, changes: dict[str, Any], fair: bool
+) -> None:
+    scene = Scene()
+    scene.plan = replace(PLAN, **changes)
+    scene.job |= {"status": status, "error": {"code": code}}
+    scene.told = [{**TOLD, "event_id": f"{ROW.job_id}-1-{status}"}]
+
+    tally = scene.judged(monkeypatch)
+
+    assert [name for name in PROMISES if tally.broken[name]] == ([] if fair else [UNJUST])
+    assert tally.endings["linkvisual", status, code] == 1
 
 
 def test_a_round_without_fault_has_no_breach(monkeypatch: pytest.MonkeyPatch) -> None:

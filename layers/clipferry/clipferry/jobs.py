@@ -173,7 +173,8 @@ class Job:
     poll_errors: int = 0  # in a row
     unknown_looks: int = 0  # in a row
     hint: int = 0  # seconds after the trigger before which no look is worth its call
-    waited: int = 0  # seconds the machine was asked to wait since the trigger
+    waited: int = 0  # seconds of the machine's waits since the trigger that are over
+    waited_here: int = 0  # seconds that the present execution has waited, by the last step that wrote anything
     progress: int = 0  # percent, the vendor's word
     listed: bool = False  # the vendor will yield no more files than are known
     verdict: JobStatus | None = None  # the ending decided by trigger or poll; finish carries it out
@@ -230,12 +231,17 @@ class Job:
     def handed_on(self) -> dict[str, Any]:
         """What changes when another execution takes the job over. A trigger of the old one may still be on its way."""
         return {
-            "generation": self.generation + 1,
+            "generation": self.generation + 1, "waited_here": 0,
             "quiet_until": self.updated_at + CALL_LIFETIME if self.in_doubt else None,
         }  # fmt: skip
 
+    def come_so_far(self, waited_here: int) -> None:
+        """Count what the execution has waited since its last step, but not twice when that step is repeated."""
+        self.waited += max(0, waited_here - self.waited_here)
+        self.waited_here = waited_here
+
     def elapsed(self, now: datetime) -> float:
-        """Seconds since the trigger: by the clock, or by the waits asked for where those ran faster."""
+        """Seconds since the trigger: by the clock, or by the waits that are over where those ran faster."""
         since = (now - self.triggered_at).total_seconds() if self.triggered_at else 0.0
         return max(since, float(self.waited))
 

@@ -65,8 +65,9 @@ def test_doubt_poll_errors_and_unknown_statuses_are_counted(
     assert functions.call("trigger", event)["next"] == "FINISH"
     assert metrics(capsys)["TriggerUncertain"] == (1, ["service"])
 
-    event = {"job_id": functions.world.submit(), "generation": 1}
+    event = {"job_id": functions.world.submit(), "generation": 1, "waited": 0}
     functions.call("trigger", event)
+    event["waited"] = 60  # by a machine whose waits take no time, so that the call does not stay
     stage.poll = [VendorUnavailable("timeout"), Look(LookStatus.UNKNOWN, "Pondering")]
     functions.call("poll", event)
     functions.call("poll", event)

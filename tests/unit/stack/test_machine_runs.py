@@ -48,8 +48,8 @@ def test_one_file_goes_the_whole_way() -> None:
     assert run.status == "SUCCEEDED"
     assert run.waits == [70]
     assert run.calls == [
-        ("Trigger", {**INPUT, "events": 0}),
-        ("Poll", {**INPUT, "events": 10}),
+        ("Trigger", {**INPUT, "events": 0, "waited": 0}),
+        ("Poll", {**INPUT, "events": 10, "waited": 70}),
         ("Download", {**INPUT, "file_id": "f001"}),
         ("Finish", {**INPUT, "caught": None}),
     ]
@@ -84,7 +84,9 @@ def test_a_trigger_that_has_more_to_do_or_no_budget_is_called_again() -> None:
 
     run = execute(Script(trigger=triggers, poll=turn("FINISH"), finish=DONE))
 
-    assert run.called("Trigger") == [{**INPUT, "events": events} for events in (0, 10, 20)]
+    assert run.called("Trigger") == [
+        {**INPUT, "events": events, "waited": waited} for events, waited in ((0, 0), (10, 0), (20, 30))
+    ]
     assert run.waits == [30, 5]
     assert run.status == "SUCCEEDED"
 
@@ -216,8 +218,18 @@ def test_the_events_of_an_execution_are_counted_through_every_loop() -> None:
 def test_an_execution_that_began_with_events_counts_on() -> None:
     run = execute(Script(trigger=turn("POLL"), poll=turn("FINISH"), finish=DONE), given={**INPUT, "events": 9000})
 
-    assert run.called("Trigger") == [{**INPUT, "events": 9000}]
-    assert run.called("Poll") == [{**INPUT, "events": 9010}]
+    assert run.called("Trigger") == [{**INPUT, "events": 9000, "waited": 0}]
+    assert run.called("Poll") == [{**INPUT, "events": 9010, "waited": 0}]
+
+
+def test_waits_are_counted_when_they_are_over_and_once_however_often_a_step_is_repeated() -> None:
+    polls: list[Answer] = [turn("WAIT", 20), FunctionRaised("Killed"), turn("WAIT", 7), turn("FINISH"), turn("FINISH")]
+    finishes: list[Answer] = [ending("WAITING", "WAIT", 5), DONE]
+
+    run = execute(Script(trigger=[turn("TRIGGER", 30), turn("WAIT", 60)], poll=polls, finish=finishes))
+
+    assert [payload["waited"] for payload in run.called("Trigger")] == [0, 30]
+    assert [payload["waited"] for payload in run.called("Poll")] == [90, 110, 110, 117, 122]
 
 
 def test_no_loop_adds_more_events_than_are_counted_for_it() -> None:

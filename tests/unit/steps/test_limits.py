@@ -511,6 +511,7 @@ class TestLearning:
         world.monkeypatch.setattr("clipferry.steps.poll.next_wait", lambda view, rng: 4)
         if why == "cancelled meanwhile":
             world.monkeypatch.setattr(world.rt, "sleep", lambda seconds: world.cancel(job_id))
-        state = world.poll(job_id, time_left=lambda: 10.0 if why == "no time" else 100.0)
+        run = {"waited": 30} if why == "waits run faster than the clock" else {}
+        state = world.poll(job_id, **run, time_left=lambda: 10.0 if why == "no time" else 100.0)
         assert state["next"] == ("STOP" if why == "cancelled meanwhile" else "WAIT")
         assert world.stage.calls["poll"] == 1

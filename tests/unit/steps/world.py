@@ -26,6 +26,7 @@ from clipferry.steps.runtime import Runtime
 from clipferry.steps.submit import retry, submit
 from clipferry.steps.sweep import Sweep, Swept
 from clipferry.steps.trigger import trigger
+from clipferry.steps.turn import Run
 from clipferry.store import Jobs, Listing
 
 from tests.unit.steps.aws import BUCKET, PREFIX, Crash, Edge, aws, client
@@ -66,13 +67,13 @@ class World:
 
     # -- steps ------------------------------------------------------------------------------------------------
 
-    def trigger(self, job_id: str, generation: int = 1, events: int = 0) -> dict[str, Any]:
-        return trigger(self.rt, job_id, generation, events).as_state()
+    def trigger(self, job_id: str, generation: int = 1, **run: int) -> dict[str, Any]:
+        return trigger(self.rt, job_id, generation, Run(**run)).as_state()
 
     def poll(
-        self, job_id: str, generation: int = 1, events: int = 0, time_left: Callable[[], float] = lambda: 0.0
+        self, job_id: str, generation: int = 1, time_left: Callable[[], float] = lambda: 0.0, **run: int
     ) -> dict[str, Any]:
-        return poll(self.rt, job_id, generation, events, time_left).as_state()
+        return poll(self.rt, job_id, generation, Run(**run), time_left).as_state()
 
     def download(self, job_id: str, file_id: str = "f001", generation: int = 1) -> dict[str, Any]:
         return download(self.rt, self.s3, job_id, generation, file_id, lambda: 60.0).as_state()
@@ -92,7 +93,7 @@ class World:
     def execute(self, job_id: str, generation: int = 1) -> None:
         """Run one execution to its end, or until something stops it from outside."""
         state: dict[str, Any] = {"next": "TRIGGER"}
-        step, self.events = 0, 0
+        step, self.events, self.waited = 0, 0, 0
         while self.running(job_id, generation):
             step += 1
             assert step < STEPS_MAX, "the execution goes round without end"
@@ -104,13 +105,11 @@ class World:
     def _next(self, state: dict[str, Any], job_id: str, generation: int) -> dict[str, Any]:
         match state["next"]:
             case "TRIGGER":
-                self.wait(state.get("wait_seconds", 0))
-                self.events += 10
-                return self._task("Trigger", lambda: self.trigger(job_id, generation, self.events - 10))
+                run = self._come_through(state.get("wait_seconds", 0), events=10)
+                return self._task("Trigger", lambda: self.trigger(job_id, generation, **run))
             case "WAIT":
-                self.wait(state["wait_seconds"])
-                self.events += 20
-                return self._task("Poll", lambda: self.poll(job_id, generation, self.events - 20))
+                run = self._come_through(state["wait_seconds"], events=20)
+                return self._task("Poll", lambda: self.poll(job_id, generation, **run))
             case "DOWNLOAD":
                 calls = self.calls_of_a_map // len(state["ready"])
                 left = [self._copy(job_id, file_id, generation, calls) for file_id in state["ready"]]
@@ -126,6 +125,14 @@ class World:
                 raise _Over
         assert state["next"] in ("END", "STOP")
         raise _Over
+
+    def _come_through(self, wait: int, *, events: int) -> dict[str, int]:
+        """Wait, and what the machine says of the execution after that; the step to come counts the next time."""
+        self.wait(wait)
+        self.waited += wait
+        run = {"events": self.events, "waited": self.waited}
+        self.events += events
+        return run
 
     def _copy(self, job_id: str, file_id: str, generation: int, calls: int) -> bool:
         """Whether the calls were too few."""

@@ -13,7 +13,7 @@ from clipferry.steps.flight import DOWNLOADS, give_back, keep_slot
 from clipferry.steps.learning import learn, learned
 from clipferry.steps.runtime import THROTTLED_AS, Runtime, problem_of, task_of
 from clipferry.steps.trigger import end
-from clipferry.steps.turn import Turn, current, hand_over, history_full, overtaken
+from clipferry.steps.turn import BEGUN, Run, Turn, current, hand_over, overtaken
 from clipferry.store import Superseded
 from clipferry.vendors.contract import (
     Look,
@@ -30,32 +30,32 @@ UNKNOWN_BUDGET = 20  # looks in a row at a status nobody told us of
 
 
 def poll(
-    rt: Runtime, job_id: str, generation: int, events: int = 0, time_left: Callable[[], float] = lambda: 0.0
+    rt: Runtime, job_id: str, generation: int, run: Run = BEGUN, time_left: Callable[[], float] = lambda: 0.0
 ) -> Turn:
     """One look, or a few where the waits between them are shorter than a turn of the machine is dear.
 
-    `events` are those of the execution's history so far; `time_left` is in seconds, until this call must have
-    returned. Raises NotFound.
+    `time_left` is in seconds, until this call must have returned. Raises NotFound.
     """
     looks = 1
-    turn = _turn(rt, job_id, generation, events)
+    turn = _turn(rt, job_id, generation, run)
     while turn.next == "WAIT" and not turn.job.hurried(rt.now()) and stays(turn.wait_seconds, looks, time_left()):
         rt.sleep(turn.wait_seconds)
-        turn, looks = _turn(rt, job_id, generation, events), looks + 1
+        turn, looks = _turn(rt, job_id, generation, run), looks + 1
     return turn
 
 
-def _turn(rt: Runtime, job_id: str, generation: int, events: int) -> Turn:
+def _turn(rt: Runtime, job_id: str, generation: int, run: Run) -> Turn:
     job = rt.jobs.load(job_id)
     if not current(job, generation):
         return Turn(job, generation, "STOP")
     if job.verdict:
         return Turn(job, generation, "FINISH")
+    job.come_so_far(run.waited)
     try:
         if rt.now() >= job.deadline_at:
             problem = Problem("DEADLINE_PASSED", f"the vendor had not finished within {job.deadline_seconds} seconds")
             return end(rt, job, JobStatus.TIMED_OUT, problem)
-        return hand_over(rt, job) if history_full(events) else _poll(rt, job)
+        return hand_over(rt, job) if run.full else _poll(rt, job)
     except Superseded as error:
         return overtaken(rt, job_id, generation, error)
 
@@ -125,9 +125,7 @@ def _wait(
     wait = max(1, min(seconds, int((job.deadline_at - now).total_seconds()) + 1))
     polls = job.polls + 1 if polls is None else polls
     keep_slot(rt, job, wait + DOWNLOADS if ready else wait)
-    rt.jobs.change(
-        job, now, status, polls=polls, waited=job.waited + wait, next_poll_at=now + timedelta(seconds=wait), **seen
-    )
+    rt.jobs.change(job, now, status, polls=polls, next_poll_at=now + timedelta(seconds=wait), **seen)
     return Turn(job, job.generation, "DOWNLOAD" if ready else "WAIT", wait, ready, then)
 
 

@@ -14,7 +14,7 @@ from clipferry.steps.flight import give_back, keep_slot, take_slot
 from clipferry.steps.learning import learned
 from clipferry.steps.pacing import Gate
 from clipferry.steps.runtime import THROTTLED_AS, Runtime, problem_of, task_of
-from clipferry.steps.turn import Turn, current, hand_over, history_full, overtaken
+from clipferry.steps.turn import BEGUN, Run, Turn, current, hand_over, overtaken
 from clipferry.store import Superseded
 from clipferry.vendors.contract import (
     OverBudget,
@@ -32,22 +32,20 @@ RETRIGGER_BUDGET = 3  # triggers of one job sent in spite of a doubt
 _FINAL = (AccountError, VendorRefused, VendorAuthFailed)  # no repeating mends these
 
 
-def trigger(rt: Runtime, job_id: str, generation: int, events: int = 0) -> Turn:
-    """Start the work, adopt it, or find it; then say how long to wait. Raises NotFound.
-
-    `events` are those of the execution's history so far.
-    """
+def trigger(rt: Runtime, job_id: str, generation: int, run: Run = BEGUN) -> Turn:
+    """Start the work, adopt it, or find it; then say how long to wait. Raises NotFound."""
     job = rt.jobs.load(job_id)
     if not current(job, generation):
         return Turn(job, generation, "STOP")
     if job.verdict:
         return Turn(job, generation, "FINISH")
+    job.come_so_far(run.waited)
     try:
         _open_files(rt, job)
         if rt.now() >= job.deadline_at:
             problem = Problem("DEADLINE_PASSED", f"not triggered within {job.deadline_seconds} seconds")
             return end(rt, job, JobStatus.TIMED_OUT, problem)
-        return hand_over(rt, job) if history_full(events) else _trigger(rt, job)
+        return hand_over(rt, job) if run.full else _trigger(rt, job)
     except Superseded as error:
         turn = overtaken(rt, job_id, generation, error)
         if turn.job.status.terminal:  # what this call took after the job's end gave everything back
@@ -202,8 +200,7 @@ def _wait(rt: Runtime, job: Job, submitted: Submitted, *, planned: bool = False)
     keep_slot(rt, job, wait)
     rt.jobs.change(
         job, now, JobStatus.WAITING, vendor_refs=dict(submitted.refs), refs_complete=True,
-        hint=job.hint, waited=job.waited + wait,
-        next_poll_at=now + timedelta(seconds=wait),
+        hint=job.hint, next_poll_at=now + timedelta(seconds=wait),
     )  # fmt: skip
     return Turn(job, job.generation, "WAIT", wait)
 
@@ -220,7 +217,7 @@ def _pause(rt: Runtime, job: Job, seconds: float, **changes: Any) -> Turn:
     now = rt.now()
     wait = math.ceil(max(1.0, min(seconds, (job.deadline_at - now).total_seconds() + 1)))
     keep_slot(rt, job, wait)
-    rt.jobs.change(job, now, waited=job.waited + wait, next_poll_at=now + timedelta(seconds=wait), **changes)
+    rt.jobs.change(job, now, next_poll_at=now + timedelta(seconds=wait), **changes)
     return Turn(job, job.generation, "TRIGGER", wait)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,27 @@ from clipferry.steps.runtime import Runtime
 from clipferry.store import Superseded
 
 HAND_OVER_AT = 10_000  # history events, as the machine counts them; one Map adds up to 8,000; AWS allows 25,000
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the machine says of an execution: the events of its history, and the seconds of its waits that are over."""
+
+    events: int = 0
+    waited: int = 0
+
+    @classmethod
+    def of(cls, payload: Mapping[str, Any]) -> Run:
+        """As the machine hands it to a function."""
+        return cls(payload.get("events", 0), payload.get("waited", 0))
+
+    @property
+    def full(self) -> bool:
+        """Whether its history should not go round once more."""
+        return self.events >= HAND_OVER_AT
+
+
+BEGUN = Run()
 
 
 @dataclass(frozen=True)
@@ -34,11 +55,6 @@ class Turn:
 def current(job: Job, generation: int) -> bool:
     """Whether a step called for this generation still has a say."""
     return job.generation == generation and not job.status.terminal
-
-
-def history_full(events: int) -> bool:
-    """Whether an execution with so many events should not go round once more."""
-    return events >= HAND_OVER_AT
 
 
 def hand_over(rt: Runtime, job: Job) -> Turn:

@@ -117,8 +117,8 @@ class Jobs:
     def change(self, job: Job, now: datetime, status: JobStatus | None = None, **changes: Any) -> Job:
         """Write changes, and a move if `status` differs, if the row is still as read. Updates `job` in place.
 
-        What the job holds of its account's limits is written along as `job` has it. Raises Superseded when the row
-        has moved on, IllegalMove when the move is not in the table.
+        What the job holds of its account's limits, and has waited, is written along as `job` has it. Raises Superseded
+        when the row has moved on, IllegalMove when the move is not in the table.
         """
         target = status or job.status
         if target is not job.status and target not in JOB_MOVES[job.status]:
@@ -253,7 +253,7 @@ class Jobs:
 
 _JOB_FIELDS = {f.name for f in fields(Job)} - {"files"}
 _FILE_FIELDS = {f.name for f in fields(File)}
-_HELD = ("reservation", "ticket", "in_flight")
+_HELD = ("reservation", "ticket", "in_flight", "waited", "waited_here")
 #: Seconds after which the sweep looks at a job that should have moved by itself, by status: a look costs one
 #: DescribeExecution where all is well. Download calls take up to 15 minutes each without touching the job's row.
 _PATIENCE = {JobStatus.QUEUED: 60, JobStatus.TRIGGERING: 180, JobStatus.WAITING: 180, JobStatus.DOWNLOADING: 600}

@@ -130,6 +130,7 @@ class JobRow(Item, discriminator="job"):
     unknown_looks = Whole()
     hint = Whole()
     waited = Whole()
+    waited_here = Whole()
     progress = Whole()
     listed = BooleanAttribute()
     verdict = _Status(null=True)
