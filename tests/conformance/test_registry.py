@@ -12,7 +12,7 @@ from local.simulators import simulator_class, vendors
 from tests.conformance import toy
 from tests.conformance.ground import ground
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "vendors.md"
 
 
 def test_a_vendor_without_a_simulator_does_not_pass(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,5 +40,5 @@ def test_a_vendor_goes_by_the_name_it_is_registered_under(vendor: str) -> None:
     assert vendor_class(vendor).name == simulator_class(vendor).vendor == vendor
 
 
-def test_the_readme_has_a_section_for_it(vendor: str) -> None:
-    assert vendor == toy.NAME or f"\n### {vendor}\n" in README.read_text()
+def test_the_vendors_page_has_a_section_for_it(vendor: str) -> None:
+    assert vendor == toy.NAME or f"\n## {vendor}\n" in PAGE.read_text()

@@ -22,6 +22,8 @@ from clipferry.vendors import VENDORS, vendor_class
 from tests.unit.stack.transformed import ROOT, source
 
 README = (ROOT / "README.md").read_text()
+API = (ROOT / "docs" / "api.md").read_text()
+VENDOR_PAGE = (ROOT / "docs" / "vendors.md").read_text()
 ERRORS = (ROOT / "docs" / "errors.md").read_text()
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -157,7 +159,7 @@ def test_every_metric_of_ours_is_in_the_operations() -> None:
         assert f"`{metric}`" in OPERATIONS, metric
 
 
-EXAMPLES = [json.loads(text) for text in blocks(section(README, "## Vendors"), "json")]
+EXAMPLES = [json.loads(text) for text in blocks(VENDOR_PAGE, "json")]
 
 
 def test_every_vendor_has_a_section_with_an_example_of_both_ways() -> None:
@@ -165,7 +167,7 @@ def test_every_vendor_has_a_section_with_an_example_of_both_ways() -> None:
 
     assert shown == {(name, way) for name in VENDORS for way in ("request", "adopt")}
     for name in VENDORS:
-        assert all(host in section(README, f"### {name}") for host in vendor_class(name).download_hosts)
+        assert all(host in section(VENDOR_PAGE, f"## {name}") for host in vendor_class(name).download_hosts)
 
 
 @pytest.mark.parametrize("body", EXAMPLES, ids=lambda body: f"{body['vendor']}-{'adopt' if 'adopt' in body else 'new'}")
@@ -186,7 +188,7 @@ def a_job() -> Job:
 
 
 def test_the_job_and_the_event_are_shown_with_the_fields_they_have() -> None:
-    jobs = [json.loads(text) for text in blocks(section(README, "## The API"), "json")]
+    jobs = [json.loads(text) for text in blocks(API, "json")]
 
     whole = [job for job in jobs if "generation" in job and "job_id" in job]
     assert whole
@@ -196,7 +198,7 @@ def test_the_job_and_the_event_are_shown_with_the_fields_they_have() -> None:
 
 
 def test_a_batch_is_shown_with_the_fields_it_has() -> None:
-    text, now = section(README, "### Batches"), datetime(2026, 11, 21, tzinfo=UTC)
+    text, now = section(API, "## Batches"), datetime(2026, 11, 21, tzinfo=UTC)
     shown = json.loads(blocks(text, "json")[0])
     batch = Batch("b", BatchStatus.READING, "my-bucket", "manifests/a.csv", "", 1, "csv", now, now)
 
@@ -211,7 +213,7 @@ def test_a_batch_is_shown_with_the_fields_it_has() -> None:
 
 
 def test_a_schedule_is_shown_as_it_is_put_and_answered() -> None:
-    text, now = section(README, "### Schedules"), datetime(2026, 11, 21, tzinfo=UTC)
+    text, now = section(API, "## Schedules"), datetime(2026, 11, 21, tzinfo=UTC)
     ((name, body),) = re.findall(r'-X PUT "\$API/schedules/([^"]+)" -d \'(.*?)\'$', text, flags=re.M | re.S)
     answer = json.loads(blocks(text, "json")[0])
 
