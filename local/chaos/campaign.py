@@ -7,6 +7,7 @@ seconds here. Then the faults stop, and the sweep goes on until every job has co
 
 from __future__ import annotations
 
+import json
 import random
 import threading
 import time
@@ -15,9 +16,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from local.chaos.arena import Arena, arena
 from local.chaos.draws import Ledger
-from local.chaos.rows import Rows
+from local.chaos.rows import Row, Rows
 from local.chaos.users import AWAY, Echo, NotAccepted, User
 from local.chaos.verdict import DOOR, Tally, judge
 from local.chaos.work import Plan, plans, prepare
@@ -166,12 +169,25 @@ def _sweep_on(place: Arena, form: Form, ended: threading.Event) -> None:
         _sweep(place)
 
 
-def _sweep(place: Arena) -> None:
-    """The rule's event. That a run fails is for the next one to mend."""
+def _sweep(place: Arena) -> str:
+    """The rule's event, and what came of it. That a run fails is for the next one to mend."""
     try:
-        place.stack.invoke("sweep", SWEEP_EVENT)
-    except (RuntimeError, *AWAY):
-        return
+        return json.dumps(place.stack.invoke("sweep", SWEEP_EVENT))
+    except (RuntimeError, *AWAY) as failure:
+        return str(failure)[:500]
+
+
+def _at(place: Arena, row: Row) -> str:
+    """Where the row's execution is."""
+    sfn = place.stack.client("stepfunctions")
+    arn = place.stack.outputs["StateMachineArn"].replace(":stateMachine:", ":execution:")
+    arn = f"{arn}:{row.job_id}-{row.generation}"
+    try:
+        status = sfn.describe_execution(executionArn=arn)["status"]
+        events = sfn.get_execution_history(executionArn=arn, reverseOrder=True, maxResults=1)["events"]
+    except (ClientError, BotoCoreError) as failure:
+        return str(failure)
+    return f"{status} {row.generation} " + " ".join(f"{e['type']} at {e['timestamp']:%H:%M:%S}" for e in events)
 
 
 def _settle(
@@ -182,15 +198,15 @@ def _settle(
     seeds = {user.plan.seed for user in users}
     settled: dict[int, float] = {}
     while len(settled) < len(seeds) and time.monotonic() < give_up:
-        _sweep(place)
+        swept = _sweep(place)
         rows.look()
         unsettled = [row for row in rows.all() if not row.settled]
         open_seeds = {int(row.mark.partition("-")[0]) for row in unsettled}
         for seed in seeds - open_seeds - settled.keys():
             settled[seed] = time.monotonic()
         if unsettled and time.monotonic() > next_word:
-            said = ", ".join(f"{row.mark} {row.job_id}-{row.generation} {row.status}" for row in unsettled[:5])
-            say(f"{len(unsettled)} to settle: {said}")
+            said = ", ".join(f"{row.mark} {row.status} {_at(place, row)}" for row in unsettled[:8])
+            say(f"{len(unsettled)} to settle: {said}; the last sweep: {swept}")
             next_word += WORD_EVERY
         time.sleep(LOOK_EVERY)
     _sweep(place)  # uploads that came after the last job's end

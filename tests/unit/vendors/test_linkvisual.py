@@ -335,6 +335,40 @@ def test_fewer_files_than_expected_are_taken_after_the_grace_and_said_so(sim):
     assert "1 of 3" in (look.message or "")
 
 
+def test_a_camera_that_divides_finely_is_listed_again_however_much_was_known_before():
+    with LinkVisualSimulator(file_seconds=30) as sim:
+        walk = recording(sim, 600)
+        walk.start()
+        early = walk.look(200)
+        assert (early.status, len(early.files)) == (RUNNING, 6)
+        walk.look(20)
+        look = walk.look(500)
+        assert len(sim.tasks) == 1
+        assert len({file.ref for file in early.files} | {file.ref for file in look.files}) == 20
+        assert walk.look(20).status is READY
+
+
+def test_files_that_come_late_one_by_one_are_waited_for():
+    with LinkVisualSimulator(file_seconds=30, upload_delay=100) as sim:
+        walk = recording(sim, 600)
+        walk.start()
+        assert walk.look(640).status is RUNNING
+        assert walk.look_until_settled(every=20).status is READY
+        assert len(walk.task.files) == 20
+
+
+def test_what_a_finely_divided_recording_lacks_is_told_in_seconds():
+    with LinkVisualSimulator(file_seconds=30) as sim:
+        walk = recording(sim, 600)
+        walk.start()
+        (made,) = sim.recordings.values()
+        del made.files[12:]
+        assert walk.look(700).status is RUNNING
+        look = walk.look(210)
+        assert (look.status, look.code) == (READY, "RECORDING_INCOMPLETE")
+        assert "12 files cover 360 of 600 seconds" in (look.message or "")
+
+
 def test_enough_files_that_cover_clearly_less_than_asked_for_settle_first(sim):
     walk = recording(sim, 1000)
     walk.start()

@@ -45,6 +45,11 @@ def test_thirty_minutes_make_a_file(duration, count):
         (60, [(0, 20)], 70, OPEN),  # another piece may follow
         (60, [(0, 20)], 91, WHOLE),
         (60, [(0, 20), (30, 60)], 70, OPEN),
+        (60, [(0, 20), (30, 60)], 91, OPEN),  # a camera that divides finely may have more to upload
+        (60, [(0, 20), (30, 60)], 361, SHORT),
+        (600, [(30 * n, 30 * n + 30) for n in range(19)], 631, OPEN),
+        (600, [(30 * n, 30 * n + 30) for n in range(19)], 901, WHOLE),
+        (600, [(30 * n, 30 * n + 30) for n in range(20)], 605, WHOLE),
         (60, [(0, 20), (20, 60)], 70, WHOLE),
         (1805, [(0, 1800)], 1900, OPEN),  # five seconds are still missing
         (1805, [(0, 1800), (1800, 1805)], 1900, WHOLE),

@@ -27,7 +27,7 @@ from clipferry.vendors.contract import (
     VendorUnavailable,
 )
 
-TRIGGER_BUDGET = 6  # failed calls: those that never reached the vendor, and the lookups after one that may have
+TRIGGER_BUDGET = 10  # failed calls: triggers without a usable answer, and lookups after one
 RETRIGGER_BUDGET = 3  # triggers of one job sent in spite of a doubt
 _FINAL = (AccountError, VendorRefused, VendorAuthFailed)  # no repeating mends these
 
@@ -108,6 +108,7 @@ def _find(rt: Runtime, job: Job) -> Turn:
         return _uncertain(rt, job, error)
     except _FINAL as error:
         return _fail(rt, job, error)
+    job.trigger_attempts -= 1  # the lookup has not failed
     if found is None and _spent(job):
         return _fail(rt, job, VendorUnavailable("the vendor gave no usable answer, however often it was triggered"))
     return _send(rt, job, found)

@@ -42,7 +42,9 @@ from clipferry.vendors.linkvisual_recording import (
     Expected,
     Wholeness,
     adopted_wholeness,
+    covered,
     plausible,
+    timed,
     window,
 )
 from clipferry.vendors.linkvisual_schemas import ADOPT_SCHEMA, FILE_NAMES_MAX, REQUEST_SCHEMA
@@ -137,6 +139,9 @@ class LinkVisual:
         if wholeness is Wholeness.SHORT and look.status is LookStatus.READY:
             expected = Expected.of(task.request or {})
             message = f"{len(found)} of {expected.files} files of the recording were uploaded"
+            if len(found) > expected.files:
+                seconds = covered(found)
+                message = f"the recording's {len(found)} files cover {seconds:.0f} of {expected.duration} seconds"
             return replace(look, code="RECORDING_INCOMPLETE", message=message)
         return look
 
@@ -170,7 +175,7 @@ class LinkVisual:
         if "file_names" in task.refs:
             names = task.refs["file_names"]
             return [known.get(name) or Segment(name) for name in names], Wholeness.WHOLE, None
-        if known and self._wholeness(task, list(known.values())) is Wholeness.WHOLE:
+        if known and self._all_there(task, list(known.values())):
             return list(known.values()), Wholeness.WHOLE, None
         refused = None
         try:
@@ -183,7 +188,16 @@ class LinkVisual:
             listed, refused = next(iter(self._plausible(task)), []), error
         fresh = {segment.name for segment in listed}
         found = listed + [segment for name, segment in known.items() if name not in fresh]
-        return found, self._wholeness(task, found), refused
+        verdict = self._wholeness(task, found)
+        if verdict is Wholeness.WHOLE and fresh - known.keys() and not (_late(task) or self._all_there(task, found)):
+            verdict = Wholeness.OPEN  # the listing has just grown, and may once more
+        return found, verdict, refused
+
+    def _all_there(self, task: Task, found: Sequence[Segment]) -> bool:
+        """Whether these files are all, whatever the next listing would say. Without times their number decides."""
+        if task.request is not None and timed(found):
+            return Expected.of(task.request).covers(found)
+        return self._wholeness(task, found) is Wholeness.WHOLE
 
     def _plausible(self, task: Task) -> list[list[Segment]]:
         """What the camera recorded at the time of the trigger: those of the right length first, then by nearness."""

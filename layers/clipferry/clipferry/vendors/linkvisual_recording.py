@@ -56,17 +56,24 @@ class Expected:
         return float(min(self.duration, FILE_SECONDS * (earlier + 1)) - self.pre_record)
 
     def wholeness(self, found: Sequence[Segment], elapsed: float) -> Wholeness:
+        """What is `found` after `elapsed` seconds; while it still grows, only what `covers` says is final."""
         late = elapsed > self.over_after + RECORDING_GRACE
         if not found:
             return Wholeness.NONE if late else Wholeness.OPEN
-        length = covered(found)
-        last_file = self.duration - FILE_SECONDS * (self.files - 1)
-        if length >= self.duration - min(SLACK, last_file / 2):
+        if self.covers(found):
             return Wholeness.WHOLE
         if len(found) < self.files:
             return Wholeness.SHORT if late else Wholeness.OPEN
+        if len(found) > self.files and timed(found):  # a camera that divides more finely: only their length tells
+            complete = Wholeness.WHOLE if self.length_fits(found) else Wholeness.SHORT
+            return complete if late else Wholeness.OPEN
         settled = elapsed > self.over_after + SETTLE
         return Wholeness.WHOLE if self.length_fits(found) or not timed(found) or settled else Wholeness.OPEN
+
+    def covers(self, found: Sequence[Segment]) -> bool:
+        """Whether the files are as long as what was asked for, so that no other can follow."""
+        last_file = self.duration - FILE_SECONDS * (self.files - 1)
+        return covered(found) >= self.duration - min(SLACK, last_file / 2)
 
     def length_fits(self, found: Sequence[Segment]) -> bool:
         """Whether the files are not clearly less than was asked for; a camera need not be able to pre-record."""
