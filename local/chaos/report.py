@@ -47,6 +47,8 @@ MEANING = """## What is counted
   crash between sending and writing that down makes the sender repeat itself: the same `event_id` again is not a second
   ending, and is in the column "told again". **Nobody was told**: no event with the ending that the API shows.
 * **Straggler**: seconds from the last fault until the last job of the seed had ended and all its duties were done.
+  An account whose vendor said "throttled" rests, in real seconds: Polyv's for the five minutes that Polyv would block
+  it, which is most of what is seen here.
 
 The stack waits in real seconds before it takes anything for lost: ten minutes until a sweep's candidate comes up, two
 minutes until somebody else may take over. The campaign moves these dates of a row back once no call can be alive any

@@ -166,7 +166,8 @@ class Job:
     refs_complete: bool = False
     trigger_round: int = 1  # raised when a retry needs new vendor work, so that its key is new too
     triggered_at: datetime | None = None  # when the intent to trigger was written
-    trigger_attempts: int = 0
+    trigger_attempts: int = 0  # triggers sent, or about to be
+    trigger_errors: int = 0  # of them and of lookups, those without a usable answer
     retriggers: int = 0  # triggers sent although an earlier one may have acted, as `on_uncertain` allows
     quiet_until: datetime | None = None  # an earlier execution's trigger may be on its way until then
     polls: int = 0
@@ -264,6 +265,7 @@ class Job:
             "files": [f.public() for f in self.files],
             "error": self.error.as_dict() if self.error else None,
             "polls": self.polls, "poll_errors": self.poll_errors, "trigger_attempts": self.trigger_attempts,
+            "trigger_errors": self.trigger_errors,
             "waits_for": self.waits_for, "next_poll_at": iso(self.next_poll_at), "created_at": iso(self.created_at),
             "updated_at": iso(self.updated_at), "deadline_at": iso(self.deadline_at),
             "finished_at": iso(self.finished_at),

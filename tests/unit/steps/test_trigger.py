@@ -16,7 +16,7 @@ from clipferry.vendors.contract import (
 )
 
 from tests.unit.steps.vendor import RUNNING
-from tests.unit.steps.world import World
+from tests.unit.steps.world import Crash, World
 
 LOST = VendorUnavailable("no reply within 20 s", reached=True)
 NOT_SENT = VendorUnavailable("connection refused", reached=False)
@@ -127,6 +127,17 @@ def test_a_vendor_that_cannot_tell_ends_uncertain(world: World) -> None:
     assert job.error is not None
     assert job.error.code == "TRIGGER_UNCERTAIN"
     assert len(world.stage.tasks) == 1
+
+
+def test_calls_of_ours_that_died_are_no_failures_of_the_vendors(world: World) -> None:
+    world.stage.trigger = [Crash("killed")] * (TRIGGER_BUDGET + 2)
+    job_id = world.submit()
+    for _ in range(TRIGGER_BUDGET + 2):
+        with pytest.raises(Crash):
+            world.trigger(job_id)
+    assert until_it_stops(world, job_id) == "WAIT"
+    job = world.job(job_id)
+    assert (job.trigger_errors, job.trigger_attempts, len(world.stage.tasks)) == (0, TRIGGER_BUDGET + 3, 1)
 
 
 def test_a_vendor_that_will_know_later_is_asked_later(world: World) -> None:

@@ -72,7 +72,8 @@ def _reopen(rt: Runtime, job: Job) -> None:
     uncertain = job.error is not None and job.error.code == "TRIGGER_UNCERTAIN"
     rt.jobs.change(
         job, now, JobStatus.QUEUED, verdict=None, error=None, finished_at=None, event_sent=False, listed=False,
-        next_poll_at=None, poll_errors=0, unknown_looks=0, trigger_attempts=0, retriggers=0, restarts=0, waited=0,
+        next_poll_at=None, poll_errors=0, unknown_looks=0, trigger_attempts=0, trigger_errors=0,
+        retriggers=0, restarts=0, waited=0,
         reservation=None, ticket=None, in_flight=None, last_look=None, reported=None,
         deadline_at=now + timedelta(seconds=job.deadline_seconds),
         fresh_since=job.generation + 1, **job.handed_on(),

@@ -27,7 +27,7 @@ from clipferry.vendors.contract import (
     VendorUnavailable,
 )
 
-TRIGGER_BUDGET = 10  # failed calls: triggers without a usable answer, and lookups after one
+TRIGGER_BUDGET = 10  # failed calls: triggers without a usable answer, and lookups after them
 RETRIGGER_BUDGET = 3  # triggers of one job sent in spite of a doubt
 _FINAL = (AccountError, VendorRefused, VendorAuthFailed)  # no repeating mends these
 
@@ -79,7 +79,7 @@ def _adopt(rt: Runtime, job: Job) -> Turn:
     except OverBudget as error:
         return _pause(rt, job, error.wait, trigger_attempts=job.trigger_attempts - 1)
     except VendorThrottled as error:
-        return _again(rt, job, error.retry_after, counts=False)
+        return _rest(rt, job, error, trigger_attempts=job.trigger_attempts - 1)
     except VendorUnavailable as error:
         return _fail(rt, job, error) if _spent(job) else _again(rt, job)
     except _FINAL as error:
@@ -93,23 +93,21 @@ def _find(rt: Runtime, job: Job) -> Turn:
     """
     if job.quiet_until and rt.now() < job.quiet_until:
         return _pause(rt, job, (job.quiet_until - rt.now()).total_seconds())
-    rt.jobs.change(job, rt.now(), trigger_attempts=job.trigger_attempts + 1)
     try:
         found = rt.ask(job, lambda vendor: vendor.find(task_of(job, rt.now())))
     except OverBudget as error:
-        return _pause(rt, job, error.wait, trigger_attempts=job.trigger_attempts - 1)
+        return _pause(rt, job, error.wait)
     except VendorThrottled as error:
-        return _again(rt, job, error.retry_after, counts=False)
+        return _rest(rt, job, error)
     except VendorUnavailable as error:
         return _uncertain(rt, job, error) if _spent(job) else _again(rt, job)
     except TriggerUncertain as error:
         if error.look_again is not None:
-            return _pause(rt, job, error.look_again, trigger_attempts=job.trigger_attempts - 1)
+            return _pause(rt, job, error.look_again)
         return _uncertain(rt, job, error)
     except _FINAL as error:
         return _fail(rt, job, error)
-    job.trigger_attempts -= 1  # the lookup has not failed
-    if found is None and _spent(job):
+    if found is None and job.trigger_errors >= TRIGGER_BUDGET:
         return _fail(rt, job, VendorUnavailable("the vendor gave no usable answer, however often it was triggered"))
     return _send(rt, job, found)
 
@@ -135,7 +133,7 @@ def _send(rt: Runtime, job: Job, submitted: Submitted | None = None) -> Turn:
     except OverBudget as error:
         return _pause(rt, job, error.wait, trigger_attempts=job.trigger_attempts - 1, **_no_doubt(job))
     except VendorThrottled as error:
-        return _again(rt, job, error.retry_after, counts=False, **_no_doubt(job))
+        return _rest(rt, job, error, trigger_attempts=job.trigger_attempts - 1, **_no_doubt(job))
     except VendorUnavailable as error:
         if error.reached:
             return _again(rt, job)
@@ -178,7 +176,8 @@ def _intend(rt: Runtime, job: Job) -> None:
 
 
 def _spent(job: Job) -> bool:
-    return job.trigger_attempts >= TRIGGER_BUDGET
+    """Whether the failed call just made is the last there may be."""
+    return job.trigger_errors + 1 >= TRIGGER_BUDGET
 
 
 def _no_doubt(job: Job) -> dict[str, Any]:
@@ -206,11 +205,15 @@ def _wait(rt: Runtime, job: Job, submitted: Submitted, *, planned: bool = False)
     return Turn(job, job.generation, "WAIT", wait)
 
 
-def _again(rt: Runtime, job: Job, retry_after: float | None = None, *, counts: bool = True, **changes: Any) -> Turn:
-    """Once more, later. What the vendor throttled does not count."""
-    wait = error_wait(max(job.trigger_attempts, 1) if counts else THROTTLED_AS, retry_after, rt.rng)
-    attempts = job.trigger_attempts if counts else job.trigger_attempts - 1
-    return _pause(rt, job, wait, trigger_attempts=attempts, **changes)
+def _again(rt: Runtime, job: Job, **changes: Any) -> Turn:
+    """Once more after a failed call, later each time."""
+    errors = job.trigger_errors + 1
+    return _pause(rt, job, error_wait(errors, None, rt.rng), trigger_errors=errors, **changes)
+
+
+def _rest(rt: Runtime, job: Job, error: VendorThrottled, **changes: Any) -> Turn:
+    """Once more when the vendor has calmed down. What it throttled counts as nothing."""
+    return _pause(rt, job, error_wait(THROTTLED_AS, error.retry_after, rt.rng), **changes)
 
 
 def _pause(rt: Runtime, job: Job, seconds: float, **changes: Any) -> Turn:
@@ -225,7 +228,7 @@ def _pause(rt: Runtime, job: Job, seconds: float, **changes: Any) -> Turn:
 def _uncertain(rt: Runtime, job: Job, error: VendorError) -> Turn:
     """Nobody can tell whether the work exists: do as the job said."""
     if job.on_uncertain == "retrigger" and job.retriggers < RETRIGGER_BUDGET:
-        return _pause(rt, job, 1, triggered_at=None, trigger_attempts=0, retriggers=job.retriggers + 1)
+        return _pause(rt, job, 1, triggered_at=None, trigger_errors=0, retriggers=job.retriggers + 1)
     problem = Problem("TRIGGER_UNCERTAIN", f"a trigger was sent and its reply was lost: {error.message}",
                       error.code, error.request_id)  # fmt: skip
     return end(rt, job, JobStatus.FAILED, problem)

@@ -123,6 +123,7 @@ class JobRow(Item, discriminator="job"):
     trigger_round = Whole()
     triggered_at = UTCDateTimeAttribute(null=True)
     trigger_attempts = Whole()
+    trigger_errors = Whole()
     retriggers = Whole()
     quiet_until = UTCDateTimeAttribute(null=True)
     polls = Whole()
