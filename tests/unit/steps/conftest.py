@@ -1,4 +1,4 @@
-"""The small world as a fixture."""
+"""The small world as a fixture, and a job in it."""
 
 from __future__ import annotations
 
@@ -13,3 +13,12 @@ from tests.unit.steps import world as worlds
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[worlds.World]:
     with worlds.world(monkeypatch) as found:
         yield found
+
+
+@pytest.fixture
+def waiting(world: worlds.World) -> str:
+    """A job whose trigger has worked."""
+    job_id = world.submit()
+    world.trigger(job_id)
+    world.wait(5)
+    return job_id

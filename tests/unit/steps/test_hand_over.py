@@ -15,15 +15,6 @@ from tests.unit.steps.world import World
 FULL = turn.HAND_OVER_AT
 
 
-@pytest.fixture
-def waiting(world: World) -> str:
-    """A job whose trigger has worked."""
-    job_id = world.submit()
-    world.trigger(job_id)
-    world.wait(5)
-    return job_id
-
-
 def test_a_long_wait_is_handed_over_before_the_history_is_full(
     world: World, waiting: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,15 +21,6 @@ from tests.unit.steps.world import World
 GARBAGE = VendorUnavailable("the reply is not JSON")
 
 
-@pytest.fixture
-def waiting(world: World) -> str:
-    """A job whose trigger has worked."""
-    job_id = world.submit()
-    world.trigger(job_id)
-    world.wait(5)
-    return job_id
-
-
 def looks(world: World, job_id: str) -> str:
     """What the machine does with WAIT; the first other answer."""
     for _ in range(100):
