@@ -373,6 +373,7 @@ SCENARIOS: dict[tuple[str, str], Callable[[Ground], bool]] = {
     ("sweep", "KeepTheJob"): BROKE_OFF,
     ("sweep", "FindDueAndOldestJobs"): the_sweep_finds_what_is_due,
     ("sweep", "StartJobsAgain"): a_lost_execution_is_replaced,
+    ("sweep", "FindExecutionsThatEndedBadly"): the_sweep_finds_what_is_due,
     ("sweep", "CompareExecutions"): a_lost_execution_is_replaced,
     ("sweep", "StartBatchesAgain"): a_lost_execution_of_a_batch_is_replaced,
     ("sweep", "CompareBatchExecutions"): a_lost_execution_of_a_batch_is_replaced,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +76,19 @@ def batch_status(batch: Batch) -> str | None:
     """The same of the batch's execution."""
     arn = settings().batch_machine_arn.replace(":stateMachine:", ":execution:")
     return _status(f"{arn}:{batch.batch_id}-{batch.generation}")
+
+
+def ended_badly(machine_arn: str, since: datetime) -> Iterator[tuple[str, int]]:
+    """(id, generation) of the executions that ended FAILED, TIMED_OUT or ABORTED since then.
+
+    Of each status the 100 that were started last are looked at, so that a call costs the same however many there are.
+    """
+    for status in ("FAILED", "TIMED_OUT", "ABORTED"):
+        page = _client().list_executions(stateMachineArn=machine_arn, statusFilter=status, maxResults=100)
+        for execution in page["executions"]:
+            ended = parse_name(execution["name"])
+            if ended and execution["stopDate"] >= since:
+                yield ended
 
 
 def _status(arn: str) -> str | None:

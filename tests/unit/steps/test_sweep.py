@@ -9,6 +9,7 @@ import pytest
 from clipferry import machine
 from clipferry.jobs import JobStatus
 from clipferry.steps.sweep import RESTART_BUDGET, Sweep
+from clipferry.vendors.contract import Submitted
 
 from tests.unit.steps.aws import BUCKET
 from tests.unit.steps.vendor import RUNNING
@@ -71,6 +72,27 @@ def test_a_verdict_whose_execution_died_is_carried_out_even_after_the_deadline(w
     assert world.sweep().ended == [job_id]
     world.assert_honest(job_id, JobStatus.FAILED, stored=0)
     assert world.job(job_id).error.code == "NO_RECORDING"  # type: ignore[union-attr]
+
+
+def test_an_execution_that_died_and_whose_event_was_lost_is_found_at_the_next_run(world: World) -> None:
+    job_id = world.submit(deadline_seconds=86_400)
+    world.trigger(job_id)
+    world.stop_execution(job_id)
+    assert world.sweep().restarted == [job_id]
+    assert world.sweep().restarted == [], "the row is of a later generation"
+    world.settle()
+    world.assert_honest(job_id, JobStatus.SUCCEEDED, stored=1)
+
+
+def test_executions_that_ended_long_ago_or_with_their_jobs_are_left_alone(world: World) -> None:
+    ended = world.submit()
+    world.cancel(ended)
+    old = world.submit(deadline_seconds=86_400)
+    world.stage.trigger = [Submitted({"ids": ["slow"]}, first_look=7200.0)]
+    world.trigger(old)
+    world.stop_execution(old)
+    world.wait(1800)
+    assert world.sweep().jobs == 0, "its next look is not due yet, and its execution ended before the runs that saw it"
 
 
 def test_an_overdue_job_whose_execution_hangs_is_ended_and_stopped(world: World) -> None:

@@ -1,13 +1,14 @@
 """Nothing is left hanging: rows, executions and uploads that disagree are brought together.
 
-Candidates come from the index of jobs that nothing has touched for longer than it should take, and from the events
-that Step Functions sends when an execution ends badly. A job is touched by every look at it, so that a job which is
-merely slow comes up once per patience, not at every run.
+Candidates come from the index of jobs that nothing has touched for longer than it should take, from the events that
+Step Functions sends when an execution ends badly, and, for an event that got lost, from the executions that ended badly
+of late. A job is touched by every look at it, so that a job which is merely slow comes up once per patience, not at
+every run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -18,6 +19,7 @@ from clipferry.jobs import Job, JobStatus, Problem
 from clipferry.settings import settings
 from clipferry.steps.ending import Closing, bucket_owner
 from clipferry.steps.recall import Recall
+from clipferry.steps.turn import current
 from clipferry.store import NotFound, Superseded
 from clipferry.store.batches import Batches
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 RESTART_BUDGET = 5  # executions of one job that may be lost
 DEADLINE_GRACE = timedelta(minutes=2)  # for the machine to end an overdue job itself
 ORPHAN_AGE = timedelta(hours=1)  # an upload younger than this may just not be written down yet
+LATELY = timedelta(minutes=15)  # three runs
 RESERVE = 20.0  # seconds of a run kept back to report
 
 
@@ -65,19 +68,30 @@ class Sweep:
 
         A job that cannot be swept is logged and left for the next run; it keeps no other waiting.
         """
-        for job_id in self.rt.jobs.due(self.rt.now()):
-            if self.time_left() < RESERVE:
-                break
-            try:
-                self.reconcile(job_id)
-            except Exception:
-                self.closing.logger.exception("a job could not be swept", job_id=job_id)
-                self.swept.failed.append(job_id)
+        self._jobs((job_id, None) for job_id in self.rt.jobs.due(self.rt.now()))
         self._batches()
         self._end_orphans()
         oldest = self.rt.jobs.oldest_unfinished()
         self.swept.oldest_age = (self.rt.now() - oldest).total_seconds() if oldest else 0.0
+        self._jobs(self._ended_badly())
         return self.swept
+
+    def _jobs(self, candidates: Iterable[tuple[str, int | None]]) -> None:
+        for job_id, generation in candidates:
+            if self.time_left() < RESERVE:
+                return
+            try:
+                self.reconcile(job_id, generation)
+            except Exception:
+                self.closing.logger.exception("a job could not be swept", job_id=job_id)
+                self.swept.failed.append(job_id)
+
+    def _ended_badly(self) -> Iterator[tuple[str, int]]:
+        """Jobs still live whose execution is not, with its generation, but for those that resisted just now."""
+        for job_id, generation in machine.ended_badly(settings().state_machine_arn, self.rt.now() - LATELY):
+            with suppress(NotFound):
+                if job_id not in self.swept.failed and current(self.rt.jobs.load(job_id, with_files=False), generation):
+                    yield job_id, generation
 
     def reconcile(self, job_id: str, generation: int | None = None) -> Swept:
         """Bring one job's row and execution together; only if it is still at `generation`, when that is given.
