@@ -170,6 +170,19 @@ def test_a_file_nobody_ever_begins_is_given_up_too(world: World, waiting: str) -
     assert world.job(waiting).files[0].status is FileStatus.FAILED
 
 
+def test_a_file_no_longer_listed_when_the_vendor_is_done_is_not_waited_for(world: World, waiting: str) -> None:
+    world.stage.poll = [look(clip(0, LookStatus.RUNNING), clip(1), status=LookStatus.RUNNING), look(clip(1))]
+    for _ in range(2):
+        state = world.poll(waiting)
+        world.wait(state["wait_seconds"])
+    assert world.job(waiting).files[0].status is FileStatus.PENDING, "one list without it may be a bad one"
+    world.stage.poll = [look(clip(1))] * 9
+    world.settle()
+    job = world.job(waiting)
+    assert (job.status, job.files[0].error.code) == (JobStatus.PARTIAL, "VENDOR_FILE_MISSING")  # type: ignore[union-attr]
+    assert job.finished_at < job.deadline_at  # type: ignore[operator]
+
+
 def test_what_the_vendor_notes_about_a_pending_file_is_kept(world: World, waiting: str) -> None:
     def pending(since: int) -> Look:
         return Look(LookStatus.RUNNING, files=[Sighting("one", "one.mp4", LookStatus.RUNNING, detail={"since": since})])

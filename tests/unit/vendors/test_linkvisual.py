@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -333,6 +334,16 @@ def test_fewer_files_than_expected_are_taken_after_the_grace_and_said_so(sim):
     look = walk.look(300)
     assert (look.status, look.code) == (READY, "RECORDING_INCOMPLETE")
     assert "1 of 3" in (look.message or "")
+
+
+def test_a_file_of_an_earlier_recording_of_the_job_is_asked_about_beside_those_found(sim):
+    """After a retry whose reply was lost: the new recording is known by its files, and the old one's are left."""
+    old = recorded(sim)
+    old.look(0)
+    new = recording(sim, 60)
+    new.task = replace(new.task, refs={"file_names": ["of/another"]}, files=old.task.files)
+    look = new.look(0)
+    assert {file.ref for file in look.files} == {"of/another", *(file.ref for file in old.task.files)}
 
 
 def test_a_camera_that_divides_finely_is_listed_again_however_much_was_known_before():

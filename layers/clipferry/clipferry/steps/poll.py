@@ -84,6 +84,8 @@ def _poll(rt: Runtime, job: Job) -> Turn:
         return end(rt, job, JobStatus.FAILED, Problem("VENDOR_TASK_EMPTY", "the vendor is done and has no file"))
     _count_broken_copies(rt, job)
     _record(rt, job, look.files)
+    if look.status is LookStatus.READY and job.listed:
+        _give_up_unlisted(rt, job, look)
     return _route(rt, job, look, unknown)
 
 
@@ -167,6 +169,15 @@ def _record(rt: Runtime, job: Job, sightings: Sequence[Sighting]) -> None:
             rt.jobs.change_file(job, file, _file_status(seen), name=seen.name, **_facts(seen))
         elif file.status is FileStatus.PENDING and dict(seen.detail) != file.detail:
             rt.jobs.change_file(job, file, detail=dict(seen.detail))
+
+
+def _give_up_unlisted(rt: Runtime, job: Job, look: Look) -> None:
+    """A second look in a row says that this is all, and files waited for are not in it: they would be for ever."""
+    listed = {seen.ref for seen in look.files}
+    gone = Problem("VENDOR_FILE_MISSING", "the vendor's task is done and does not list this file any more")
+    for file in job.files:
+        if file.status is FileStatus.PENDING and file.ref not in listed:
+            rt.jobs.change_file(job, file, FileStatus.FAILED, error=gone)
 
 
 def _count_broken_copies(rt: Runtime, job: Job) -> None:

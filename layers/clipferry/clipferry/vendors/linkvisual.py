@@ -173,7 +173,7 @@ class LinkVisual:
         """The task's files, whether they are all, and why the vendor would not list them, if it would not."""
         known = {file.ref: Segment.from_detail(file.ref, file.detail) for file in task.files}
         if "file_names" in task.refs:
-            names = task.refs["file_names"]
+            names = dict.fromkeys([*task.refs["file_names"], *known])  # known: of a recording before a retry, say
             return [known.get(name) or Segment(name) for name in names], Wholeness.WHOLE, None
         if known and self._all_there(task, list(known.values())):
             return list(known.values()), Wholeness.WHOLE, None
