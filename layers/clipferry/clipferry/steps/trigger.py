@@ -120,8 +120,8 @@ def _send(rt: Runtime, job: Job, submitted: Submitted | None = None) -> Turn:
             granted = _turn_comes(rt, job)
         except AccountError as error:
             return _fail(rt, job, error)
-        if not isinstance(granted, Gate):
-            return _pause(rt, job, granted)
+        if not isinstance(granted, Gate):  # a lookup, if there was one, is not to take the next slot as well
+            return _pause(rt, job, granted, **_no_doubt(job))
         gate = granted
         _intend(rt, job)
     try:
