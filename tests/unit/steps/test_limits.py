@@ -89,6 +89,20 @@ class TestBudget:
         assert slow.rt.epoch() - begin == pytest.approx(120, abs=2)
         assert slow.stage.calls["trigger"] == 1
 
+    def test_a_lookup_that_finds_nothing_leaves_the_next_slot_to_the_trigger(self, slow: World) -> None:
+        """Else lookup after lookup takes the slot that was kept for the trigger, as long as others call too."""
+        slow.stage.trigger = [VendorUnavailable("no reply within 20 s", reached=True)]
+        job_id = slow.submit()
+        slow.trigger(job_id)
+        for _ in range(6):
+            busy(slow, 60)
+            state = slow.trigger(job_id)
+            if state["next"] != "TRIGGER":
+                break
+            slow.wait(state["wait_seconds"])
+        assert state["next"] == "WAIT"
+        assert (slow.stage.calls["find"], len(slow.stage.tasks)) == (1, 1)
+
     def test_a_look_waits_and_is_no_look_until_it_is_made(self, slow: World) -> None:
         job_id = slow.submit()
         slow.trigger(job_id)

@@ -181,7 +181,7 @@ def _spent(job: Job) -> bool:
 
 
 def _no_doubt(job: Job) -> dict[str, Any]:
-    """The call that just failed had no effect. Parts accepted before it stay, and are to be found."""
+    """Of the last call nothing is at the vendor. Parts accepted before it stay, and are to be found."""
     return {} if job.vendor_refs else {"triggered_at": None}
 
 
