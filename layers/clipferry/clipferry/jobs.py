@@ -165,8 +165,8 @@ class Job:
     vendor_refs: dict[str, Any] = field(default_factory=dict)
     refs_complete: bool = False
     trigger_round: int = 1  # raised when a retry needs new vendor work, so that its key is new too
-    triggered_at: datetime | None = None  # when the intent to trigger was written
-    trigger_attempts: int = 0  # triggers sent, or about to be
+    triggered_at: datetime | None = None  # when the intent of the last trigger was written; None: it had no effect
+    trigger_attempts: int = 0  # triggers sent, or about to be: one for each call, where it takes several
     trigger_errors: int = 0  # of them and of lookups, those without a usable answer
     retriggers: int = 0  # triggers sent although an earlier one may have acted, as `on_uncertain` allows
     quiet_until: datetime | None = None  # an earlier execution's trigger may be on its way until then

@@ -103,6 +103,18 @@ class TestBudget:
         assert state["next"] == "WAIT"
         assert (slow.stage.calls["find"], len(slow.stage.tasks)) == (1, 1)
 
+    def test_a_lookup_that_finds_a_part_leaves_the_next_slot_to_the_rest(self, slow: World) -> None:
+        slow.stage.chunks, slow.stage.lose = 3, [VendorUnavailable("no reply within 20 s", reached=True)]
+        job_id = slow.submit()
+        state, turns = slow.trigger(job_id), 0
+        while state["next"] == "TRIGGER" and turns < 8:
+            slow.wait(state["wait_seconds"])
+            busy(slow, 60)
+            state, turns = slow.trigger(job_id), turns + 1
+        assert state["next"] == "WAIT"
+        assert slow.stage.calls["find"] == 1
+        assert len(slow.stage.tasks) == len(set(slow.stage.tasks)) == 3
+
     def test_a_look_waits_and_is_no_look_until_it_is_made(self, slow: World) -> None:
         job_id = slow.submit()
         slow.trigger(job_id)

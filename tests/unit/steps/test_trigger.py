@@ -62,6 +62,33 @@ def test_chunks_are_written_down_one_by_one_and_gone_on_with(world: World) -> No
     assert len(world.stage.tasks) == len(set(world.stage.tasks)) == 3
 
 
+def test_each_chunk_is_as_old_as_its_own_call(world: World) -> None:
+    """A vendor may list new work late: how long a lookup has to wait counts from the call that is in doubt."""
+    ages: list[float] = []
+
+    def slowly() -> Submitted:
+        world.wait(20)
+        ages.append(world.job(job_id).elapsed(world.time))
+        world.stage.tasks.append(f"{world.job(job_id).key}/{len(ages) - 1}")
+        return Submitted({"ids": [str(n) for n in range(len(ages))]}, complete=len(ages) == 3)
+
+    world.stage.trigger = [slowly] * 3
+    job_id = world.submit()
+    assert world.trigger(job_id)["next"] == "WAIT"
+    assert ages == pytest.approx([20, 20, 20], abs=1)
+
+
+def test_a_trigger_after_a_lookup_is_as_old_as_itself(world: World) -> None:
+    world.stage.trigger, world.stage.lose = [LOST], [LOST]
+    job_id = world.submit()
+    world.trigger(job_id)
+    world.wait(30)
+    world.trigger(job_id)
+    job = world.job(job_id)
+    assert (job.in_doubt, job.trigger_attempts) == (True, 2)
+    assert job.elapsed(world.time) < 5
+
+
 def test_what_was_provably_not_sent_is_sent_again_without_a_lookup(world: World) -> None:
     world.stage.trigger = [NOT_SENT, NOT_SENT]
     job_id = world.submit()

@@ -112,34 +112,34 @@ def _find(rt: Runtime, job: Job) -> Turn:
     return _send(rt, job, found)
 
 
-def _send(rt: Runtime, job: Job, submitted: Submitted | None = None) -> Turn:
-    """New work at the vendor, in as many calls as it takes, each one's refs written before the next call."""
-    gate: Gate | None = None
-    if submitted is None:
+def _send(rt: Runtime, job: Job, found: Submitted | None = None) -> Turn:
+    """New work at the vendor, in as many calls as it takes. `found`: what is there already.
+
+    Each call is preceded by its intent, written with the refs of those before it, and by its place in the budget: who
+    has to wait for that is not in doubt, so that no lookup takes the place which is kept for the trigger.
+    """
+    submitted = found or Submitted(job.vendor_refs, complete=False)
+    while not submitted.complete:
+        refs = dict(submitted.refs)
         try:
-            granted = _turn_comes(rt, job)
+            gate = _turn_comes(rt, job)
         except AccountError as error:
-            return _fail(rt, job, error)
-        if not isinstance(granted, Gate):  # a lookup, if there was one, is not to take the next slot as well
-            return _pause(rt, job, granted, **_no_doubt(job))
-        gate = granted
-        _intend(rt, job)
-    try:
-        while submitted is None or not submitted.complete:
-            if submitted is not None:
-                rt.jobs.change(job, rt.now(), vendor_refs=dict(submitted.refs))
+            return _fail(rt, job, error, vendor_refs=refs, triggered_at=None)
+        if not isinstance(gate, Gate):
+            return _pause(rt, job, gate, vendor_refs=refs, triggered_at=None)
+        _intend(rt, job, refs)
+        try:
             submitted = rt.ask(job, lambda vendor: vendor.trigger(task_of(job, rt.now())), gate=gate)
-            gate = None
-    except OverBudget as error:
-        return _pause(rt, job, error.wait, trigger_attempts=job.trigger_attempts - 1, **_no_doubt(job))
-    except VendorThrottled as error:
-        return _rest(rt, job, error, trigger_attempts=job.trigger_attempts - 1, **_no_doubt(job))
-    except VendorUnavailable as error:
-        if error.reached:
-            return _again(rt, job)
-        return _fail(rt, job, error, **_no_doubt(job)) if _spent(job) else _again(rt, job, **_no_doubt(job))
-    except _FINAL as error:
-        return _fail(rt, job, error, **_no_doubt(job))
+        except OverBudget as error:
+            return _pause(rt, job, error.wait, trigger_attempts=job.trigger_attempts - 1, triggered_at=None)
+        except VendorThrottled as error:
+            return _rest(rt, job, error, trigger_attempts=job.trigger_attempts - 1, triggered_at=None)
+        except VendorUnavailable as error:
+            if error.reached:
+                return _again(rt, job)
+            return _fail(rt, job, error, triggered_at=None) if _spent(job) else _again(rt, job, triggered_at=None)
+        except _FINAL as error:
+            return _fail(rt, job, error, triggered_at=None)
     return _wait(rt, job, submitted, planned=True)
 
 
@@ -163,26 +163,18 @@ def _turn_comes(rt: Runtime, job: Job) -> Gate | float:
     return gate
 
 
-def _intend(rt: Runtime, job: Job) -> None:
-    """Write down that a trigger is about to be sent. `triggered_at` of an earlier doubt stays: its work may surface.
-
-    Waits before a trigger that had no effect are no part of the time since the one that has.
-    """
+def _intend(rt: Runtime, job: Job, refs: dict[str, Any]) -> None:
+    """Write down that a trigger is about to be sent. From here on, until the refs are written, the job is in doubt."""
     now = rt.now()
     rt.jobs.change(
-        job, now, JobStatus.TRIGGERING, triggered_at=job.triggered_at or now,
-        waited=job.waited if job.triggered_at else 0, trigger_attempts=job.trigger_attempts + 1,
+        job, now, JobStatus.TRIGGERING, vendor_refs=refs, triggered_at=now, waited=0,
+        trigger_attempts=job.trigger_attempts + 1,
     )  # fmt: skip
 
 
 def _spent(job: Job) -> bool:
     """Whether the failed call just made is the last there may be."""
     return job.trigger_errors + 1 >= TRIGGER_BUDGET
-
-
-def _no_doubt(job: Job) -> dict[str, Any]:
-    """Of the last call nothing is at the vendor. Parts accepted before it stay, and are to be found."""
-    return {} if job.vendor_refs else {"triggered_at": None}
 
 
 def _wait(rt: Runtime, job: Job, submitted: Submitted, *, planned: bool = False) -> Turn:
