@@ -156,6 +156,28 @@ def test_a_vendor_that_cannot_tell_ends_uncertain(world: World) -> None:
     assert len(world.stage.tasks) == 1
 
 
+def test_a_vendor_that_refuses_the_lookup_ends_uncertain_in_its_words(world: World) -> None:
+    world.stage.lose = [LOST]
+    world.stage.find = [VendorRefused("no such operation", code="InvalidAction", request_id="r-1")]
+    job_id = world.submit()
+    assert until_it_stops(world, job_id) == "FINISH"
+    error = world.job(job_id).error
+    assert error is not None
+    assert (error.code, error.vendor_code, error.request_id) == ("TRIGGER_UNCERTAIN", "InvalidAction", "r-1")
+    assert "no such operation" in error.message
+
+
+def test_a_lookup_without_credentials_is_made_again_after_a_retry(world: World) -> None:
+    world.stage.lose, world.stage.find = [LOST], [VendorAuthFailed("may not list")]
+    job_id = world.submit()
+    world.settle()
+    assert world.job(job_id).error.code == "ACCOUNT_REFUSED"  # type: ignore[union-attr]
+    world.retry(job_id)
+    world.settle()
+    world.assert_honest_now(job_id, JobStatus.SUCCEEDED, stored=1)
+    assert len(world.stage.tasks) == 1
+
+
 def test_calls_of_ours_that_died_are_no_failures_of_the_vendors(world: World) -> None:
     world.stage.trigger = [Crash("killed")] * (TRIGGER_BUDGET + 2)
     job_id = world.submit()

@@ -616,6 +616,26 @@ def test_a_lost_trigger_is_found_once_its_recording_is_listed(sim):
     assert sim.calls["TriggerRecord"] == 1
 
 
+def test_a_lost_trigger_is_found_though_the_camera_divides_finely(sim):
+    sim.settings.file_seconds = 30
+    walk = lost(sim, 100)
+    walk.wait(135)
+    found = walk.vendor.find(walk.task)
+    (made,) = sim.recordings.values()
+    assert found is not None
+    assert found.refs == {"file_names": [file.name for file in made.files]}
+    assert len(made.files) == 4
+
+
+def test_a_camera_that_is_offline_at_the_lookup_is_asked_about_later(sim):
+    walk = lost(sim)
+    walk.wait(100)
+    sim.fail_next("QueryRecord", Fault("refuse", code="9201", message="device offline"))
+    with pytest.raises(VendorUnavailable):
+        walk.vendor.find(walk.task)
+    assert walk.vendor.find(walk.task) is not None
+
+
 def test_a_lost_trigger_that_recorded_nothing_stays_uncertain(sim):
     walk = lost(sim, camera="empty-1")
     walk.wait(400)

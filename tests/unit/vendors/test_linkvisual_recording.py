@@ -135,6 +135,24 @@ def test_only_recordings_near_the_trigger_and_not_longer_than_asked_for_are_plau
 
 
 @pytest.mark.parametrize(
+    ("spans", "asked", "names"),
+    [
+        ([(2, 32), (32, 62), (62, 102)], 100, ["f0", "f1", "f2"]),
+        ([(2, 32), (33, 62), (62, 102)], 100, ["f0", "f1", "f2"]),  # the vendor's times are whole seconds
+        ([(2, 32), (32, 62)], 100, None),  # too short
+        ([(2, 32), (32, 62), (65, 105)], 100, None),  # another recording, a call later
+        ([(2, 32), (32, 62), (62, 92), (92, 122)], 100, None),  # too long
+        ([(2, 32), (32, 62)], 30, ["f0"]),  # a whole one goes before a row
+        ([(95, 125), (125, 155)], 60, None),  # too late
+    ],
+)
+def test_a_finely_divided_recording_is_plausible_as_a_whole(spans, asked, names):
+    expected = Expected(asked)
+    near = [r for r in plausible(files(*spans), expected, START) if expected.length_fits(r)]
+    assert [[f.name for f in row] for row in near[:1]] == ([names] if names else [])
+
+
+@pytest.mark.parametrize(
     ("value", "expected"),
     [
         ("2025-01-02 11:04:05", START),

@@ -105,7 +105,9 @@ def _find(rt: Runtime, job: Job) -> Turn:
         if error.look_again is not None:
             return _pause(rt, job, error.look_again)
         return _uncertain(rt, job, error)
-    except _FINAL as error:
+    except VendorRefused as error:  # a vendor that has no such lookup, say: its no is about the question
+        return _uncertain(rt, job, error)
+    except (AccountError, VendorAuthFailed) as error:
         return _fail(rt, job, error)
     if found is None and job.trigger_errors >= TRIGGER_BUDGET:
         return _fail(rt, job, VendorUnavailable("the vendor gave no usable answer, however often it was triggered"))

@@ -205,7 +205,12 @@ class LinkVisual:
             return []
         expected = Expected.of(task.request)
         stream_type = int(task.request.get("stream_type", 0))
-        recorded = self._camera(task).recorded(*window(expected, task.triggered_at), stream_type)
+        try:
+            recorded = self._camera(task).recorded(*window(expected, task.triggered_at), stream_type)
+        except VendorRefused as refused:
+            if refused.kind == OFFLINE:
+                raise _passing(refused) from None
+            raise
         near = plausible(recorded, expected, task.triggered_at)
         return sorted(near, key=lambda recording: not expected.length_fits(recording))
 

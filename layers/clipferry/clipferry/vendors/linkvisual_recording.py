@@ -20,6 +20,7 @@ RECORDING_GRACE = 300.0  # after the recording's end, in which its files may sti
 ADOPT_GRACE = 60.0  # after adopting: the recording is there already, as far as anyone told us
 SETTLE = 30.0  # after the recording's end, when enough files are there but cover clearly less than was asked for
 SLACK = 5.0  # seconds that cameras are early or late by
+SEAM = 1.0  # seconds between the files of one recording; two recordings lie at least a call apart
 EARLIEST = 15.0  # a recording that begins so long before its trigger (and its pre-record) is another's
 LATEST = 90.0  # … and so long after it: the call may take a minute, the camera some seconds
 
@@ -114,12 +115,15 @@ def covered(found: Iterable[Segment]) -> float:
     return total
 
 
-def recordings(found: Sequence[Segment]) -> list[list[Segment]]:
-    """The files of a listing, in order of begin, grouped into recordings: after a full file the next one goes on."""
+def recordings(found: Sequence[Segment], *, finely: bool = False) -> list[list[Segment]]:
+    """The files of a listing, in order of begin, grouped into recordings: after a full file the next one goes on.
+
+    `finely`: as a camera would have made them that ends its files earlier; each goes on where the one before it ends.
+    """
     groups: list[list[Segment]] = []
     for segment in found:
         if segment.seconds > 0:
-            group = next((group for group in groups if _goes_on(group[-1], segment)), None)
+            group = next((group for group in groups if _goes_on(group[-1], segment, finely=finely)), None)
             if group is None:
                 groups.append([segment])
             else:
@@ -127,10 +131,11 @@ def recordings(found: Sequence[Segment]) -> list[list[Segment]]:
     return groups
 
 
-def _goes_on(last: Segment, segment: Segment) -> bool:
-    if last.end is None or segment.begin is None or last.seconds < FILE_SECONDS - SLACK:
+def _goes_on(last: Segment, segment: Segment, *, finely: bool) -> bool:
+    if last.end is None or segment.begin is None:
         return False
-    return abs((segment.begin - last.end).total_seconds()) <= SLACK
+    gap = abs((segment.begin - last.end).total_seconds())
+    return gap <= SEAM if finely else last.seconds >= FILE_SECONDS - SLACK and gap <= SLACK
 
 
 def window(expected: Expected, triggered_at: datetime) -> tuple[int, int]:
@@ -141,9 +146,21 @@ def window(expected: Expected, triggered_at: datetime) -> tuple[int, int]:
 
 
 def plausible(found: Sequence[Segment], expected: Expected, triggered_at: datetime) -> list[list[Segment]]:
-    """The recordings that a trigger at that time may have made, the nearest first."""
+    """The recordings that a trigger at that time may have made, the nearest first.
+
+    Where none is as long as was asked for, a seamless row of shorter files that is: whoever had it made, it shows what
+    was to be recorded.
+    """
+    near = _near(recordings(found), expected, triggered_at)
+    if not any(expected.length_fits(recording) for recording in near):
+        rows = _near(recordings(found, finely=True), expected, triggered_at)
+        near += [row for row in rows if len(row) > 1 and expected.length_fits(row)]
+    return near
+
+
+def _near(recorded: Iterable[list[Segment]], expected: Expected, triggered_at: datetime) -> list[list[Segment]]:
     near = []
-    for recording in recordings(found):
+    for recording in recorded:
         begin = recording[0].begin
         late = (begin - triggered_at).total_seconds() if begin else math.inf
         fits = covered(recording) <= expected.duration + SLACK
