@@ -42,6 +42,7 @@ integration: setup  ## the deployed stack, end to end
 
 lint: setup  ## ruff, mypy --strict, sam validate --lint, cfn-lint with the serverless rules
 	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 	$(OFFLINE) $(RUN) -m samcli validate --lint
 	$(OFFLINE) $(BIN)/cfn-lint -a cfn_lint_serverless.rules -t template.yaml

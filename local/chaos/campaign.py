@@ -190,9 +190,7 @@ def _at(place: Arena, row: Row) -> str:
     return f"{status} {row.generation} " + " ".join(f"{e['type']} at {e['timestamp']:%H:%M:%S}" for e in events)
 
 
-def _settle(
-    place: Arena, form: Form, rows: Rows, users: list[User], say: Callable[[str], None]
-) -> dict[int, float]:
+def _settle(place: Arena, form: Form, rows: Rows, users: list[User], say: Callable[[str], None]) -> dict[int, float]:
     """Sweep until all is at rest; by seed, when its last job came to rest."""
     give_up, next_word = time.monotonic() + form.settling, time.monotonic() + WORD_EVERY
     seeds = {user.plan.seed for user in users}

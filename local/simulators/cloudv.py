@@ -166,7 +166,7 @@ class CloudVSimulator(Simulator):
             "url_delay": [60.0], "url_lifetime": [120.0], "missing_seconds": [60.0], "item_order": ["reversed"],
             "rate_reply": ["403", "code"], "rate_hint": [60], "punish_seconds": [300.0],
         },
-    )
+    )  # fmt: skip
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)

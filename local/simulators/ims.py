@@ -111,7 +111,7 @@ class ImsSimulator(AlibabaGateway):
             "listed_after": [8.0], "kept_days": [30.0], "media_delay": [0.0, 60.0], "media_before": ["no_url", "error"],
             "transcoded": [True], "missing_seconds": [60.0], "url_lifetime": [120.0],
         },
-    )
+    )  # fmt: skip
 
     @property
     def expected(self) -> dict[str, dict[str, object]]:

@@ -125,7 +125,7 @@ class LinkVisualSimulator(AlibabaGateway):
             "upload_delay": [0.0, 90.0], "generation": [0.0, 120.0], "iot_instance_id": ["iot-1"],
         },
         unsent=Lost.UNCERTAIN,
-    )
+    )  # fmt: skip
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)

@@ -137,7 +137,7 @@ class PolyvSimulator(Simulator):
             "url_delay": [60.0], "missing_seconds": [60.0], "url_lifetime": [120.0], "auth_key_epoch": ["expiry"],
             "expired_source": ["fail", "url"],
         },
-    )
+    )  # fmt: skip
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)

@@ -104,7 +104,7 @@ class Source(Server):
             first, last = int(asked[1]), min(int(asked[2] or last), last)
             status, extra = "206 Partial Content", f"Content-Range: bytes {first}-{last}/{self._size}\r\n"
         connection.sendall(
-            f"HTTP/1.1 {status}\r\nContent-Length: {last - first + 1}\r\nETag: \"bench-1\"\r\nAccept-Ranges: bytes\r\n"
+            f'HTTP/1.1 {status}\r\nContent-Length: {last - first + 1}\r\nETag: "bench-1"\r\nAccept-Ranges: bytes\r\n'
             f"Content-Type: video/mp4\r\n{extra}\r\n".encode()
         )
         if request[0] != "HEAD":

@@ -128,9 +128,7 @@ def test_a_job_that_comes_far_too_late_must_reserve_anew() -> None:
 
 
 @given(rates, st.lists(st.tuples(st.floats(0, 5), st.integers(1, 4), st.floats(0, 9)), max_size=60))
-def test_the_listed_updates_do_what_the_arithmetic_says(
-    rate: Rate, steps: list[tuple[float, int, float]]
-) -> None:
+def test_the_listed_updates_do_what_the_arithmetic_says(rate: Rate, steps: list[tuple[float, int, float]]) -> None:
     record, pace, now = Record(), Pace(), 1000.0
     for pause, count, rest in steps:
         now += pause

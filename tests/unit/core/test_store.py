@@ -240,9 +240,7 @@ def test_a_row_that_expired_leaves_no_hole_in_a_page(jobs: Jobs) -> None:
     assert [job.job_id for job in page] == [a_job(number).job_id for number in (5, 3, 2, 1, 0)]
 
 
-def test_a_listing_that_filters_much_away_goes_on_in_the_next_call(
-    jobs: Jobs, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_listing_that_filters_much_away_goes_on_in_the_next_call(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("clipferry.store.LOOKED_AT_MAX", 2)
     for number in range(5):
         jobs.create(a_job(number, labels={"site": "gate"}))

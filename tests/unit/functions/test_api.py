@@ -172,9 +172,7 @@ def test_every_vendor_is_described(functions: Functions, monkeypatch: pytest.Mon
         assert vendor["supports"]["request"] is vendor["supports"]["adopt"] is True
 
 
-def test_a_vendor_is_offered_as_soon_as_it_is_registered(
-    functions: Functions, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_vendor_is_offered_as_soon_as_it_is_registered(functions: Functions, monkeypatch: pytest.MonkeyPatch) -> None:
     toy.register(monkeypatch)
     described = functions.api("GET", "/vendors").body["vendors"][-1]
     assert (described["vendor"], described["title"]) == ("toy", "Toy Kitchen")

@@ -206,6 +206,7 @@ def told_once(world: World) -> None:
 UNTOLD = Scenario(untold, sweep, nothing, told_once)
 HANDOVER = Scenario(many_looks_later, look_on, nothing, handed_over_once)
 
+
 def full(world: World) -> None:
     """An account for one task at a time, which another job has running."""
     account(world, max_in_flight=1)

@@ -59,4 +59,3 @@ def give_back(rt: Runtime, job: Job) -> None:
     if job.in_flight is not None or job.ticket is not None:
         slot = job.in_flight["slot"] if job.in_flight else None
         rt.line.release(job.account, job.holder, rt.epoch(), slot=slot, ticket=job.ticket)
-

@@ -81,7 +81,7 @@ def _iso(head: bytes, size: int | None) -> Container | None:
 def _transport_stream(head: bytes) -> Container | None:
     """Sync bytes every 188 bytes (ISO/IEC 13818-1), or every 192 with a time code before each packet (BDAV)."""
     for first, step in ((0, 188), (4, 192)):
-        marks = head[first::step][: 5]
+        marks = head[first::step][:5]
         if marks and set(marks) == {0x47} and (len(marks) > 1 or len(head) == first + 188):
             return _TS
     return None
