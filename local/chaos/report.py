@@ -50,9 +50,10 @@ MEANING = """## What is counted
   An account whose vendor said "throttled" rests, in real seconds: Polyv's for the five minutes that Polyv would block
   it, which is most of what is seen here.
 
-The stack waits in real seconds before it takes anything for lost: ten minutes until a sweep's candidate comes up, two
-minutes until somebody else may take over. The campaign moves these dates of a row back once no call can be alive any
-more, and makes open uploads look two hours older when the faults have stopped; it touches nothing else of a row."""
+The stack waits in real seconds before it takes anything for lost: up to ten minutes until a sweep's candidate comes
+up, two minutes until somebody else may take over. The campaign moves these dates of a row back once no call can be
+alive any more, and makes open uploads look two hours older when the faults have stopped; it touches nothing else of a
+row."""
 
 
 def write(campaign: Campaign, command: str, page: Path = PAGE) -> None:
