@@ -16,7 +16,7 @@ metrics = Metrics()
 @logger.inject_lambda_context
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """`{"job_id", "generation", "events", "waited"}` → a Turn's state."""
+    """`{"job_id", "generation", "events", "waited", "broken"}` → a Turn's state."""
     logger.append_keys(job_id=event["job_id"], generation=event["generation"])
 
     def time_left() -> float:

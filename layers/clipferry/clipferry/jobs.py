@@ -73,7 +73,7 @@ FILE_MOVES: Mapping[FileStatus, frozenset[FileStatus]] = {
     FileStatus.FAILED: frozenset({FileStatus.PENDING}),
 }
 
-DOWNLOAD_BUDGET = 6  # failed attempts of one file
+DOWNLOAD_BUDGET = 6  # failed attempts of one file that got no further
 CALL_LIFETIME = timedelta(seconds=120)  # no call of a function that talks to a vendor lives longer (its Timeout)
 DEADLINE_MIN = 10
 DEADLINE_MAX = 30 * 86_400  # seconds; the machine's TimeoutSeconds stands one day above it
@@ -114,7 +114,9 @@ class File:
     s3_uri: str | None = None
     evidence: dict[str, Any] | None = None
     error: Problem | None = None
-    attempts: int = 0  # failed download attempts so far
+    attempts: int = 0  # failed download attempts since one got further than any before it
+    reached: int = 0  # bytes that were copied when an attempt failed, at the most
+    broken_at: str | None = None  # the step that last counted an attempt which ended without a word
     checkpoint: dict[str, Any] = field(default_factory=dict)  # transfer/'s own: upload id, pinned source
     generation: int = 1  # the job's generation that last worked on it
     reservation: dict[str, Any] | None = None  # as the job's own: the file's place in the account's budget
@@ -131,6 +133,12 @@ class File:
             return None
         total = math.ceil(self.total / self.part_size) if self.total else None
         return {"copied": math.ceil(self.bytes_copied / self.part_size), "total": total}
+
+    @property
+    def failed_again(self) -> dict[str, Any]:
+        """What changes when an attempt fails. One that got further than any before it begins the count anew."""
+        further = self.bytes_copied > self.reached
+        return {"attempts": 1 if further else self.attempts + 1, "reached": max(self.reached, self.bytes_copied)}
 
     def public(self) -> dict[str, Any]:
         return {

@@ -108,7 +108,7 @@ def test_a_file_that_cannot_be_copied_ends_its_own_iteration_only() -> None:
 
 @pytest.mark.parametrize(("function", "keys"), [
     ("Trigger", {"job_id", "generation", "events", "waited"}),
-    ("Poll", {"job_id", "generation", "events", "waited"}),
+    ("Poll", {"job_id", "generation", "events", "waited", "broken"}),
     ("Download", {"job_id", "generation", "file_id"}),
     ("Finish", {"job_id", "generation", "caught"}),
 ])  # fmt: skip

@@ -49,7 +49,7 @@ def test_one_file_goes_the_whole_way() -> None:
     assert run.waits == [70]
     assert run.calls == [
         ("Trigger", {**INPUT, "events": 0, "waited": 0}),
-        ("Poll", {**INPUT, "events": 10, "waited": 70}),
+        ("Poll", {**INPUT, "events": 10, "waited": 70, "broken": []}),
         ("Download", {**INPUT, "file_id": "f001"}),
         ("Finish", {**INPUT, "caught": None}),
     ]
@@ -117,6 +117,24 @@ def test_one_broken_file_does_not_end_the_others() -> None:
     assert called.count("f001") > 1, "an exception means: try me again"
     assert run.called("Finish") == [{**INPUT, "caught": None}]
     assert run.status == "SUCCEEDED"
+
+
+def test_the_look_after_it_is_told_which_files_broke_and_no_later_look() -> None:
+    files: dict[str, list[Answer]] = {name: [FunctionRaised("MemoryError")] for name in ("f001", "f003")}
+    polls: list[Answer] = [
+        turn("DOWNLOAD", 5, ["f001", "f002", "f003"]),
+        FunctionRaised("Killed"),
+        turn("WAIT", 5),
+        turn("DOWNLOAD", 5, ["f003"], then="FINISH"),
+        turn("FINISH"),
+    ]
+    finishes: list[Answer] = [ending("DOWNLOADING", "WAIT", 5), ending("PARTIAL")]
+
+    run = execute(Script(trigger=turn("POLL"), poll=polls, download={**files, "f002": [leg()]}, finish=finishes))
+
+    told = [(payload["events"], payload["broken"]) for payload in run.called("Poll")]
+    assert [sorted(broken) for _, broken in told] == [[], ["f001", "f003"], ["f001", "f003"], [], ["f003"]]
+    assert told[1][0] == told[2][0] < told[3][0], "the events tell a repeated step from the next one"
 
 
 def test_an_exception_is_retried_and_then_forgotten() -> None:
@@ -219,7 +237,7 @@ def test_an_execution_that_began_with_events_counts_on() -> None:
     run = execute(Script(trigger=turn("POLL"), poll=turn("FINISH"), finish=DONE), given={**INPUT, "events": 9000})
 
     assert run.called("Trigger") == [{**INPUT, "events": 9000, "waited": 0}]
-    assert run.called("Poll") == [{**INPUT, "events": 9010, "waited": 0}]
+    assert run.called("Poll") == [{**INPUT, "events": 9010, "waited": 0, "broken": []}]
 
 
 def test_waits_are_counted_when_they_are_over_and_once_however_often_a_step_is_repeated() -> None:

@@ -15,7 +15,8 @@ PART_SIZE = 2
 
 
 class Copying:
-    """`results` holds what the next legs come to: a transfer result, an exception, or a whole copy (None)."""
+    """`results` holds what the next legs come to: a transfer result, an exception, something to do before one
+    (a callable that gets the checkpoint and `save`), or a whole copy (None)."""
 
     def __init__(self) -> None:
         self.results: list[Any] = []
@@ -29,6 +30,8 @@ class Copying:
         result = self.results.pop(0) if self.results else None
         if isinstance(result, BaseException):
             raise result
+        if callable(result):
+            return result(checkpoint, save)
         if result is not None:
             return result
         if locate() is None:

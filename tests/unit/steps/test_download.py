@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from clipferry import transfer
@@ -88,6 +90,26 @@ def test_the_download_budget_is_the_files_own(world: World, ready: str) -> None:
     assert calls == DOWNLOAD_BUDGET
     job = world.job(ready)
     assert (job.files[0].status, job.poll_errors, job.trigger_attempts) == (FileStatus.FAILED, 0, 1)
+
+
+def test_an_attempt_that_got_further_begins_the_count_anew(world: World, ready: str) -> None:
+    """A copy of hours meets more than six outages; it is given up where it gets no further."""
+    reached = [10, 20, 30, 40, 50, 60, 70, 0, 70, 65, 70, 0]
+
+    def until(copied: int) -> Callable[[dict[str, Any], Callable[[dict[str, Any], int], None]], transfer.Retry]:
+        def leg(checkpoint: dict[str, Any], save: Callable[[dict[str, Any], int], None]) -> transfer.Retry:
+            save(checkpoint, copied)
+            return transfer.Retry("SHORT_BODY", "ended early")
+
+        return leg
+
+    world.copying.results = [until(copied) for copied in reached]
+    attempts = []
+    for _ in reached:
+        world.download(ready)
+        attempts.append(world.job(ready).files[0].attempts)
+    assert attempts == [1, 1, 1, 1, 1, 1, 1, 2, 3, 4, 5, 6]
+    assert world.job(ready).files[0].status is FileStatus.FAILED
 
 
 def test_a_final_no_fails_the_file_at_once(world: World, ready: str) -> None:

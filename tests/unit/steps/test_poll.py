@@ -163,11 +163,35 @@ def test_a_copy_that_dies_every_time_is_counted_and_given_up(world: World, waiti
 
 
 def test_a_file_nobody_ever_begins_is_given_up_too(world: World, waiting: str) -> None:
-    for _ in range(DOWNLOAD_BUDGET + 1):
-        state = world.poll(waiting)
+    state = world.poll(waiting)
+    for turns in range(1, DOWNLOAD_BUDGET + 1):
+        assert state["next"] == "DOWNLOAD"
         world.wait(state["wait_seconds"])
+        state = world.poll(waiting, events=33 * turns, broken=["f001"])
     assert state["next"] == "FINISH"
     assert world.job(waiting).files[0].status is FileStatus.FAILED
+
+
+def test_a_broken_copy_counts_once_however_often_the_look_after_it_is_repeated(world: World, waiting: str) -> None:
+    world.poll(waiting)
+    for _ in range(DOWNLOAD_BUDGET + 1):
+        world.poll(waiting, events=33, broken=["f001"])
+    assert world.job(waiting).files[0].attempts == 1
+    world.stage.poll = [VendorUnavailable("timeout")]
+    world.poll(waiting, events=66, broken=["f001"])
+    assert world.job(waiting).files[0].attempts == 2, "the machine says it once, whatever the vendor says"
+
+
+def test_what_was_handed_out_and_never_came_to_a_call_is_no_attempt(world: World, waiting: str) -> None:
+    """The poll was killed after its last write, or the execution was stopped, again and again."""
+    for _ in range(DOWNLOAD_BUDGET + 1):
+        assert world.poll(waiting)["next"] == "DOWNLOAD"
+    world.copying.results = [RuntimeError("stopped")]
+    with pytest.raises(RuntimeError):
+        world.download(waiting)
+    for _ in range(DOWNLOAD_BUDGET + 1):
+        assert list(world.poll(waiting)["ready"]) == ["f001"]
+    assert (world.job(waiting).files[0].status, world.job(waiting).files[0].attempts) == (FileStatus.COPYING, 0)
 
 
 def test_a_file_no_longer_listed_when_the_vendor_is_done_is_not_waited_for(world: World, waiting: str) -> None:

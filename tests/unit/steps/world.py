@@ -67,11 +67,11 @@ class World:
 
     # -- steps ------------------------------------------------------------------------------------------------
 
-    def trigger(self, job_id: str, generation: int = 1, **run: int) -> dict[str, Any]:
+    def trigger(self, job_id: str, generation: int = 1, **run: Any) -> dict[str, Any]:
         return trigger(self.rt, job_id, generation, Run(**run)).as_state()
 
     def poll(
-        self, job_id: str, generation: int = 1, time_left: Callable[[], float] = lambda: 0.0, **run: int
+        self, job_id: str, generation: int = 1, time_left: Callable[[], float] = lambda: 0.0, **run: Any
     ) -> dict[str, Any]:
         return poll(self.rt, job_id, generation, Run(**run), time_left).as_state()
 
@@ -93,7 +93,7 @@ class World:
     def execute(self, job_id: str, generation: int = 1) -> None:
         """Run one execution to its end, or until something stops it from outside."""
         state: dict[str, Any] = {"next": "TRIGGER"}
-        step, self.events, self.waited = 0, 0, 0
+        step, self.events, self.waited, self.broken = 0, 0, 0, list[str]()
         while self.running(job_id, generation):
             step += 1
             assert step < STEPS_MAX, "the execution goes round without end"
@@ -109,11 +109,14 @@ class World:
                 return self._task("Trigger", lambda: self.trigger(job_id, generation, **run))
             case "WAIT":
                 run = self._come_through(state["wait_seconds"], events=20)
-                return self._task("Poll", lambda: self.poll(job_id, generation, **run))
+                state = self._task("Poll", lambda: self.poll(job_id, generation, broken=self.broken, **run))
+                self.broken = self.broken if "caught" in state else []
+                return state
             case "DOWNLOAD":
                 calls = self.calls_of_a_map // len(state["ready"])
-                left = [self._copy(job_id, file_id, generation, calls) for file_id in state["ready"]]
-                if any(left):
+                legs = {file_id: self._copy(job_id, file_id, generation, calls) for file_id in state["ready"]}
+                self.broken = [file_id for file_id, leg in legs.items() if "caught" in leg]
+                if any(leg.get("more") for leg in legs.values()):
                     self.events += 25_000
                     return {"next": "WAIT", "wait_seconds": 0}
                 return {"next": state["then"], "wait_seconds": state["wait_seconds"]}
@@ -134,15 +137,16 @@ class World:
         self.events += events
         return run
 
-    def _copy(self, job_id: str, file_id: str, generation: int, calls: int) -> bool:
-        """Whether the calls were too few."""
+    def _copy(self, job_id: str, file_id: str, generation: int, calls: int) -> dict[str, Any]:
+        """The last call's answer."""
+        leg: dict[str, Any] = {}
         while self.running(job_id, generation):
             leg = self._task("Download", lambda: self.download(job_id, file_id, generation))
             self.events, calls = self.events + 13, calls - 1
             if not leg.get("more") or calls < 1:
-                return bool(leg.get("more"))
+                break
             self.wait(leg["wait_seconds"])
-        return False
+        return leg
 
     def _task(self, name: str, step: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         for attempt in range(TASK_ATTEMPTS):

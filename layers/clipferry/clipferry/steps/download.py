@@ -114,16 +114,18 @@ def _saver(rt: Runtime, job: Job, file: File) -> Callable[[dict[str, Any], int],
 
 def _failed_attempt(rt: Runtime, s3: S3Client, job: Job, file: File, problem: Problem, wait: float) -> Leg:
     """Count it against the file's budget; the reason stays visible while it is tried again."""
-    attempts = file.attempts + 1
-    if attempts >= DOWNLOAD_BUDGET:
-        return _fail(rt, s3, job, file, problem)
-    rt.jobs.change_file(job, file, attempts=attempts, error=problem)
-    return Leg(file.file_id, more=True, wait_seconds=max(_whole(wait), error_wait(attempts, None, rt.rng)))
+    failed = file.failed_again
+    if failed["attempts"] >= DOWNLOAD_BUDGET:
+        return _fail(rt, s3, job, file, problem, **failed)
+    rt.jobs.change_file(job, file, error=problem, **failed)
+    return Leg(file.file_id, more=True, wait_seconds=max(_whole(wait), error_wait(file.attempts, None, rt.rng)))
 
 
-def _fail(rt: Runtime, s3: S3Client, job: Job, file: File, problem: Problem) -> Leg:
+def _fail(rt: Runtime, s3: S3Client, job: Job, file: File, problem: Problem, **changes: Any) -> Leg:
     checkpoint = file.checkpoint
-    rt.jobs.change_file(job, file, FileStatus.FAILED, error=problem, checkpoint={})  # first: a stale copy ends here
+    rt.jobs.change_file(
+        job, file, FileStatus.FAILED, error=problem, checkpoint={}, **changes
+    )  # first: a stale copy ends here
     transfer.abandon(s3, settings().bucket_name, checkpoint, expected_owner=settings().bucket_owner or None)
     return Leg(file.file_id, more=False)
 

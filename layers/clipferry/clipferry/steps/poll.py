@@ -55,7 +55,10 @@ def _turn(rt: Runtime, job_id: str, generation: int, run: Run) -> Turn:
         if rt.now() >= job.deadline_at:
             problem = Problem("DEADLINE_PASSED", f"the vendor had not finished within {job.deadline_seconds} seconds")
             return end(rt, job, JobStatus.TIMED_OUT, problem)
-        return hand_over(rt, job) if run.full else _poll(rt, job)
+        if run.full:
+            return hand_over(rt, job)
+        _count_broken(rt, job, run)
+        return _poll(rt, job)
     except Superseded as error:
         return overtaken(rt, job_id, generation, error)
 
@@ -82,7 +85,6 @@ def _poll(rt: Runtime, job: Job) -> Turn:
         return end(rt, job, JobStatus.FAILED, Problem("VENDOR_STATUS_UNKNOWN", said))
     if look.status is LookStatus.READY and not (look.files or job.files):
         return end(rt, job, JobStatus.FAILED, Problem("VENDOR_TASK_EMPTY", "the vendor is done and has no file"))
-    _count_broken_copies(rt, job)
     _record(rt, job, look.files)
     if look.status is LookStatus.READY and job.listed:
         _give_up_unlisted(rt, job, look)
@@ -180,20 +182,18 @@ def _give_up_unlisted(rt: Runtime, job: Job, look: Look) -> None:
             rt.jobs.change_file(job, file, FileStatus.FAILED, error=gone)
 
 
-def _count_broken_copies(rt: Runtime, job: Job) -> None:
-    """No copy runs while the machine polls: one still COPYING, or handed out and never begun, ended without a word.
-
-    That counts as an attempt, so that a file nobody can copy does not go round until the deadline.
-    """
-    handed_out = job.status is JobStatus.DOWNLOADING
+def _count_broken(rt: Runtime, job: Job, run: Run) -> None:
+    """A copy whose calls all ended without a word has failed once, however often this step is repeated."""
+    step = f"{job.generation}/{run.events}"
     for file in job.files:
-        if file.status is FileStatus.COPYING or (handed_out and file.status is FileStatus.READY):
-            attempts = file.attempts + 1
+        if file.file_id not in run.broken or file.status.settled or file.broken_at == step:
+            continue
+        failed = {**file.failed_again, "broken_at": step}
+        if failed["attempts"] < DOWNLOAD_BUDGET:
+            rt.jobs.change_file(job, file, **failed)
+        else:
             broken = Problem("DOWNLOAD_BROKEN", "the copy ended without a word, time and again; its log has the cause")
-            if attempts >= DOWNLOAD_BUDGET:
-                rt.jobs.change_file(job, file, FileStatus.FAILED, error=broken, attempts=attempts)
-            else:
-                rt.jobs.change_file(job, file, attempts=attempts)
+            rt.jobs.change_file(job, file, FileStatus.FAILED, error=broken, **failed)
 
 
 def _file_status(seen: Sighting) -> FileStatus:

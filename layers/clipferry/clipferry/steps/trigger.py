@@ -59,8 +59,8 @@ def _open_files(rt: Runtime, job: Job) -> None:
         if file.status is not FileStatus.STORED and file.generation < job.fresh_since:
             status = FileStatus.PENDING if file.status is FileStatus.FAILED else file.status
             status = FileStatus.READY if status is FileStatus.COPYING else status
-            rt.jobs.change_file(job, file, status, generation=job.generation, error=None, attempts=0, bytes_copied=0,
-                                checkpoint={})  # fmt: skip
+            rt.jobs.change_file(job, file, status, generation=job.generation, error=None, attempts=0, reached=0,
+                                bytes_copied=0, checkpoint={})  # fmt: skip
 
 
 def _trigger(rt: Runtime, job: Job) -> Turn:

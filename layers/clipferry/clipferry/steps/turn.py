@@ -15,15 +15,17 @@ HAND_OVER_AT = 10_000  # history events, as the machine counts them; one Map add
 
 @dataclass(frozen=True)
 class Run:
-    """What the machine says of an execution: the events of its history, and the seconds of its waits that are over."""
+    """What the machine says of an execution: the events of its history, the seconds of its waits that are over, and the
+    files whose calls in the downloads just over all ended without a word."""
 
     events: int = 0
     waited: int = 0
+    broken: Sequence[str] = ()
 
     @classmethod
     def of(cls, payload: Mapping[str, Any]) -> Run:
         """As the machine hands it to a function."""
-        return cls(payload.get("events", 0), payload.get("waited", 0))
+        return cls(payload.get("events", 0), payload.get("waited", 0), payload.get("broken", ()))
 
     @property
     def full(self) -> bool:

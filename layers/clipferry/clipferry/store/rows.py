@@ -163,6 +163,8 @@ class FileRow(Item, discriminator="file"):
     evidence: JSONAttribute = JSONAttribute(null=True)
     error = _Problem(null=True)
     attempts = Whole()
+    reached = Whole()
+    broken_at = UnicodeAttribute(null=True)
     checkpoint: JSONAttribute = JSONAttribute()
     generation = Whole()
     reservation: JSONAttribute = JSONAttribute(null=True)
