@@ -122,10 +122,9 @@ def _failed_attempt(rt: Runtime, s3: S3Client, job: Job, file: File, problem: Pr
 
 
 def _fail(rt: Runtime, s3: S3Client, job: Job, file: File, problem: Problem, **changes: Any) -> Leg:
+    """No more of this file. The row goes first, so that a stale copy ends there."""
     checkpoint = file.checkpoint
-    rt.jobs.change_file(
-        job, file, FileStatus.FAILED, error=problem, checkpoint={}, **changes
-    )  # first: a stale copy ends here
+    rt.jobs.change_file(job, file, FileStatus.FAILED, error=problem, checkpoint={}, **changes)
     transfer.abandon(s3, settings().bucket_name, checkpoint, expected_owner=settings().bucket_owner or None)
     return Leg(file.file_id, more=False)
 
