@@ -20,7 +20,7 @@ RECORDING_GRACE = 300.0  # after the recording's end, in which its files may sti
 ADOPT_GRACE = 60.0  # after adopting: the recording is there already, as far as anyone told us
 SETTLE = 30.0  # after the recording's end, when enough files are there but cover clearly less than was asked for
 SLACK = 5.0  # seconds that cameras are early or late by
-SEAM = 1.0  # seconds between the files of one recording; two recordings lie at least a call apart
+SEAM = 1.0  # seconds between files that go on without a break: the vendor's times are whole seconds
 EARLIEST = 15.0  # a recording that begins so long before its trigger (and its pre-record) is another's
 LATEST = 90.0  # … and so long after it: the call may take a minute, the camera some seconds
 
