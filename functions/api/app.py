@@ -8,14 +8,14 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from clipferry.listing import BadQuery
-from clipferry.schedules.scheduler import NoSchedule, NotKept
-from clipferry.steps.batch import BatchKeyReused, NotForBatch
-from clipferry.steps.ending import NotNow
+from clipferry.aws.scheduler import NoSchedule, NotKept
+from clipferry.intake.job_body import InvalidBody
+from clipferry.intake.job_query import BadQuery
+from clipferry.steps.batch_requests import BatchKeyReused, NotForBatch
+from clipferry.steps.finish import NotNow
 from clipferry.steps.links import NotStored
 from clipferry.steps.submit import KeyReused
-from clipferry.store import NotFound, Superseded
-from clipferry.submission import InvalidBody
+from clipferry.store.job_records import NotFound, Superseded
 from common import logger, metrics, problem
 from routes import batches, jobs, schedules, vendors
 

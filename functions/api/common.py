@@ -10,9 +10,9 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 from botocore.config import Config
-from clipferry.steps.ending import Closing
-from clipferry.steps.runtime import runtime
-from clipferry.submission import BODY_MAX, FieldError, InvalidBody
+from clipferry.intake.job_body import BODY_MAX, FieldError, InvalidBody
+from clipferry.steps.context import runtime
+from clipferry.steps.finish import Closing
 
 logger = Logger()
 metrics = Metrics()

@@ -7,10 +7,10 @@ import boto3
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from clipferry.steps.batch import Bulk
-from clipferry.steps.bulk import close, prepare, submit_chunk
-from clipferry.steps.runtime import runtime
-from clipferry.store.batches import Batches
+from clipferry.steps.batch import close, prepare, submit_chunk
+from clipferry.steps.batch_requests import Bulk
+from clipferry.steps.context import runtime
+from clipferry.store.batch_records import Batches
 
 logger = Logger()
 metrics = Metrics()

@@ -8,8 +8,8 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from clipferry import transfer
+from clipferry.steps.context import runtime
 from clipferry.steps.download import download
-from clipferry.steps.runtime import runtime
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -7,8 +7,8 @@ import boto3
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from clipferry.steps.ending import Closing
-from clipferry.steps.runtime import runtime
+from clipferry.steps.context import runtime
+from clipferry.steps.finish import Closing
 
 logger = Logger()
 metrics = Metrics()

@@ -5,8 +5,8 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from clipferry.steps.context import runtime
 from clipferry.steps.poll import poll
-from clipferry.steps.runtime import runtime
 from clipferry.steps.turn import Run
 
 logger = Logger()

@@ -5,7 +5,7 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from clipferry.steps.runtime import runtime
+from clipferry.steps.context import runtime
 from clipferry.steps.schedule import fire
 
 logger = Logger()

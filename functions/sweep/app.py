@@ -7,10 +7,10 @@ import boto3
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from clipferry import machine
+from clipferry.aws import executions
 from clipferry.settings import settings
-from clipferry.steps.ending import Closing
-from clipferry.steps.runtime import runtime
+from clipferry.steps.context import runtime
+from clipferry.steps.finish import Closing
 from clipferry.steps.sweep import Sweep, SweepIncomplete, Swept
 
 logger = Logger()
@@ -35,7 +35,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         seconds = sweep.recall.cancel_chunk(event["batch_id"], event["generation"], event["chunk"])
         return {"wait_seconds": seconds}
     if event.get("source") == "aws.states":
-        ended = machine.parse_name(event["detail"]["name"])
+        ended = executions.parse_name(event["detail"]["name"])
         of_batch = event["detail"].get("stateMachineArn") == settings().batch_machine_arn
         reconcile = sweep.reconcile_batch if of_batch else sweep.reconcile
         return _report(reconcile(*ended) if ended else sweep.swept)

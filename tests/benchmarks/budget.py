@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
 
-from clipferry.budget import ANY, Pace, Rate, Reservation, rate_for
-from clipferry.inflight import Held, Queue, Waiting, decide, lease, usual_hold
-from clipferry.steps.pacing import Booking, Gate
-from clipferry.store.limits import Budgets
+from clipferry.pacing.call_rates import ANY, Pace, Rate, Reservation, rate_for
+from clipferry.pacing.task_slots import Held, Queue, Waiting, decide, lease, usual_hold
+from clipferry.steps.paced_calls import Booking, Gate
+from clipferry.store.account_limits import Budgets
 from clipferry.vendors.contract import Account as Credentials
 from clipferry.vendors.contract import OverBudget
 

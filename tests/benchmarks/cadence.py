@@ -20,7 +20,7 @@ from operator import itemgetter
 from pathlib import Path
 from statistics import fmean
 
-from clipferry.cadence import CAP, LAG_PER_LOOK, Durations, View, next_wait
+from clipferry.pacing.poll_plan import CAP, LAG_PER_LOOK, Durations, View, next_wait
 
 from tests.benchmarks.plot import Curve, Panel, svg
 from tests.benchmarks.report import PAGE, publish, table

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from botocore.session import get_session
-from clipferry.http import Outbound
+from clipferry.outbound.client import Outbound
 from clipferry.transfer import Destination, More, Stored, client_config, copy
 from clipferry.vendors.contract import Remote
 

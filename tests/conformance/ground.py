@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 from clipferry import transfer
-from clipferry.http import Outbound, Stream
 from clipferry.jobs import FileStatus, Job, JobStatus
-from clipferry.steps.ending import Closing
-from clipferry.steps.runtime import Runtime
-from clipferry.store import Jobs
+from clipferry.outbound.client import Outbound, Stream
+from clipferry.steps.context import Runtime
+from clipferry.steps.finish import Closing
+from clipferry.store.job_records import Jobs
 from clipferry.vendors import vendor_class
 
 from local.simulators import simulator_class

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import requests
-from clipferry.http import Headers, Reply
+from clipferry.outbound.client import Headers, Reply
 from clipferry.vendors.contract import KnownFile, LookStatus, Task, Vendor, VendorError
 from hypothesis import strategies as st
 

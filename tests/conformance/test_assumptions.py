@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from clipferry.http import Outbound
+from clipferry.outbound.client import Outbound
 from clipferry.vendors import vendor_class
 from clipferry.vendors.contract import LookStatus, VendorAuthFailed, VendorRefused
 

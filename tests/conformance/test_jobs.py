@@ -6,7 +6,7 @@ import socket
 from typing import Any
 
 import pytest
-from clipferry.accounts import load_account
+from clipferry.aws.account_secrets import load_account
 from clipferry.jobs import FileStatus, JobStatus
 from clipferry.vendors import vendor_class
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from clipferry.submission import check
+from clipferry.intake.job_body import check
 from clipferry.vendors import VENDORS, vendor_class
 
 from local.simulators import simulator_class, vendors

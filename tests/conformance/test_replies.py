@@ -14,7 +14,7 @@ from email.message import Message
 from functools import cache
 from typing import Any
 
-from clipferry.http import Outbound, Reply
+from clipferry.outbound.client import Outbound, Reply
 from clipferry.vendors import vendor_class
 from clipferry.vendors.contract import Account, LookStatus, Task, VendorError
 from hypothesis import HealthCheck, given, settings

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from clipferry.http import Outbound
+from clipferry.outbound.client import Outbound
 from clipferry.vendors.contract import Account, KnownFile, Look, LookStatus, Remote, Sighting, Submitted, Task, Vendor
 
 from local.simulators.base import Simulator

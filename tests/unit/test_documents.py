@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clipferry.aws.events import detail
 from clipferry.batches import Batch, BatchStatus, Counts
-from clipferry.events import detail
+from clipferry.intake.job_body import check, new_job
+from clipferry.intake.schedule_body import define
 from clipferry.jobs import Job
-from clipferry.schedules.definition import define
-from clipferry.submission import check, new_job
 from clipferry.transfer import Code
 from clipferry.vendors import VENDORS, vendor_class
 

@@ -6,28 +6,28 @@ from http import HTTPStatus
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 from aws_lambda_powertools.metrics import MetricUnit
-from clipferry.steps import batch
-from clipferry.steps.runtime import runtime
-from clipferry.store.batches import Batches
+from clipferry.steps import batch_requests
+from clipferry.steps.context import runtime
+from clipferry.store.batch_records import Batches
 from common import location, logger, metrics, read_body, read_key, reply, s3
 
 router = APIGatewayRouter()
 
 
 @cache
-def bulk() -> batch.Bulk:
-    return batch.Bulk(runtime(), Batches(), s3(), logger)
+def bulk() -> batch_requests.Bulk:
+    return batch_requests.Bulk(runtime(), Batches(), s3(), logger)
 
 
 @router.post("/batches/uploads")
 def create_upload() -> Response[str]:
     event = router.current_event
-    return reply(batch.upload_link(bulk(), read_body(event) if event.body else {}), HTTPStatus.CREATED)
+    return reply(batch_requests.upload_link(bulk(), read_body(event) if event.body else {}), HTTPStatus.CREATED)
 
 
 @router.post("/batches")
 def create_batch() -> Response[str]:
-    opened = batch.open_batch(bulk(), read_body(router.current_event), key=read_key(router.current_event))
+    opened = batch_requests.open_batch(bulk(), read_body(router.current_event), key=read_key(router.current_event))
     metrics.add_metric("BatchesAccepted", MetricUnit.Count, 1)
     return _shown(opened.batch_id, HTTPStatus.ACCEPTED)
 
@@ -39,17 +39,17 @@ def get_batch(batch_id: str) -> Response[str]:
 
 @router.post("/batches/<batch_id>/cancel")
 def cancel_batch(batch_id: str) -> Response[str]:
-    return _shown(batch.cancel(bulk(), batch_id).batch_id, HTTPStatus.ACCEPTED)
+    return _shown(batch_requests.cancel(bulk(), batch_id).batch_id, HTTPStatus.ACCEPTED)
 
 
 @router.post("/batches/<batch_id>/resume")
 def resume_batch(batch_id: str) -> Response[str]:
-    return _shown(batch.resume(bulk(), batch_id).batch_id, HTTPStatus.ACCEPTED)
+    return _shown(batch_requests.resume(bulk(), batch_id).batch_id, HTTPStatus.ACCEPTED)
 
 
 @router.get("/batches/<batch_id>/report/url")
 def get_report_url(batch_id: str) -> Response[str]:
-    return reply(batch.report_link(bulk(), batch_id))
+    return reply(batch_requests.report_link(bulk(), batch_id))
 
 
 def _shown(batch_id: str, status: HTTPStatus = HTTPStatus.OK) -> Response[str]:

@@ -7,10 +7,10 @@ from typing import Any
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 from aws_lambda_powertools.metrics import MetricUnit
+from clipferry.intake.job_query import page_token, parse_query
 from clipferry.jobs import Job
-from clipferry.listing import page_token, parse_query
+from clipferry.steps.context import runtime
 from clipferry.steps.links import LINK_SECONDS, link
-from clipferry.steps.runtime import runtime
 from clipferry.steps.submit import retry, submit
 from common import closing, location, logger, metrics, read_body, read_key, reply, s3
 

@@ -4,10 +4,10 @@ from http import HTTPStatus
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter
-from clipferry.listing import BadQuery, parse_limit
-from clipferry.schedules import scheduler
-from clipferry.schedules.definition import define
-from clipferry.steps.runtime import runtime
+from clipferry.aws import scheduler
+from clipferry.intake.job_query import BadQuery, parse_limit
+from clipferry.intake.schedule_body import define
+from clipferry.steps.context import runtime
 from common import location, read_body, reply
 
 from routes.jobs import page_of_jobs

@@ -3,7 +3,7 @@
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 from clipferry import vendors
-from clipferry.catalogue import describe
+from clipferry.intake.vendor_descriptions import describe
 from common import reply
 
 router = APIGatewayRouter()

@@ -1,4 +1,5 @@
-"""Clipferry: video out of vendor clouds, into your own S3 bucket, triggered once and proven whole.
+"""Clipferry: brings video out of vendor clouds into your own S3 bucket. Triggered once, proven whole.
 
-The modules import downwards only: jobs, vendors, accounts, store, cadence, transfer, http, events, settings.
+The packages import downwards only: steps; intake and aws; store; transfer; vendors; outbound; pacing; then the modules
+jobs, batches, redaction and settings. `docs/architecture.md` says what each holds.
 """

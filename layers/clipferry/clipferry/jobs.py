@@ -1,7 +1,7 @@
 """What a job and a file are, and which moves they may make.
 
 Pure: no boto3, no clock, no I/O. Everything that decides about a job's life is a function of values here;
-`store.py` turns each move into a conditional write.
+`store/job_records.py` turns each move into a conditional write.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from clipferry.guard import redact
+from clipferry.redaction import bare
 
 
 class JobStatus(StrEnum):
@@ -301,17 +301,6 @@ def percent(job: Job) -> int:
         else:
             shares.append(job.progress / 200)
     return min(99, round(100 * sum(shares) / len(shares))) if shares else job.progress // 2
-
-
-def bare(value: Any) -> Any:
-    match value:
-        case str():
-            return redact(value)
-        case dict():
-            return {key: bare(item) for key, item in value.items()}
-        case list():
-            return [bare(item) for item in value]
-    return value
 
 
 def iso(moment: datetime | None) -> str | None:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from clipferry.http import AddressRefused, NotSent, Outbound, OutboundError, Reply
+from clipferry.outbound.client import AddressRefused, NotSent, Outbound, OutboundError, Reply
 from clipferry.vendors import lenient
 from clipferry.vendors.contract import (
     Account,

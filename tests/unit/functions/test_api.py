@@ -6,14 +6,14 @@ import base64
 from typing import Any
 
 import pytest
-from clipferry import machine
+from clipferry.aws import executions
 from clipferry.jobs import JobStatus
 from clipferry.vendors import VENDORS
 from clipferry.vendors.contract import VendorRefused
 
 from tests.conformance import toy
-from tests.unit.core.test_submission import BAD
 from tests.unit.functions.conftest import Functions, proxy_event
+from tests.unit.intake.test_job_body import BAD
 from tests.unit.steps.world import EVERYTHING
 
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
@@ -193,7 +193,7 @@ def test_a_start_that_fails_is_left_to_the_sweep(functions: Functions, monkeypat
         raise ClientError({"Error": {"Code": "ThrottlingException"}}, "StartExecution")
 
     with monkeypatch.context() as broken:
-        broken.setattr(machine, "start", refuse)
+        broken.setattr(executions, "start", refuse)
         answer = functions.api("POST", "/jobs", BODY)
     assert answer.status == 202
     functions.world.settle()

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from clipferry.schedules import scheduler
+from clipferry.aws import scheduler
 from clipferry.vendors import VENDORS
 
 from tests.unit.functions.conftest import Functions
-from tests.unit.schedules.test_definition import BAD, NOW
+from tests.unit.intake.test_schedule_body import BAD, NOW
 from tests.unit.steps.aws import GROUP, client
 
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")

@@ -22,8 +22,9 @@ ONLY = {
     "asyncio": {"api"},
     "aws_lambda_powertools.event_handler": {"api"},
     "clipferry.transfer": {"download"},
-    "clipferry.submission": {"api", "batch", "schedule"},
-    "clipferry.schedules": {"api"},
+    "clipferry.intake.job_body": {"api", "batch", "schedule"},
+    "clipferry.intake.schedule_body": {"api"},
+    "clipferry.aws.scheduler": {"api"},
 }
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from clipferry.batches import BatchStatus
+from clipferry.intake.job_body import new_job
 from clipferry.jobs import JobStatus
-from clipferry.steps.bulk import close, prepare, submit_chunk
-from clipferry.submission import new_job
+from clipferry.steps.batch import close, prepare, submit_chunk
 
 from tests.unit.functions.conftest import Functions
 from tests.unit.steps.aws import BUCKET, REPOSITORY

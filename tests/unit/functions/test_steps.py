@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from clipferry import machine
+from clipferry.aws import executions
 from clipferry.steps.schedule import ScheduleInvalid
 from clipferry.steps.sweep import SweepIncomplete
 from clipferry.vendors.contract import Look, LookStatus, VendorUnavailable
@@ -123,7 +123,7 @@ def test_a_sweep_that_a_job_resisted_raises_after_its_work(
         raise RuntimeError("a defect of ours")
 
     with monkeypatch.context() as patch:
-        patch.setattr(machine, "status", broken)
+        patch.setattr(executions, "status", broken)
         with pytest.raises(SweepIncomplete):
             functions.call("sweep", {})
     assert metrics(capsys)["OldestUnfinishedJobAge"][0] == 300

@@ -65,11 +65,11 @@ def test_a_vendor_never_imports_aws_or_what_knows_of_jobs(module: str) -> None:
 
     assert not {name.split(".")[0] for name in used} & AWS
     assert not {room(name) for name in used if name.startswith("clipferry.")} & {
-        "jobs", "store", "accounts", "settings", "machine", "events", "steps", "transfer",
+        "jobs", "batches", "store", "aws", "settings", "intake", "steps", "transfer",
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("module", ["clipferry.jobs", "clipferry.cadence"])
+@pytest.mark.parametrize("module", ["clipferry.jobs", *(name for name in MODULES if room(name) == "pacing")])
 def test_the_core_is_pure(module: str) -> None:
     assert not top_level(MODULES[module]) & (AWS | {"requests", "urllib3", "socket", "time"})
 
@@ -90,3 +90,18 @@ def test_what_is_deployed_knows_nothing_of_where_it_is_tried_out() -> None:
     for path in [*MODULES.values(), *(ROOT / "functions").rglob("*.py")]:
         assert not top_level(path) & {"local", "tests", "moto", "ministack"}, path
         assert "emulator" not in path.read_text().lower(), path
+
+
+def test_the_top_of_the_package_is_few_entries() -> None:
+    entries = {path.stem for path in PACKAGE.iterdir()} - {"__init__", "__pycache__", "py"}
+
+    assert len(entries) <= 12, sorted(entries)
+
+
+def test_no_module_has_the_name_of_one_in_another_room() -> None:
+    rooms: dict[str, set[str]] = {}
+    for module, path in MODULES.items():
+        if path.name != "__init__.py":
+            rooms.setdefault(path.stem, set()).add(room(module))
+
+    assert not {name: found for name, found in rooms.items() if len(found) > 1}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clipferry import manifest
+from clipferry.intake import manifest
 
 from tests.unit.stack.second_opinion import (
     Answer,

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clipferry.accounts import CONNECTIONS_MAX
+from clipferry.aws.account_secrets import CONNECTIONS_MAX
 from clipferry.batches import CALL_LIFETIME
+from clipferry.intake.job_body import new_job
+from clipferry.intake.job_query import PARAMETERS
+from clipferry.intake.schedule_body import SCHEMA as SCHEDULE_SCHEMA
+from clipferry.intake.schedule_body import Schedule
 from clipferry.jobs import File
-from clipferry.listing import PARAMETERS
-from clipferry.schedules.definition import SCHEMA as SCHEDULE_SCHEMA
-from clipferry.schedules.definition import Schedule
-from clipferry.submission import new_job
-from clipferry.transfer.contract import Level, Options
+from clipferry.transfer.interface import Level, Options
 
 from tests.unit.stack.second_opinion import definition, lambda_states
 from tests.unit.stack.transformed import ROOT, deployed, of_type, source, statements

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from clipferry.batches import WORK
+from clipferry.intake.job_body import BODY_SCHEMA
 from clipferry.jobs import DEADLINE_MAX
 from clipferry.store.rows import Entry, TagRow
-from clipferry.submission import BODY_SCHEMA
 from pynamodb.indexes import Index
 
 from tests.unit.stack.transformed import deployed, of_type, source

@@ -88,8 +88,7 @@ class Edge:
 @contextmanager
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Edge]:
     """A mocked account with everything that the template deploys and this project's code touches."""
-    from clipferry import events, machine
-    from clipferry.schedules import scheduler
+    from clipferry.aws import events, executions, scheduler
     from clipferry.settings import settings
     from clipferry.store.rows import Item
 
@@ -108,7 +107,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Edge]:
         monkeypatch.setenv(name, value)
     with mock_aws():
         monkeypatch.setattr(events, "_client", lambda: client("events"))
-        monkeypatch.setattr(machine, "_client", lambda: client("stepfunctions"))
+        monkeypatch.setattr(executions, "_client", lambda: client("stepfunctions"))
         monkeypatch.setattr(scheduler, "_client", lambda: client("scheduler"))
         _forget_values()
         settings.cache_clear()

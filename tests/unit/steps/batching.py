@@ -6,14 +6,14 @@ import json
 from collections import Counter
 from typing import Any
 
-from clipferry import machine
+from clipferry.aws import executions
 from clipferry.batches import Batch
 from clipferry.jobs import JobStatus
-from clipferry.steps import batch as door
-from clipferry.steps.bulk import close, prepare, submit_chunk
-from clipferry.steps.recall import Recall
-from clipferry.store import Jobs, Listing
-from clipferry.store.batches import Batches
+from clipferry.steps import batch_requests as door
+from clipferry.steps.batch import close, prepare, submit_chunk
+from clipferry.steps.batch_recovery import Recall
+from clipferry.store.batch_records import Batches
+from clipferry.store.job_records import Jobs, Listing
 from clipferry.vendors import VENDORS
 
 from tests.unit.steps.aws import BUCKET
@@ -79,7 +79,7 @@ class Batching:
 
     def running(self) -> list[tuple[str, int] | None]:
         found = self.world.machine.list_executions(stateMachineArn=MACHINE, statusFilter="RUNNING")
-        return [machine.parse_name(execution["name"]) for execution in found["executions"]]
+        return [executions.parse_name(execution["name"]) for execution in found["executions"]]
 
     def ended(self, batch_id: str, generation: int) -> None:
         """An execution is over: moto knows no other end of one that does not run."""

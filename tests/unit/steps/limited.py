@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from clipferry.budget import ANY, Rate
+from clipferry.pacing.call_rates import ANY, Rate
 from clipferry.store.rows import LineRow
 
 from tests.unit.steps.aws import PREFIX, client

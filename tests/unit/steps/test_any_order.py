@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 from clipferry import transfer
-from clipferry.inflight import LEASE
 from clipferry.jobs import FILE_MOVES, JOB_MOVES, FileStatus, Job, JobStatus
-from clipferry.steps.ending import NotNow
-from clipferry.steps.flight import DOWNLOADS
-from clipferry.store import Superseded
+from clipferry.pacing.task_slots import LEASE
+from clipferry.steps.finish import NotNow
+from clipferry.steps.slots import DOWNLOADS
+from clipferry.store.job_records import Superseded
 from clipferry.vendors.contract import (
     Look,
     LookStatus,

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
-from clipferry.budget import ANY, RATES
-from clipferry.inflight import LEASE
 from clipferry.jobs import JobStatus
+from clipferry.pacing.call_rates import ANY, RATES
+from clipferry.pacing.task_slots import LEASE
 from clipferry.steps import turn
-from clipferry.store.limits import Lessons
+from clipferry.store.account_limits import Lessons
 from clipferry.vendors.contract import LookStatus
 
 from tests.unit.steps import world as worlds

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from clipferry import transfer
-from clipferry.accounts import load_account
+from clipferry.aws.account_secrets import load_account
 from clipferry.jobs import DOWNLOAD_BUDGET, FileStatus, JobStatus, percent
 from clipferry.vendors.contract import Remote, VendorRefused, VendorThrottled, VendorUnavailable
 

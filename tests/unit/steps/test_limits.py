@@ -8,12 +8,12 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from clipferry.budget import ANY, RATES
-from clipferry.cadence import View
-from clipferry.durations import STEP
-from clipferry.inflight import LEASE
 from clipferry.jobs import FileStatus, JobStatus
-from clipferry.store.limits import Lessons
+from clipferry.pacing.call_rates import ANY, RATES
+from clipferry.pacing.durations import STEP
+from clipferry.pacing.poll_plan import View
+from clipferry.pacing.task_slots import LEASE
+from clipferry.store.account_limits import Lessons
 from clipferry.store.rows import LineRow
 from clipferry.vendors.contract import (
     Look,

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from clipferry.steps.schedule import SAME_FIRING, ScheduleInvalid, fire
-from clipferry.store import Listing
+from clipferry.store.job_records import Listing
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

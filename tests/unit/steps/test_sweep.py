@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from clipferry import machine
+from clipferry.aws import executions
 from clipferry.jobs import JobStatus
 from clipferry.steps.sweep import RESTART_BUDGET, Sweep
 from clipferry.vendors.contract import Submitted
@@ -18,7 +18,7 @@ from tests.unit.steps.world import World
 
 def test_a_row_without_an_execution_is_started(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as broken:
-        broken.setattr(machine, "start", _refused)
+        broken.setattr(executions, "start", _refused)
         job_id = world.submit()
     assert world.executions() == []
     assert world.sweep().started == [], "its maker may be about to start it"
@@ -112,14 +112,14 @@ def test_a_job_that_cannot_be_swept_holds_no_other_up(world: World, monkeypatch:
     world.wait(300)
     for job_id in (first, second):
         world.stop_execution(job_id)
-    status = machine.status
+    status = executions.status
 
     def unreliable(job: object) -> str | None:
         if job.job_id == first:  # type: ignore[attr-defined]
             raise RuntimeError("a defect of ours")
         return status(job)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(machine, "status", unreliable)
+    monkeypatch.setattr(executions, "status", unreliable)
     swept = world.sweep()
     assert (swept.failed, swept.restarted) == ([first], [second])
 
@@ -129,7 +129,7 @@ def test_a_job_that_could_not_be_swept_comes_last_next_time(world: World, monkey
     world.wait(1)
     second = world.submit()
     world.wait(300)
-    monkeypatch.setattr(machine, "status", _refused)
+    monkeypatch.setattr(executions, "status", _refused)
     time_left = iter([60.0, 0.0, 0.0])
     assert Sweep(world.closing, lambda: next(time_left, 0.0)).run().failed == [first]
     world.wait(1)
@@ -172,7 +172,7 @@ def test_an_event_about_a_job_long_gone_is_no_error(world: World) -> None:
     ("x-\N{SUPERSCRIPT TWO}", None), ("", None),
 ])  # fmt: skip
 def test_the_name_of_an_execution_names_the_job_and_its_generation(name: str, parsed: tuple[str, int] | None) -> None:
-    assert machine.parse_name(name) == parsed
+    assert executions.parse_name(name) == parsed
 
 
 class _Born:

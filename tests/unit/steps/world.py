@@ -15,19 +15,20 @@ from typing import Any
 
 import pytest
 from aws_lambda_powertools import Logger
-from clipferry import machine, transfer, vendors
-from clipferry.budget import ANY, RATES, Rate
-from clipferry.http import Outbound
+from clipferry import transfer, vendors
+from clipferry.aws import executions
 from clipferry.jobs import FileStatus, Job, JobStatus
+from clipferry.outbound.client import Outbound
+from clipferry.pacing.call_rates import ANY, RATES, Rate
+from clipferry.steps.context import Runtime
 from clipferry.steps.download import download
-from clipferry.steps.ending import Closing
+from clipferry.steps.finish import Closing
 from clipferry.steps.poll import poll
-from clipferry.steps.runtime import Runtime
 from clipferry.steps.submit import retry, submit
 from clipferry.steps.sweep import Sweep, Swept
 from clipferry.steps.trigger import trigger
 from clipferry.steps.turn import Run
-from clipferry.store import Jobs, Listing
+from clipferry.store.job_records import Jobs, Listing
 
 from tests.unit.steps.aws import BUCKET, PREFIX, Crash, Edge, aws, client
 from tests.unit.steps.copying import Copying
@@ -162,11 +163,11 @@ class World:
         self.time += timedelta(seconds=seconds)
 
     def running(self, job_id: str, generation: int) -> bool:
-        return machine.parse_name(f"{job_id}-{generation}") in self.executions()
+        return executions.parse_name(f"{job_id}-{generation}") in self.executions()
 
     def executions(self) -> list[tuple[str, int] | None]:
         found = self.machine.list_executions(stateMachineArn=self._arn("stateMachine"), statusFilter="RUNNING")
-        return [machine.parse_name(execution["name"]) for execution in found["executions"]]
+        return [executions.parse_name(execution["name"]) for execution in found["executions"]]
 
     def start_execution(self, job_id: str, generation: int = 1) -> None:
         """By the machine itself, which hands over."""

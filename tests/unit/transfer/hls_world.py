@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-from clipferry.http import Outbound
-from clipferry.transfer.contract import Destination, Options
-from clipferry.transfer.hls import copy_hls
+from clipferry.outbound.client import Outbound
+from clipferry.transfer.hls.hls_copy import copy_hls
+from clipferry.transfer.interface import Destination, Options
 from clipferry.vendors.contract import Remote
 from moto import mock_aws
 

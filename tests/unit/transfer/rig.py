@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from clipferry.http import Outbound
+from clipferry.outbound.client import Outbound
 from clipferry.transfer import Destination, Failed, More, Options, Retry, Stored, abandon, copy
 from clipferry.vendors.contract import Remote
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
-from clipferry.http import Outbound
-from clipferry.transfer.contract import Code, Destination, Failed, More, Options, Retry, Stored, Superseded
-from clipferry.transfer.hls import chain
+from clipferry.outbound.client import Outbound
+from clipferry.transfer.hls.hls_copy import chain
+from clipferry.transfer.interface import Code, Destination, Failed, More, Options, Retry, Stored, Superseded
 from clipferry.vendors.contract import Remote, VendorThrottled
 
 from local.simulators.faults import Fault

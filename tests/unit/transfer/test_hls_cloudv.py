@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from clipferry.http import Outbound
+from clipferry.outbound.client import Outbound
 from clipferry.transfer import Code, Destination, Failed, Retry, Stored, copy
-from clipferry.transfer.hls import chain
-from clipferry.vendors.cloudv import CloudV
+from clipferry.transfer.hls.hls_copy import chain
+from clipferry.vendors.cloudv.vendor import CloudV
 from clipferry.vendors.contract import Account, KnownFile, LookStatus, Task
 
 from local.simulators.cloudv import CloudVSimulator

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from clipferry.transfer.contract import Code
 from clipferry.transfer.errors import AttemptFailed, Hopeless
-from clipferry.transfer.playlist import Kind, parse
+from clipferry.transfer.hls.playlist import Kind, parse
+from clipferry.transfer.interface import Code
 from hypothesis import given
 from hypothesis import strategies as st
 

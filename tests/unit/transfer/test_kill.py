@@ -11,7 +11,7 @@ import threading
 from typing import Any
 
 import pytest
-from clipferry.http import Outbound, Stream
+from clipferry.outbound.client import Outbound, Stream
 from clipferry.transfer import Stored, abandon
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st

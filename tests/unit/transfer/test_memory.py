@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[3]
 COPY = """
 import json, re, sys
 import boto3
-from clipferry.http import Outbound
+from clipferry.outbound.client import Outbound
 from clipferry.transfer import Destination, Stored, client_config, copy
 from clipferry.vendors.contract import Remote
 

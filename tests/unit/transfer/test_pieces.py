@@ -13,11 +13,11 @@ from clipferry.transfer import checksums, containers
 from clipferry.transfer.answers import retry_after
 from clipferry.transfer.checkpoint import Checkpoint, declared_size, part_size
 from clipferry.transfer.checksums import CRC32, Crc, Digests, crc64ecma, object_crc
+from clipferry.transfer.connection_limit import Gate
 from clipferry.transfer.containers import describe, detect
 from clipferry.transfer.errors import NotThere, SourceChanged
 from clipferry.transfer.evidence import Facts
 from clipferry.transfer.freshness import Link, expiry
-from clipferry.transfer.gate import Gate
 from clipferry.transfer.upload import (
     MAX_OBJECT,
     MAX_PART,

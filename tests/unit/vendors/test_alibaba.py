@@ -15,7 +15,7 @@ import pytest
 import requests
 from alibabacloud_openapi_util.client import Client as OpenApiUtil
 from alibabacloud_tea_openapi.utils import Utils
-from clipferry.http import AddressRefused, Headers, NoReply, NotSent, Outbound, Reply
+from clipferry.outbound.client import AddressRefused, Headers, NoReply, NotSent, Outbound, Reply
 from clipferry.vendors.alibaba import Acs3Auth, RpcClient, authorization
 from clipferry.vendors.contract import (
     Account,

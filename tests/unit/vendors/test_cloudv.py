@@ -13,9 +13,10 @@ from urllib.parse import parse_qs
 
 import jsonschema
 import pytest
-from clipferry.http import AddressRefused, Headers, NoReply, NotSent, Reply
-from clipferry.vendors import vendor_class, wangsu
-from clipferry.vendors.cloudv import NO_URL_GRACE, UNKNOWN_GRACE, CloudV
+from clipferry.outbound.client import AddressRefused, Headers, NoReply, NotSent, Reply
+from clipferry.vendors import vendor_class
+from clipferry.vendors.cloudv import gateway
+from clipferry.vendors.cloudv.vendor import NO_URL_GRACE, UNKNOWN_GRACE, CloudV
 from clipferry.vendors.contract import (
     Account,
     KnownFile,
@@ -58,7 +59,7 @@ class Scripted:
 
 @pytest.fixture(autouse=True)
 def _nothing_learned():
-    wangsu._memories.clear()
+    gateway._memories.clear()
 
 
 def reply(body: Any, status: int = 200, **headers: str) -> Reply:

@@ -7,8 +7,8 @@ from pathlib import Path
 from urllib.parse import parse_qs
 
 import pytest
+from clipferry.vendors.cloudv.gateway import CNC, WS3, Scheme, canonical_request, scheme_of, sign, signed_headers
 from clipferry.vendors.contract import Account, VendorRefused
-from clipferry.vendors.wangsu import CNC, WS3, Scheme, canonical_request, scheme_of, sign, signed_headers
 from hypothesis import given
 from hypothesis import strategies as st
 from wangsu.common.auth.AkSkAuth import AkSkAuth

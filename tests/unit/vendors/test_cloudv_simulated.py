@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from clipferry.http import Outbound
-from clipferry.vendors.cloudv import CloudV
+from clipferry.outbound.client import Outbound
+from clipferry.vendors.cloudv.vendor import CloudV
 from clipferry.vendors.contract import (
     Account,
     KnownFile,

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 
 import jsonschema
 import pytest
-from clipferry.http import Headers, NoReply, Reply
+from clipferry.outbound.client import Headers, NoReply, Reply
 from clipferry.vendors import vendor_class
 from clipferry.vendors.contract import (
     Account,
@@ -26,8 +26,8 @@ from clipferry.vendors.contract import (
     VendorThrottled,
     VendorUnavailable,
 )
-from clipferry.vendors.ims import Ims
-from clipferry.vendors.ims_replies import Listing, Record, Source, best
+from clipferry.vendors.ims.replies import Listing, Record, Source, best
+from clipferry.vendors.ims.vendor import Ims
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

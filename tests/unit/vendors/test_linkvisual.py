@@ -23,7 +23,7 @@ from clipferry.vendors.contract import (
     VendorThrottled,
     VendorUnavailable,
 )
-from clipferry.vendors.linkvisual import LinkVisual
+from clipferry.vendors.linkvisual.vendor import LinkVisual
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

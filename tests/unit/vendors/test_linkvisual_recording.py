@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from clipferry.vendors.contract import VendorRefused
-from clipferry.vendors.linkvisual_api import CHINA, Segment, moment, segments, zone_of
-from clipferry.vendors.linkvisual_recording import (
+from clipferry.vendors.linkvisual.api import CHINA, Segment, moment, segments, zone_of
+from clipferry.vendors.linkvisual.recording import (
     FILE_SECONDS,
     Expected,
     Wholeness,

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 
 import jsonschema
 import pytest
-from clipferry.http import AddressRefused, Headers, NoReply, NotSent, Outbound, Reply
+from clipferry.outbound.client import AddressRefused, Headers, NoReply, NotSent, Outbound, Reply
 from clipferry.vendors import vendor_class
 from clipferry.vendors.contract import (
     Account,
@@ -26,8 +26,8 @@ from clipferry.vendors.contract import (
     VendorThrottled,
     VendorUnavailable,
 )
-from clipferry.vendors.polyv import Polyv
-from clipferry.vendors.polyv_api import sign
+from clipferry.vendors.polyv.api import sign
+from clipferry.vendors.polyv.vendor import Polyv
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

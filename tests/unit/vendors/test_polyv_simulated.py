@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from clipferry.http import Outbound
+from clipferry.outbound.client import Outbound
 from clipferry.vendors.contract import (
     Account,
     KnownFile,
@@ -20,7 +20,7 @@ from clipferry.vendors.contract import (
     VendorThrottled,
     VendorUnavailable,
 )
-from clipferry.vendors.polyv import Polyv
+from clipferry.vendors.polyv.vendor import Polyv
 
 from local.simulators.faults import Fault
 from local.simulators.polyv import PolyvSimulator

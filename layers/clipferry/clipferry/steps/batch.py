@@ -1,178 +1,289 @@
-"""The door of batches: a manifest in the bucket becomes a batch and an execution, once; cancel, resume, and links."""
+"""A batch's execution: divide the manifest, submit each line once, tell what was not accepted.
+
+Every step may be repeated after any crash, and an execution may be stopped anywhere and another one started:
+the chunks are a function of the manifest's content, a line's job id is a function of the batch and the line's body, and
+a chunk is counted in the write that makes it done. So a line that comes again finds its job, and a line that says the
+same as another finds the other's: it is told as a duplicate and costs nothing more.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+import json
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from http import HTTPStatus
+from typing import IO, Any, cast
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-from clipferry import machine
 from clipferry.batches import Batch, BatchStatus
-from clipferry.jobs import job_id
-from clipferry.manifest import BATCH_SCHEMA, BYTES_MAX, FORMATS, PREFIX, format_of
-from clipferry.settings import settings
-from clipferry.steps.ending import bucket_owner
-from clipferry.steps.links import LINK_SECONDS
-from clipferry.steps.runtime import Runtime
-from clipferry.store import NotFound, Superseded
-from clipferry.store.batches import Batches
-from clipferry.submission import FieldError, InvalidBody, broken, fingerprint
+from clipferry.intake.job_body import InvalidBody, fingerprint, new_job
+from clipferry.intake.manifest import Chunk, Index, Line, Lines, ManifestError, body_of, read_layout
+from clipferry.jobs import Job, Problem
+from clipferry.steps.batch_requests import Bulk
+from clipferry.steps.finish import bucket_owner
+from clipferry.steps.submit import admit
+from clipferry.store.job_records import Superseded
 
-if TYPE_CHECKING:
-    from aws_lambda_powertools import Logger
-    from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
+BLOCK = 1024 * 1024  # bytes of the manifest held at a time
+RESERVE = 30.0  # seconds of a call kept back to write down how far it came
+ERRORS_TOLD = 20  # bad fields of one line in the report
+PARTS_AT_ONCE = 16
 
-MOVE_ATTEMPTS = 5
-UPLOAD_SECONDS = 3600  # how long an upload link holds
+Told = dict[str, Any]  # one line of the report
 
 
-class NotForBatch(Exception):
-    """The batch's status does not allow what was asked for."""
-
-
-class BatchKeyReused(Exception):
-    """The idempotency key came with another body before."""
-
-
-@dataclass
-class Bulk:
-    """What batches need besides the runtime."""
-
-    rt: Runtime
-    batches: Batches
-    s3: S3Client
-    logger: Logger
-
-
-def upload_link(bulk: Bulk, body: Mapping[str, Any]) -> dict[str, Any]:
-    """A link that takes one PUT of a manifest, and the manifest to name in `POST /batches` then. Raises InvalidBody."""
-    schema = {"type": "object", "properties": {"format": {"enum": list(FORMATS)}}, "additionalProperties": False}
-    if errors := broken(schema, body):
-        raise InvalidBody(errors)
-    now = bulk.rt.now()
-    key = f"{PREFIX}{now:%Y/%m/%d}/{job_id(now)}.{body.get('format', 'jsonl')}"
-    bucket = settings().bucket_name
-    url = bulk.s3.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=UPLOAD_SECONDS)
-    return {"manifest": {"bucket": bucket, "key": key}, "method": "PUT", "url": url, "expires_in": UPLOAD_SECONDS}
-
-
-def report_link(bulk: Bulk, batch_id: str) -> dict[str, Any]:
-    """A presigned GET of the rejected lines' report. Raises NotFound, NotForBatch."""
+def prepare(bulk: Bulk, batch_id: str, generation: int, time_left: Callable[[], float]) -> dict[str, Any]:
+    """Divide the manifest into chunks, as far as the time allows. Raises NotFound."""
     batch = bulk.batches.load(batch_id)
-    if batch.report is None:
-        raise NotForBatch(f"a batch that is {batch.status} has no report, or none of its lines was rejected")
-    place = {"Bucket": batch.bucket, "Key": batch.report}
-    url = bulk.s3.generate_presigned_url("get_object", Params=place, ExpiresIn=LINK_SECONDS)
-    return {"url": url, "expires_in": LINK_SECONDS}
-
-
-def open_batch(bulk: Bulk, body: Mapping[str, Any], *, key: str | None = None) -> Batch:
-    """Create the batch and start it. The same body over the same content is the same batch, however often it is posted;
-    with a `key`, whatever has become of the content. Raises InvalidBody, BatchKeyReused.
-    """
-    _check(body)
-    if key:
-        try:
-            return _started(bulk, bulk.batches.load(job_id(bulk.rt.now(), f"batch-key:{key}")), body)
-        except NotFound:
-            pass
-    found = _head(bulk, body["manifest"])
-    wanted = _new_batch(bulk, body, found["ETag"], found["ContentLength"], key)
-    batch, _ = bulk.batches.create(wanted)
-    return _started(bulk, batch, body)
-
-
-def cancel(bulk: Bulk, batch_id: str) -> Batch:
-    """Nothing more is submitted from now on; an execution cancels the jobs that live. Raises NotFound."""
-    for _ in range(MOVE_ATTEMPTS):
-        batch = bulk.batches.load(batch_id)
-        if batch.status in (BatchStatus.CANCELLING, BatchStatus.CANCELLED):
-            return batch
-        try:
-            return _take_over(bulk, batch, BatchStatus.CANCELLING, cancelled_at=bulk.rt.now())
-        except Superseded:
-            continue
-    raise Superseded(batch_id)
-
-
-def resume(bulk: Bulk, batch_id: str) -> Batch:
-    """Go on with a batch that failed, or whose execution was stopped: what is done stays done, nothing is done twice.
-
-    A line knows that it was submitted by its job's record, so that a batch older than records are kept is refused.
-    Raises NotFound, NotForBatch, Superseded.
-    """
-    batch = bulk.batches.load(batch_id)
-    if batch.status in (BatchStatus.SUBMITTED, BatchStatus.CANCELLED):
-        raise NotForBatch(f"a batch that is {batch.status} cannot be resumed")
-    kept = timedelta(days=settings().retention_days)
-    if not batch.cancelled_at and bulk.rt.now() > batch.created_at + kept:
-        raise NotForBatch(f"a batch older than the {kept.days} days that jobs are kept cannot be resumed; post it anew")
-    status = batch.status
-    if status is BatchStatus.FAILED:
-        status = BatchStatus.CANCELLING if batch.cancelled_at else BatchStatus.READING
-    return _take_over(bulk, batch, status, restarts=0)
-
-
-def _take_over(bulk: Bulk, batch: Batch, status: BatchStatus, **changes: Any) -> Batch:
-    """By an execution of its own. The one before finds itself superseded, wherever it is."""
-    bulk.batches.change(batch, bulk.rt.now(), status, generation=batch.generation + 1, error=None, finished_at=None,
-                        **changes)  # fmt: skip
-    _start(bulk, batch)
-    return batch
-
-
-def _check(body: Mapping[str, Any]) -> None:
-    errors = broken(BATCH_SCHEMA, body)
-    if not errors:
-        manifest = body["manifest"]
-        if manifest.get("bucket", settings().bucket_name) != settings().bucket_name:
-            errors.append(FieldError("/manifest/bucket", "must be this stack's own bucket"))
-        if format_of(manifest["key"], body.get("format")) is None:
-            errors.append(FieldError("/format", "is required when the key does not end in .jsonl, .ndjson or .csv"))
-    if errors:
-        raise InvalidBody(errors)
-
-
-def _head(bulk: Bulk, manifest: Mapping[str, Any]) -> HeadObjectOutputTypeDef:
+    if batch.generation != generation:
+        return _state(batch, generation, "STOP")
+    if batch.status.settled:  # an answer of this step was lost
+        return _state(batch, generation, "CLOSE")
+    if batch.status is BatchStatus.CANCELLING:
+        return _state(batch, generation, "CANCEL" if batch.chunks else "CLOSE")
+    if batch.status is BatchStatus.SUBMITTING:
+        return _state(batch, generation, "SUBMIT")
     try:
-        found = bulk.s3.head_object(Bucket=settings().bucket_name, Key=manifest["key"], **bucket_owner())
+        index = _read_on(bulk, batch, time_left)
+    except ManifestError as error:
+        return _end(bulk, batch, BatchStatus.FAILED, Problem(error.code, error.message))
+    if index is None:
+        return _state(batch, generation, "PREPARE")
+    _put(bulk, batch.bucket, batch.index_key, json.dumps([asdict(chunk) for chunk in index.chunks]))
+    assert index.layout is not None  # noqa: S101 - an index without a layout has no lines, and was refused
+    try:
+        bulk.batches.change(batch, bulk.rt.now(), BatchStatus.SUBMITTING, layout=asdict(index.layout),
+                            lines=index.lines, chunks=len(index.chunks))  # fmt: skip
+    except Superseded:
+        return _state(batch, generation, "STOP")
+    return _state(batch, generation, "SUBMIT")
+
+
+def submit_chunk(bulk: Bulk, batch_id: str, generation: int, place: Mapping[str, int]) -> bool:
+    """Submit the lines of one chunk, each once. False when this execution has no say any more. Raises NotFound."""
+    batch, chunk = bulk.batches.load(batch_id), Chunk(**place)
+    if not _submitting(batch, generation):
+        return False
+    known = bulk.batches.chunk(batch_id, chunk.number)
+    if known and known.done:
+        return True
+    try:
+        wanted, told = _judge(bulk, batch, list(_lines(bulk, batch, chunk)))
+    except ManifestError as error:
+        _end(bulk, batch, BatchStatus.FAILED, Problem(error.code, error.message))
+        return False
+    # Written down before it is looked whether the batch is being cancelled: a cancel that this call does not see is
+    # one that sees this call's jobs.
+    if not bulk.batches.begin(batch, chunk.number, [job.job_id for job in wanted], bulk.rt.now()):
+        return True
+    if not _submitting(bulk.batches.load(batch_id), generation):
+        return False
+    rejected, accepted = len(told), 0
+    for job in wanted:
+        made = admit(bulk.rt, bulk.logger, job)
+        if made.line == job.line:
+            accepted += 1
+        else:
+            told.append(_duplicate(job, made))
+    if told:
+        told.sort(key=lambda entry: entry["line"])
+        _put(bulk, batch.bucket, batch.rejected_key(chunk.number), "".join(f"{json.dumps(e)}\n" for e in told))
+    bulk.batches.settle(batch, chunk.number, accepted=accepted, rejected=rejected, duplicates=len(told) - rejected)
+    return True
+
+
+def close(bulk: Bulk, batch_id: str, generation: int) -> dict[str, Any]:
+    """The end of an execution: the report, and the status that what was done amounts to. Raises NotFound."""
+    batch = bulk.batches.load(batch_id)
+    if batch.generation != generation:
+        return _state(batch, generation, "STOP")
+    if batch.status is BatchStatus.SUBMITTING:
+        left = _report(bulk, batch)
+        if not left:
+            return _end(bulk, batch, BatchStatus.SUBMITTED)
+        message = f"{left} of {batch.chunks} chunks of lines could not be submitted; the batch function's log says why"
+        return _end(bulk, batch, BatchStatus.FAILED, Problem("LINES_LEFT", message))
+    if batch.status is BatchStatus.CANCELLING:
+        if batch.chunks:
+            if not batch.report:
+                _report(bulk, batch)
+            closed = sum(chunk.cancelled for chunk in bulk.batches.chunks(batch_id))
+            if closed < batch.chunks:  # the sweep starts it again
+                return _state(batch, generation, "FAILED")
+        return _end(bulk, batch, BatchStatus.CANCELLED)
+    if batch.status is BatchStatus.FAILED:
+        if batch.chunks and not batch.report:  # it failed while it was submitted: told is what was rejected until then
+            _report(bulk, batch)
+            return _end(bulk, batch, BatchStatus.FAILED, batch.error)
+        return _state(batch, generation, "FAILED")
+    return _state(batch, generation, "END")
+
+
+def _submitting(batch: Batch, generation: int) -> bool:
+    return batch.generation == generation and batch.status is BatchStatus.SUBMITTING
+
+
+def _end(bulk: Bulk, batch: Batch, status: BatchStatus, problem: Problem | None = None) -> dict[str, Any]:
+    generation = batch.generation
+    if problem:
+        bulk.logger.error("the batch failed", batch_id=batch.batch_id, code=problem.code, reason=problem.message)
+    try:
+        bulk.batches.change(batch, bulk.rt.now(), status, error=problem, finished_at=bulk.rt.now(), report=batch.report)
+    except Superseded:
+        return _state(batch, generation, "STOP")
+    return _state(batch, generation, "FAILED" if problem else "END")
+
+
+def _state(batch: Batch, generation: int, following: str) -> dict[str, Any]:
+    """`next`: PREPARE, SUBMIT, CANCEL, CLOSE, END, FAILED or STOP (this generation has been superseded)."""
+    return {"batch_id": batch.batch_id, "generation": generation, "next": following, "status": batch.status.value,
+            "index_key": batch.index_key}  # fmt: skip
+
+
+# -- reading -----------------------------------------------------------------------------------------------------------
+
+
+def _read_on(bulk: Bulk, batch: Batch, time_left: Callable[[], float]) -> Index | None:
+    """The whole index; None when the time was short, and what is done of it written down. Raises ManifestError."""
+    index = _progress(bulk, batch)
+    lines = Lines(index.offset, index.next_line)
+    last = index.next_line - 1
+    for block in _blocks(bulk, batch, index.offset, batch.size):
+        for line in lines.feed(block):
+            index.add(line)
+            last = line.number
+        if time_left() < RESERVE:
+            _put(bulk, batch.bucket, batch.progress_key, index.dump())
+            return None
+    for line in lines.end():
+        index.add(line)
+        last = line.number
+    index.close(batch.size, last + 1)
+    return index
+
+
+def _progress(bulk: Bulk, batch: Batch) -> Index:
+    """How far an earlier call came."""
+    try:
+        reply = bulk.s3.get_object(Bucket=batch.bucket, Key=batch.progress_key, **bucket_owner())
     except ClientError as error:
         if error.response["ResponseMetadata"]["HTTPStatusCode"] not in (403, 404):  # 403: S3 tells only whom may list
             raise
-        raise InvalidBody([FieldError("/manifest/key", "no such object in the bucket")]) from None
-    if "etag" in manifest and manifest["etag"].strip('"') != found["ETag"].strip('"'):
-        raise InvalidBody([FieldError("/manifest/etag", "the object has another content")])
-    if found["ContentLength"] > BYTES_MAX:
-        raise InvalidBody([FieldError("/manifest/key", f"must be at most {BYTES_MAX} bytes")])
-    return found
+        return Index(batch.format)
+    return Index.parse(reply["Body"].read())
 
 
-def _new_batch(bulk: Bulk, body: Mapping[str, Any], etag: str, size: int, key: str | None) -> Batch:
-    manifest, now = body["manifest"], bulk.rt.now()
-    place = f"{settings().bucket_name}/{manifest['key']}"
-    seed = f"batch-key:{key}" if key else f"batch:{place}:{etag}:{fingerprint(body)}"
-    return Batch(
-        batch_id=job_id(now, seed), status=BatchStatus.READING, bucket=settings().bucket_name, key=manifest["key"],
-        etag=etag, size=size, format=format_of(manifest["key"], body.get("format")) or "",
-        created_at=now, updated_at=now, fingerprint=fingerprint(body), defaults=dict(body.get("defaults", {})),
-    )  # fmt: skip
+def _lines(bulk: Bulk, batch: Batch, chunk: Chunk) -> Iterator[Line]:
+    lines = Lines(chunk.start, chunk.line)
+    for block in _blocks(bulk, batch, chunk.start, chunk.end):
+        yield from lines.feed(block)
+    yield from lines.end()
 
 
-def _started(bulk: Bulk, batch: Batch, body: Mapping[str, Any]) -> Batch:
-    if batch.fingerprint != fingerprint(body):
-        raise BatchKeyReused
-    if batch.status is BatchStatus.READING:
-        _start(bulk, batch)
-    return batch
-
-
-def _start(bulk: Bulk, batch: Batch) -> None:
-    """Start the execution; when that fails the sweep starts it."""
+def _blocks(bulk: Bulk, batch: Batch, start: int, end: int) -> Iterator[bytes]:
+    """The manifest's bytes [start, end), of the content the batch was made for and no other. Raises ManifestError."""
+    if start >= end:
+        return
     try:
-        machine.start_batch(batch)
-    except (ClientError, BotoCoreError) as error:
-        bulk.logger.error("execution not started, the sweep will", batch_id=batch.batch_id, reason=type(error).__name__)
+        reply = bulk.s3.get_object(Bucket=batch.bucket, Key=batch.key, IfMatch=batch.etag,
+                                   Range=f"bytes={start}-{end - 1}", **bucket_owner())  # fmt: skip
+    except ClientError as error:
+        match error.response["ResponseMetadata"]["HTTPStatusCode"]:
+            case 403 | 404:
+                raise ManifestError("MANIFEST_MISSING", "the manifest is no longer in the bucket") from None
+            case 412 | 416:
+                raise ManifestError(
+                    "MANIFEST_CHANGED", "the manifest was overwritten since the batch was made"
+                ) from None
+        raise
+    yield from reply["Body"].iter_chunks(BLOCK)
+
+
+def _put(bulk: Bulk, bucket: str, key: str, text: str) -> None:
+    bulk.s3.put_object(Bucket=bucket, Key=key, Body=text.encode(), ContentType="application/json", **bucket_owner())
+
+
+# -- judging -----------------------------------------------------------------------------------------------------------
+
+
+def _judge(bulk: Bulk, batch: Batch, lines: list[Line]) -> tuple[list[Job], list[Told]]:
+    """The jobs that a chunk's lines ask for, and what to tell of the others."""
+    layout = read_layout(batch.layout or {})
+    wanted: list[Job] = []
+    told: list[Told] = []
+    for line in lines:
+        if layout.blank(line.content):
+            continue
+        try:
+            body = body_of(line.content, layout, batch.defaults)
+            wanted.append(_job(bulk, batch, body, line.number))
+        except InvalidBody as error:
+            problem = InvalidBody(error.errors[:ERRORS_TOLD]).problem()
+            told.append({"line": line.number, "problem": problem})
+    return wanted, told
+
+
+def _job(bulk: Bulk, batch: Batch, body: Mapping[str, Any], line: int) -> Job:
+    try:
+        seed = f"{batch.source}:{fingerprint(body)}"
+    except (ValueError, RecursionError):  # half a surrogate pair, nesting without end: the check says it better
+        seed = batch.source
+    return new_job(body, bulk.rt.now(), seed=seed, source=batch.source, line=line)
+
+
+def _duplicate(job: Job, made: Job) -> Told:
+    problem = {"type": "about:blank", "status": HTTPStatus.CONFLICT, "title": "a duplicate line",
+               "detail": f"says the same as line {made.line}; both are one job"}  # fmt: skip
+    return {"line": job.line, "problem": problem, "job_id": made.job_id}
+
+
+# -- the report --------------------------------------------------------------------------------------------------------
+
+
+def _report(bulk: Bulk, batch: Batch) -> int:
+    """Write the rejected lines next to the manifest, in order, if there are any; how many chunks are not done."""
+    done, reported = 0, []
+    for chunk in bulk.batches.chunks(batch.batch_id):
+        done += chunk.done
+        if chunk.reported:
+            reported.append(chunk.number)
+    if reported:
+        from boto3.s3.transfer import TransferConfig
+
+        bulk.s3.upload_fileobj(
+            cast("IO[bytes]", _Joined(_parts(bulk, batch, reported))), batch.bucket, batch.report_key,
+            ExtraArgs={"ContentType": "application/jsonl", **bucket_owner()}, Config=TransferConfig(use_threads=False),
+        )  # fmt: skip
+        batch.report = batch.report_key
+    return (batch.chunks or 0) - done
+
+
+def _parts(bulk: Bulk, batch: Batch, numbers: list[int]) -> Iterator[bytes]:
+    def get(number: int) -> bytes:
+        key = batch.rejected_key(number)
+        return bulk.s3.get_object(Bucket=batch.bucket, Key=key, **bucket_owner())["Body"].read()
+
+    with ThreadPoolExecutor(PARTS_AT_ONCE) as pool:
+        for first in range(0, len(numbers), 4 * PARTS_AT_ONCE):
+            yield from pool.map(get, numbers[first : first + 4 * PARTS_AT_ONCE])
+
+
+class _Joined:
+    """Pieces of bytes as one file to read, a piece or two of them in memory."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces, self._held = pieces, b""
+
+    def read(self, size: int = -1) -> bytes:
+        found, have = [self._held], len(self._held)
+        while size < 0 or have < size:
+            piece = next(self._pieces, None)
+            if piece is None:
+                break
+            found.append(piece)
+            have += len(piece)
+        whole = b"".join(found)
+        self._held = whole[size:] if size >= 0 else b""
+        return whole[:size] if size >= 0 else whole

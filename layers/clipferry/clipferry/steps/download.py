@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from clipferry import transfer
-from clipferry.accounts import AccountError
-from clipferry.cadence import error_wait
+from clipferry.aws.account_secrets import AccountError
 from clipferry.jobs import DOWNLOAD_BUDGET, File, FileStatus, Job, JobStatus, Problem
+from clipferry.pacing.poll_plan import error_wait
 from clipferry.settings import settings
-from clipferry.steps.runtime import THROTTLED_AS, Runtime, download_hosts, problem_of, task_of
-from clipferry.store import Superseded
+from clipferry.steps.context import THROTTLED_AS, Runtime, download_hosts, problem_of, task_of
+from clipferry.store.job_records import Superseded
 from clipferry.vendors.contract import (
     Account,
     KnownFile,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clipferry.cadence import Durations, size_class
 from clipferry.jobs import Job
+from clipferry.pacing.poll_plan import Durations, size_class
 
 if TYPE_CHECKING:
-    from clipferry.steps.runtime import Runtime
+    from clipferry.steps.context import Runtime
 
 
 def learned(rt: Runtime, job: Job) -> Durations | None:

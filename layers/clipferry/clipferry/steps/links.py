@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from clipferry.jobs import FileStatus
 from clipferry.settings import settings
-from clipferry.steps.runtime import Runtime
-from clipferry.store import NotFound
+from clipferry.steps.context import Runtime
+from clipferry.store.job_records import NotFound
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -6,15 +6,15 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
-from clipferry.accounts import AccountError
-from clipferry.cadence import POLL_ERROR_BUDGET, View, error_wait, next_wait, stays
+from clipferry.aws.account_secrets import AccountError
 from clipferry.jobs import DOWNLOAD_BUDGET, File, FileStatus, Job, JobStatus, Problem
-from clipferry.steps.flight import DOWNLOADS, give_back, keep_slot
+from clipferry.pacing.poll_plan import POLL_ERROR_BUDGET, View, error_wait, next_wait, stays
+from clipferry.steps.context import THROTTLED_AS, Runtime, problem_of, task_of
 from clipferry.steps.learning import learn, learned
-from clipferry.steps.runtime import THROTTLED_AS, Runtime, problem_of, task_of
+from clipferry.steps.slots import DOWNLOADS, give_back, keep_slot
 from clipferry.steps.trigger import end
 from clipferry.steps.turn import BEGUN, Run, Turn, current, hand_over, overtaken
-from clipferry.store import Superseded
+from clipferry.store.job_records import Superseded
 from clipferry.vendors.contract import (
     Look,
     LookStatus,

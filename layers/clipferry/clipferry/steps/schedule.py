@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from clipferry import events
+from clipferry.aws import events
+from clipferry.intake.job_body import FieldError, InvalidBody, fingerprint
 from clipferry.jobs import Job, iso
-from clipferry.steps.runtime import Runtime
+from clipferry.steps.context import Runtime
 from clipferry.steps.submit import KeyReused, submit
-from clipferry.submission import FieldError, InvalidBody, fingerprint
 
 if TYPE_CHECKING:
     from aws_lambda_powertools import Logger
@@ -126,7 +126,7 @@ def _scheduled_time(event: Mapping[str, Any]) -> datetime | None:
 
 def _body(event: Mapping[str, Any], scheduled: datetime) -> dict[str, Any]:
     """The job body of this firing. Raises InvalidBody."""
-    from clipferry.schedules.definition import fill, time_zone  # here: what a rule fires needs no time zones
+    from clipferry.intake.schedule_body import fill, time_zone  # here: what a rule fires needs no time zones
 
     try:
         zone = time_zone(str(event.get("time_zone", "UTC")))

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from clipferry import machine
+from clipferry.aws import executions
+from clipferry.intake.job_body import new_job
 from clipferry.jobs import Job, JobStatus
-from clipferry.steps.ending import NotNow
-from clipferry.steps.runtime import Runtime
-from clipferry.store import Superseded
-from clipferry.submission import new_job
+from clipferry.steps.context import Runtime
+from clipferry.steps.finish import NotNow
+from clipferry.store.job_records import Superseded
 from clipferry.vendors import vendor_class
 
 if TYPE_CHECKING:
@@ -98,6 +98,6 @@ def _spent(job: Job) -> bool:
 def _start(job: Job, logger: Logger) -> None:
     """Start the execution; when that fails the row stays QUEUED and the sweep starts it."""
     try:
-        machine.start(job)
+        executions.start(job)
     except (ClientError, BotoCoreError) as error:
         logger.error("execution not started, the sweep will", job_id=job.job_id, reason=type(error).__name__)

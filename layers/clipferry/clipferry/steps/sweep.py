@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from clipferry import machine
+from clipferry.aws import executions
 from clipferry.jobs import Job, JobStatus, Problem
 from clipferry.settings import settings
-from clipferry.steps.ending import Closing, bucket_owner
-from clipferry.steps.recall import Recall
+from clipferry.steps.batch_recovery import Recall
+from clipferry.steps.finish import Closing, bucket_owner
 from clipferry.steps.turn import current
-from clipferry.store import NotFound, Superseded
-from clipferry.store.batches import Batches
+from clipferry.store.batch_records import Batches
+from clipferry.store.job_records import NotFound, Superseded
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import MultipartUploadTypeDef
@@ -88,7 +88,7 @@ class Sweep:
 
     def _ended_badly(self) -> Iterator[tuple[str, int]]:
         """Jobs still live whose execution is not, with its generation, but for those that resisted just now."""
-        for job_id, generation in machine.ended_badly(settings().state_machine_arn, self.rt.now() - LATELY):
+        for job_id, generation in executions.ended_badly(settings().state_machine_arn, self.rt.now() - LATELY):
             with suppress(NotFound):
                 if job_id not in self.swept.failed and current(self.rt.jobs.load(job_id, with_files=False), generation):
                     yield job_id, generation
@@ -113,17 +113,17 @@ class Sweep:
                 self.swept.concluded.append(job.job_id)
             return
         overdue = self.rt.now() - job.deadline_at
-        state = machine.status(job)
+        state = executions.status(job)
         if state == "RUNNING":
             if overdue >= DEADLINE_GRACE:
                 self._end(job)
-                machine.stop(job, "the job's deadline has passed")
+                executions.stop(job, "the job's deadline has passed")
             else:
                 self.rt.jobs.postpone(job, self.rt.now(), patiently=True)
         elif overdue >= timedelta():
             self._end(job)
         elif state is None:
-            machine.start(job)
+            executions.start(job)
             self.swept.started.append(job.job_id)
         else:
             self._execution_lost(job)
@@ -138,7 +138,7 @@ class Sweep:
             self._end(job)
             return
         self.rt.jobs.change(job, self.rt.now(), restarts=job.restarts + 1, **job.handed_on())
-        machine.start(job)
+        executions.start(job)
         self.swept.restarted.append(job.job_id)
 
     def _end(self, job: Job) -> None:

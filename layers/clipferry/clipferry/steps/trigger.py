@@ -7,15 +7,15 @@ import math
 from datetime import timedelta
 from typing import Any
 
-from clipferry.accounts import AccountError
-from clipferry.cadence import View, error_wait, next_wait
+from clipferry.aws.account_secrets import AccountError
 from clipferry.jobs import FileStatus, Job, JobStatus, Problem
-from clipferry.steps.flight import give_back, keep_slot, take_slot
+from clipferry.pacing.poll_plan import View, error_wait, next_wait
+from clipferry.steps.context import THROTTLED_AS, Runtime, problem_of, task_of
 from clipferry.steps.learning import learned
-from clipferry.steps.pacing import Gate
-from clipferry.steps.runtime import THROTTLED_AS, Runtime, problem_of, task_of
+from clipferry.steps.paced_calls import Gate
+from clipferry.steps.slots import give_back, keep_slot, take_slot
 from clipferry.steps.turn import BEGUN, Run, Turn, current, hand_over, overtaken
-from clipferry.store import Superseded
+from clipferry.store.job_records import Superseded
 from clipferry.vendors.contract import (
     OverBudget,
     Submitted,

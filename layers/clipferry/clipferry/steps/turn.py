@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from clipferry.jobs import FileStatus, Job, JobStatus
-from clipferry.steps.runtime import Runtime
-from clipferry.store import Superseded
+from clipferry.steps.context import Runtime
+from clipferry.store.job_records import Superseded
 
 HAND_OVER_AT = 10_000  # history events, as the machine counts them; one Map adds up to 8,000; AWS allows 25,000
 

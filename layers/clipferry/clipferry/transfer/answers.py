@@ -9,10 +9,10 @@ import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from clipferry.http import NoReply, Stream, Truncated
-from clipferry.transfer.contract import Code
+from clipferry.outbound.client import NoReply, Stream, Truncated
 from clipferry.transfer.errors import SourceChanged
 from clipferry.transfer.evidence import Facts, clean_md5
+from clipferry.transfer.interface import Code
 from clipferry.vendors.contract import Remote
 
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")

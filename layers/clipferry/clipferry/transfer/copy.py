@@ -13,11 +13,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from clipferry.http import Outbound
+from clipferry.outbound.client import Outbound
 from clipferry.transfer.checkpoint import Checkpoint
 from clipferry.transfer.checksums import Crc, Digests, crc_named
 from clipferry.transfer.containers import describe, detect
-from clipferry.transfer.contract import (
+from clipferry.transfer.errors import AttemptFailed, Hopeless, NotThere, SourceChanged, Stopped, Taken, UploadLost
+from clipferry.transfer.evidence import Facts, Verdict, judge, level_named, size_problem, strongest_possible
+from clipferry.transfer.freshness import Link
+from clipferry.transfer.interface import (
     Code,
     Destination,
     Failed,
@@ -28,9 +31,6 @@ from clipferry.transfer.contract import (
     Stored,
     Superseded,
 )
-from clipferry.transfer.errors import AttemptFailed, Hopeless, NotThere, SourceChanged, Stopped, Taken, UploadLost
-from clipferry.transfer.evidence import Facts, Verdict, judge, level_named, size_problem, strongest_possible
-from clipferry.transfer.freshness import Link
 from clipferry.transfer.pump import Clock, Pump, parts_in_order
 from clipferry.transfer.source import Source
 from clipferry.transfer.upload import MAX_OBJECT, Existing, Part, Storage, UploadRef, part_size_for
@@ -68,7 +68,7 @@ def copy(*, locate: Callable[[], Remote | None], destination: Destination, outbo
         return first.pop() if first else locate()
 
     if checkpoint.get("kind") == "hls" or (first[0] is not None and first[0].kind == "hls"):
-        from clipferry.transfer.hls import copy_hls
+        from clipferry.transfer.hls.hls_copy import copy_hls
 
         return copy_hls(
             locate=located, destination=destination, outbound=outbound, hosts=hosts, s3=s3, checkpoint=checkpoint,

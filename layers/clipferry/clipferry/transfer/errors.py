@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clipferry.transfer.contract import Code
+from clipferry.transfer.interface import Code
 
 
 class Stopped(Exception):

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from clipferry.transfer.checksums import Digests
-from clipferry.transfer.contract import Level
+from clipferry.transfer.interface import Level
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
 

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from clipferry.transfer.checksums import Crc, Digests
-from clipferry.transfer.contract import Options
 from clipferry.transfer.errors import Stopped
+from clipferry.transfer.interface import Options
 from clipferry.transfer.source import Source
 from clipferry.transfer.upload import MAX_PARTS, UPLOADERS, Part, Storage, UploadRef
 

@@ -13,14 +13,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from clipferry.http import AddressRefused, NoReply, NotSent, Outbound, Stream, Timeouts, Truncated
+from clipferry.outbound.client import AddressRefused, NoReply, NotSent, Outbound, Stream, Timeouts, Truncated
 from clipferry.transfer.answers import Body, Opening, Unusable, check_range, decoder_for, first_facts, retry_after
+from clipferry.transfer.connection_limit import Gate
 from clipferry.transfer.containers import HEAD
-from clipferry.transfer.contract import Code, Options
 from clipferry.transfer.errors import AttemptFailed, Hopeless, NotThere, SourceChanged, Stopped
 from clipferry.transfer.evidence import Facts
 from clipferry.transfer.freshness import Link
-from clipferry.transfer.gate import Gate
+from clipferry.transfer.interface import Code, Options
 from clipferry.vendors.contract import Remote
 
 ATTEMPTS = 5  # requests in a row that bring nothing, before this attempt at the file is given up

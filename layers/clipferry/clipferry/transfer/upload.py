@@ -22,8 +22,8 @@ from botocore.parsers import ResponseParserError
 
 from clipferry.transfer.checksums import Crc, crc_named, object_crc
 from clipferry.transfer.containers import Container
-from clipferry.transfer.contract import Code, Destination, Options
 from clipferry.transfer.errors import AttemptFailed, Stopped, Taken, UploadLost
+from clipferry.transfer.interface import Code, Destination, Options
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

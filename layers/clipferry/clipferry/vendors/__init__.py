@@ -7,10 +7,10 @@ from importlib import import_module
 from clipferry.vendors.contract import Vendor
 
 VENDORS = {
-    "linkvisual": "clipferry.vendors.linkvisual:LinkVisual",
-    "ims": "clipferry.vendors.ims:Ims",
-    "cloudv": "clipferry.vendors.cloudv:CloudV",
-    "polyv": "clipferry.vendors.polyv:Polyv",
+    "linkvisual": "clipferry.vendors.linkvisual.vendor:LinkVisual",
+    "ims": "clipferry.vendors.ims.vendor:Ims",
+    "cloudv": "clipferry.vendors.cloudv.vendor:CloudV",
+    "polyv": "clipferry.vendors.polyv.vendor:Polyv",
 }
 
 

@@ -19,7 +19,8 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 from requests import PreparedRequest
 from requests.auth import AuthBase
 
-from clipferry.http import AddressRefused, NoReply, NotSent, Outbound, Reply, redact
+from clipferry.outbound.client import AddressRefused, NoReply, NotSent, Outbound, Reply
+from clipferry.redaction import redact
 from clipferry.vendors import lenient
 from clipferry.vendors.contract import (
     Account,

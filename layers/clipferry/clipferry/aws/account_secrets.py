@@ -1,0 +1,93 @@
+"""Vendor credentials from Secrets Manager: `{SecretPrefix}/{account}`, a JSON object (see the README, "Accounts").
+
+Kept in memory for a few minutes by Powertools' Parameters utility and read afresh once when a vendor refuses them.
+A secret's value never leaves this room but inside `Account`, whose repr hides it.
+"""
+
+from __future__ import annotations
+
+import json
+
+from botocore.exceptions import ClientError
+
+from clipferry.pacing.call_rates import rate_for
+from clipferry.settings import settings
+from clipferry.vendors import vendor_class
+from clipferry.vendors.contract import Account
+
+CACHE_SECONDS = 300
+CONNECTIONS_MAX = 64  # as the template's parameter allows
+IN_FLIGHT_MAX = 10_000  # more tasks at once are as good as no cap
+_WHOLE = {"connections": CONNECTIONS_MAX, "max_in_flight": IN_FLIGHT_MAX}
+
+
+class AccountError(Exception):
+    """The account cannot be used. `code` is the job's error code; the message names the secret, never its value."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code, self.message = code, message
+
+
+def load_account(name: str, vendor: str, *, fresh: bool = False) -> Account:
+    """The credentials of an account of this vendor.
+
+    Raises AccountError: ACCOUNT_MISSING (no such secret, or no right to read it), ACCOUNT_MALFORMED (not a JSON object
+    of strings, a required key absent, a limit that makes no sense, or another vendor's).
+    """
+    from aws_lambda_powertools.utilities import parameters  # here: it costs a cold start that not every path needs
+
+    secret_id = f"{settings().secret_prefix}/{name}"
+    try:
+        text = parameters.get_secret(secret_id, max_age=CACHE_SECONDS, force_fetch=fresh)
+    except parameters.exceptions.GetParameterError as error:
+        cause = error.__cause__ or error.__context__
+        reason = cause.response["Error"]["Code"] if isinstance(cause, ClientError) else ""
+        if reason in ("ResourceNotFoundException", "AccessDeniedException", "InvalidRequestException"):
+            raise AccountError("ACCOUNT_MISSING", f"the secret {secret_id} does not exist or cannot be read") from None
+        raise
+    return _parse(name, vendor, secret_id, text)
+
+
+def _parse(name: str, vendor: str, secret_id: str, text: str | bytes) -> Account:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise AccountError("ACCOUNT_MALFORMED", f"the secret {secret_id} is not a JSON object")
+    if value.get("vendor", vendor) != vendor:
+        raise AccountError("ACCOUNT_MALFORMED", f"the secret {secret_id} is not an account of {vendor}")
+    missing = [key for key in vendor_class(vendor).secret_keys if not isinstance(value.get(key), str) or not value[key]]
+    if missing:
+        raise AccountError("ACCOUNT_MALFORMED", f"the secret {secret_id} lacks {', '.join(missing)}")
+    for key, most in _WHOLE.items():
+        if not _is_limit(value.get(key), most):
+            problem = f"{key} in the secret {secret_id} is not a whole number from 1 to {most}"
+            raise AccountError("ACCOUNT_MALFORMED", problem)
+    if not _is_rate(vendor, value.get("rate")):
+        problem = f'rate in the secret {secret_id} is not {{"calls": <whole number>, "per": <seconds>}}'
+        raise AccountError("ACCOUNT_MALFORMED", problem)
+    strings = {key: str(item) for key, item in value.items() if item is not None and key != "rate"}
+    return Account(name, strings, value.get("rate"))
+
+
+def _is_limit(given: object, most: int) -> bool:
+    """Whether a secret may say so: a number or its spelling, or nothing at all."""
+    if given is None:
+        return True
+    text = str(given)
+    return text.isascii() and text.isdecimal() and len(text) <= len(str(most)) and 1 <= int(text) <= most
+
+
+def _is_rate(vendor: str, given: object) -> bool:
+    """The same for a rate of calls."""
+    if given is None:
+        return True
+    if not isinstance(given, dict) or not given or set(given) - {"calls", "per", "pushback"}:
+        return False
+    try:
+        rate_for(vendor, override=given)
+    except (ValueError, OverflowError):
+        return False
+    return True

@@ -1,0 +1,171 @@
+"""EventBridge Scheduler, where the schedules are: one group a stack, one target, the job body in the target's input.
+
+Scheduler calls the schedule function with `_input`, whose placeholder it replaces by the firing's scheduled time
+(EventBridge Scheduler User Guide: "Adding context attributes"). What it cannot deliver ends in the dead-letter queue.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from clipferry.intake.job_body import FieldError, InvalidBody
+from clipferry.intake.schedule_body import Schedule, is_name
+from clipferry.settings import settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_scheduler import EventBridgeSchedulerClient
+    from mypy_boto3_scheduler.type_defs import CreateScheduleInputTypeDef, GetScheduleOutputTypeDef, TargetTypeDef
+
+RETRY_SECONDS = 3600  # a delivery is tried again for as long as its job still makes sense; then the dead letters
+RETRY_ATTEMPTS = 30
+PUT_ATTEMPTS = 3  # of a put that meets other puts and deletes of the same name
+
+
+class NoSchedule(Exception):
+    """No schedule of that name in this stack's group."""
+
+
+class NotKept(Exception):
+    """EventBridge Scheduler does not take it now, for a reason outside the request; the message says which."""
+
+
+class BadToken(Exception):
+    """Not a token of a listing of this group."""
+
+
+@cache
+def _client() -> EventBridgeSchedulerClient:
+    import boto3
+
+    return boto3.client("scheduler")
+
+
+def put(wanted: Schedule, now: datetime) -> tuple[Schedule, bool]:
+    """Create or replace; (the schedule as it is kept, whether it is new). Asking for what is there changes nothing.
+
+    Raises InvalidBody, NotKept.
+    """
+    client = _client()
+    for _ in range(PUT_ATTEMPTS):
+        # Somebody else put or deleted the same name meanwhile: look again.
+        with suppress(client.exceptions.ConflictException, client.exceptions.ResourceNotFoundException, NoSchedule):
+            found = _find(wanted.name)
+            if found is None:
+                _ask(client.create_schedule, **_arguments(wanted, now))
+            elif not wanted.wants_the_same(_schedule(found)) or found["Target"] != _target(wanted):
+                _ask(client.update_schedule, **_arguments(wanted, now))
+            return get(wanted.name), found is None
+    raise NotKept("the schedule is being changed by somebody else; try again")
+
+
+def get(name: str) -> Schedule:
+    """Raises NoSchedule."""
+    found = _find(name)
+    schedule = _schedule(found) if found else None
+    if schedule is None:
+        raise NoSchedule(name)
+    return schedule
+
+
+def delete(name: str) -> None:
+    """Raises NoSchedule."""
+    client = _client()
+    if not is_name(name):
+        raise NoSchedule(name)
+    try:
+        client.delete_schedule(GroupName=settings().schedule_group, Name=name)
+    except client.exceptions.ResourceNotFoundException:
+        raise NoSchedule(name) from None
+
+
+def page(limit: int, token: str | None) -> tuple[list[Schedule], str | None]:
+    """Some schedules of this stack, and the token that goes on from there. Raises BadToken."""
+    client, more = _client(), {"NextToken": token} if token else {}
+    try:
+        reply = client.list_schedules(GroupName=settings().schedule_group, MaxResults=limit, **more)  # type: ignore[arg-type]
+    except client.exceptions.ValidationException:
+        if not token:
+            raise
+        raise BadToken from None
+    found = [_find(summary["Name"]) for summary in reply["Schedules"]]  # the summaries do not tell when they fire
+    return [s for s in map(_schedule, filter(None, found)) if s], reply.get("NextToken")
+
+
+def _ask(operation: Any, **arguments: Any) -> None:
+    try:
+        operation(**arguments)
+    except ClientError as error:
+        code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
+        if code == "ValidationException":
+            raise InvalidBody([FieldError("", f"is refused by EventBridge Scheduler: {message}")]) from None
+        if code == "ServiceQuotaExceededException":
+            raise NotKept("EventBridge Scheduler holds as many schedules as this account may have") from None
+        raise
+
+
+def _find(name: str) -> GetScheduleOutputTypeDef | None:
+    client = _client()
+    if not is_name(name):
+        return None
+    try:
+        return client.get_schedule(GroupName=settings().schedule_group, Name=name)
+    except client.exceptions.ResourceNotFoundException:
+        return None
+
+
+def _schedule(found: GetScheduleOutputTypeDef) -> Schedule | None:
+    """None for one that somebody put into the group past the API."""
+    try:
+        said = json.loads(found["Target"]["Input"])
+        start, job = said["start"], dict(said["job"])
+    except (ValueError, TypeError, KeyError):
+        return None
+    end = found.get("EndDate")
+    return Schedule(
+        name=found["Name"], expression=found["ScheduleExpression"], time_zone=found["ScheduleExpressionTimezone"],
+        start=datetime.fromisoformat(start) if start else None, end=end.astimezone(UTC) if end else None,
+        enabled=found["State"] == "ENABLED", job=job,
+        created_at=found["CreationDate"], updated_at=found["LastModificationDate"],
+    )  # fmt: skip
+
+
+def _arguments(wanted: Schedule, now: datetime) -> CreateScheduleInputTypeDef:
+    arguments: CreateScheduleInputTypeDef = {
+        "GroupName": settings().schedule_group,
+        "Name": wanted.name,
+        "ScheduleExpression": wanted.expression,
+        "ScheduleExpressionTimezone": wanted.time_zone,
+        "FlexibleTimeWindow": {"Mode": "OFF"},
+        "State": "ENABLED" if wanted.enabled else "DISABLED",
+        "ActionAfterCompletion": "NONE",  # what a user put there, a user takes away
+        "Target": _target(wanted),
+    }
+    if start := wanted.begins(now):
+        arguments["StartDate"] = start
+    if wanted.end:
+        arguments["EndDate"] = wanted.end
+    return arguments
+
+
+def _target(wanted: Schedule) -> TargetTypeDef:
+    return {
+        "Arn": settings().schedule_target_arn,
+        "RoleArn": settings().schedule_role_arn,
+        "DeadLetterConfig": {"Arn": settings().dead_letters_arn},
+        "RetryPolicy": {"MaximumEventAgeInSeconds": RETRY_SECONDS, "MaximumRetryAttempts": RETRY_ATTEMPTS},
+        "Input": _input(wanted),
+    }
+
+
+def _input(wanted: Schedule) -> str:
+    """What the schedule function gets. No `<` of the job's may start one of Scheduler's own placeholders."""
+    said = {"schedule": wanted.name, "time_zone": wanted.time_zone,
+            "start": wanted.start.isoformat() if wanted.start else None, "job": wanted.job}  # fmt: skip
+    text = json.dumps(said).replace("<", "\\u003c")
+    return f'{{"scheduled_time": "<aws.scheduler.scheduled-time>", {text[1:]}'

@@ -1,0 +1,213 @@
+"""What a schedule is: a job body, when it fires, in which time zone and between which times; and how it is checked.
+
+A job body may hold `{date}` and `{time}` in its destination's prefix and in its labels' values: every firing fills in
+its own scheduled time in the schedule's time zone, as 2026-11-21 and 08-30-00 (which sort, and are safe in S3 keys).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+from clipferry.intake.job_body import FieldError, InvalidBody, broken_limits, check, unusable
+from clipferry.intake.schedule_expressions import At, BadExpression, Cron, Rate, exists, parse
+from clipferry.jobs import iso
+from clipferry.redaction import bare
+
+Value = TypeVar("Value")
+
+JOB_MAX = 200 * 1024  # bytes; EventBridge Scheduler hands over 256 KB at most
+TEMPLATED = ("destination", "labels")  # the fields of a job body whose values are templates
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$(?!\n)"
+
+SCHEMA: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {
+        "expression": {"type": "string", "maxLength": 256,
+                       "description": "cron(…), rate(…) or at(…) in the syntax of EventBridge Scheduler"},
+        "time_zone": {"type": "string", "description": "IANA name in which the expression is read; UTC when absent"},
+        "start": {"type": "string", "description": "ISO 8601: nothing fires before"},
+        "end": {"type": "string", "description": "ISO 8601: nothing fires after"},
+        "enabled": {"type": "boolean", "description": "false: kept, and silent"},
+        "job": {"type": "object", "description": "as POST /jobs takes it"},
+        "name": {"type": "string", "readOnly": True},
+        "next_at": {"type": "string", "readOnly": True, "description": "the next firing, where it is known"},
+        "created_at": {"type": "string", "readOnly": True},
+        "updated_at": {"type": "string", "readOnly": True},
+    },
+    "required": ["expression", "job"],
+    "additionalProperties": False,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Schedule:
+    name: str
+    expression: str
+    job: Mapping[str, Any]
+    time_zone: str = "UTC"
+    start: datetime | None = None
+    end: datetime | None = None
+    enabled: bool = True
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+
+    def public(self, now: datetime) -> dict[str, Any]:
+        """As the API shows it. URLs in the job lose their queries, which may hold a signature."""
+        return {
+            "name": self.name, "expression": self.expression, "time_zone": self.time_zone, "start": iso(self.start),
+            "end": iso(self.end), "enabled": self.enabled, "next_at": iso(self.next_firing(now)),
+            "job": bare(self.job), "created_at": iso(self.created_at),
+            "updated_at": iso(self.updated_at),
+        }  # fmt: skip
+
+    def next_firing(self, now: datetime) -> datetime | None:
+        """None when there is none to come, or none that is known: Scheduler counts a rate without a start by itself."""
+        if not self.enabled:
+            return None
+        expression, zone = parse(self.expression), ZoneInfo(self.time_zone)
+        match expression:
+            case At():
+                once = expression.when.replace(tzinfo=zone)
+                found = once if once > now else None
+            case Rate():
+                found = self.begins(now)
+            case Cron():
+                since = max(now, self.start - timedelta(seconds=1)) if self.start else now
+                found = expression.after(since.astimezone(zone))
+        return None if found and self.end and found > self.end else found
+
+    def begins(self, now: datetime) -> datetime | None:
+        """The start to ask of Scheduler, which takes none that has passed: a rate keeps its beat by its next firing."""
+        expression = parse(self.expression)
+        if self.start and isinstance(expression, Rate):
+            return expression.after(now, self.start)
+        return self.start if self.start and self.start > now else None
+
+    def wants_the_same(self, other: Schedule | None) -> bool:
+        """Whether a user who asks for the one has the other."""
+        return other is not None and replace(other, created_at=self.created_at, updated_at=self.updated_at) == self
+
+
+def is_name(text: str) -> bool:
+    return re.match(NAME, text) is not None
+
+
+def define(name: str, body: Mapping[str, Any], now: datetime) -> Schedule:
+    """A schedule as a user puts it. A field that is null is as if it were absent.
+
+    Raises InvalidBody, which names every bad field.
+    """
+    if unfit := unusable(body):
+        raise InvalidBody([unfit])
+    given = {key: value for key, value in body.items() if value is not None}
+    errors = broken_limits(SCHEMA, given)
+    if not is_name(name):
+        errors.append(FieldError("name", "must have 1 to 64 letters, digits, dots, dashes and underscores, and start "
+                                         "with a letter or a digit"))  # fmt: skip
+    elif given.get("name", name) != name:
+        errors.append(FieldError("/name", "must be the name in the path"))
+    if isinstance(given.get("job"), dict):
+        errors += _job_errors(given["job"])
+    zone = _read(errors, given, "time_zone", time_zone) or ZoneInfo("UTC")
+    start = _read(errors, given, "start", lambda text: _moment(text, zone))
+    end = _read(errors, given, "end", lambda text: _moment(text, zone))
+    expression = _read(errors, given, "expression", lambda text: _firing(text, zone, start, now))
+    if isinstance(expression, At):
+        errors += [FieldError(f"/{field}", "does not go with at(), which fires once")
+                   for field in ("start", "end") if field in given]  # fmt: skip
+    elif end and end <= max(start or now, now):
+        errors.append(FieldError("/end", "must be after start" if start and end <= start else "must be in the future"))
+    if errors:
+        raise InvalidBody(errors)
+    return Schedule(
+        name=name, expression=str(expression), job=given["job"], time_zone=zone.key, start=start, end=end,
+        enabled=given.get("enabled", True),
+    )  # fmt: skip
+
+
+def time_zone(name: str) -> ZoneInfo:
+    """Raises ValueError for what the IANA database does not hold."""
+    if name not in _zone_names():
+        raise ValueError("must be a time zone of the IANA database, such as UTC or Asia/Shanghai")
+    return ZoneInfo(name)
+
+
+def fill(job: Mapping[str, Any], scheduled: datetime) -> dict[str, Any]:
+    """The job body of one firing. `scheduled` is in the schedule's time zone."""
+    filled = dict(job)
+    values = {"{date}": f"{scheduled:%Y-%m-%d}", "{time}": f"{scheduled:%H-%M-%S}"}
+    for field in TEMPLATED:
+        if isinstance(filled.get(field), Mapping):
+            filled[field] = {key: _filled(value, values) for key, value in filled[field].items()}
+    return filled
+
+
+def _filled(value: Any, values: Mapping[str, str]) -> Any:
+    return re.sub(r"\{date\}|\{time\}", lambda found: values[found[0]], value) if isinstance(value, str) else value
+
+
+def _job_errors(job: Mapping[str, Any]) -> Iterator[FieldError]:
+    """What `POST /jobs` would say of a firing's body, at its place in the schedule's."""
+    sample = fill(job, datetime(2026, 11, 21, 8, 30, tzinfo=UTC))
+    errors = check(sample)
+    braces = {
+        f"/{field}/{key.replace('~', '~0').replace('/', '~1')}"
+        for field in TEMPLATED if isinstance(sample.get(field), Mapping)
+        for key, value in sample[field].items() if isinstance(value, str) and re.search("[{}]", value)
+    }  # fmt: skip
+    for error in errors:
+        told = "knows the templates {date} and {time}, and no other braces" if error.pointer in braces else error.detail
+        yield FieldError(f"/job{error.pointer}", told)
+    if not errors and len(json.dumps(job)) > JOB_MAX:
+        yield FieldError("/job", f"must be at most {JOB_MAX} bytes, written in ASCII")
+
+
+def _read(errors: list[FieldError], body: Mapping[str, Any], field: str,
+          reader: Callable[[str], Value]) -> Value | None:  # fmt: skip
+    """One field of a body; None when it is absent, of another type, or refused by its reader with a ValueError."""
+    text = body.get(field)
+    if not isinstance(text, str):
+        return None
+    try:
+        return reader(text)
+    except ValueError as error:
+        errors.append(FieldError(f"/{field}", str(error)))
+        return None
+
+
+def _firing(text: str, zone: ZoneInfo, start: datetime | None, now: datetime) -> Cron | Rate | At:
+    """An expression that can still fire."""
+    expression = parse(text)
+    if isinstance(expression, At):
+        local = expression.when.replace(tzinfo=zone)
+        if local <= now:
+            raise BadExpression("at() must be in the future")
+        if not exists(local):
+            raise BadExpression("at() holds a time that does not exist in this time zone: the clocks go forward")
+    elif isinstance(expression, Cron) and expression.after(max(start or now, now).astimezone(zone)) is None:
+        raise BadExpression("cron() never fires: no such time is to come")
+    return expression
+
+
+def _moment(text: str, zone: ZoneInfo) -> datetime:
+    """In UTC; a time without an offset is one of the schedule's time zone."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC).replace(microsecond=0)
+    except (ValueError, OverflowError):
+        raise ValueError("must be a time in ISO 8601, such as 2027-01-31T08:00:00Z") from None
+
+
+@cache
+def _zone_names() -> frozenset[str]:
+    """Read from the package, not from the machine, so that a name is good or bad wherever this runs."""
+    from importlib.resources import files
+
+    return frozenset((files("tzdata") / "zones").read_text().split())

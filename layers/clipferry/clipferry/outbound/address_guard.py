@@ -1,0 +1,230 @@
+"""The address guard: which URLs and which addresses this software may open a connection to.
+
+Pure decisions on values, plus the one name lookup. It knows nothing of requests, vendors or AWS. A URL is parsed once
+into a `Target`; the connection is made from that same value, so that no second parser can read it differently.
+
+A URL passes when its scheme is https, its host lies under an allowed suffix and every address the name resolves to is
+a public unicast address (IANA special-purpose registries for IPv4 and IPv6, RFC 6890). `allow_private` is for a stack
+that runs on one machine: it admits http and hosts whose every address is loopback, RFC 1918 or unique-local. Link-local
+and cloud metadata addresses, multicast and unspecified ones are refused whatever is allowed.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import quote, urlsplit
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+URL_MAX = 16_384  # characters; a presigned URL with a session token takes about 2,000
+
+
+class OutboundError(Exception):
+    """A request that got no usable answer. `message` is safe to show: no query, no userinfo, no credential."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class AddressRefused(OutboundError):
+    """The guard's no: scheme, host not allowed, address not public, or a redirect to one of these."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One checked URL, in the pieces a connection needs."""
+
+    scheme: str
+    host: str  # lower-case ASCII, no trailing dot, no brackets
+    port: int
+    path: str = field(repr=False)  # with the query, percent-encoded
+    private_only: bool = False  # not on the allow-list: every address must be a private one
+
+    @property
+    def origin(self) -> tuple[str, str, int]:
+        return self.scheme, self.host, self.port
+
+    @property
+    def authority(self) -> str:
+        """The Host header: the port only where it is not the scheme's own."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.authority}{self.path.partition('?')[0]}"
+
+
+_PORTS = {"http": 80, "https": 443}
+_HOST = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*")
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")  # an address in another spelling (WHATWG URL: "ends in a number")
+_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\\]|^ | $")
+
+
+def check_url(url: str, hosts: Iterable[str], *, allow_private: bool = False) -> Target:
+    """Parse and judge a URL without resolving it; raises AddressRefused.
+
+    `hosts` are suffixes, matched at a label boundary: "aliyuncs.com" admits "a.aliyuncs.com", not "xaliyuncs.com".
+    """
+    if len(url) > URL_MAX:
+        raise AddressRefused(f"refused a URL longer than {URL_MAX} characters")
+    if _FORBIDDEN.search(url):
+        raise AddressRefused("refused a URL with a control character, a backslash or a blank at its ends")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise AddressRefused("refused a URL that cannot be parsed") from None
+    scheme = parts.scheme.lower()
+    if scheme not in _PORTS:
+        raise AddressRefused(f"refused scheme {scheme[:20]!r}: only https is allowed")
+    if "@" in parts.netloc or "%" in parts.netloc:
+        raise AddressRefused("refused a URL with user information or percent-encoding before the path")
+    host = _checked_host(parts.netloc, parts.hostname or "")
+    if scheme == "http" and not allow_private:
+        raise AddressRefused(f"refused http to {host}: only https is allowed")
+    if port is None and parts.netloc.endswith(":"):
+        raise AddressRefused(f"refused an empty port at {host}")
+    port = _PORTS[scheme] if port is None else port
+    if port != _PORTS[scheme] and port < 1024:
+        raise AddressRefused(f"refused port {port} at {host}")
+    listed = any(_under(host, suffix) for suffix in hosts)
+    if not listed and not allow_private:
+        raise AddressRefused(f"refused host {host}: it is not on the list of allowed hosts")
+    path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._[]")
+    if parts.query:
+        path += "?" + quote(parts.query, safe="/%:@!$&'()*+,;=~-._?[]{}|^`\"<>")
+    return Target(scheme, host, port, path, private_only=not listed)
+
+
+def _checked_host(netloc: str, host: str) -> str:
+    host = host.lower()
+    if netloc.startswith("["):
+        try:
+            return ipaddress.IPv6Address(host).compressed
+        except ValueError:
+            raise AddressRefused("refused a malformed IPv6 address") from None
+    host = host[:-1] if host.endswith(".") else host
+    if len(host) > 253 or not _HOST.fullmatch(host):
+        raise AddressRefused("refused a host name that is empty or not plain ASCII letters, digits, dots and hyphens")
+    if _NUMBER.fullmatch(host.rsplit(".", 1)[-1]):
+        try:
+            return str(ipaddress.IPv4Address(host))
+        except ValueError:
+            raise AddressRefused("refused an IPv4 address in a disguised spelling") from None
+    return host
+
+
+def _under(host: str, suffix: str) -> bool:
+    suffix = suffix.strip().strip(".").lower()
+    if suffix.startswith("[") and suffix.endswith("]"):
+        suffix = suffix[1:-1]
+    elif suffix.count(":") == 1:
+        suffix = suffix.partition(":")[0]  # given with a port
+    if not suffix:
+        return False
+    if _is_literal(host):
+        return host == suffix
+    return host == suffix or host.endswith("." + suffix)
+
+
+def _is_literal(host: str) -> bool:
+    return ":" in host or _NUMBER.fullmatch(host.rsplit(".", 1)[-1]) is not None
+
+
+def _networks(*texts: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    return tuple(ipaddress.ip_network(text) for text in texts)
+
+
+#: Refused whatever is allowed: what answers here is the machine or the cloud itself, or nobody.
+_NEVER = {
+    "a cloud metadata address": _networks(
+        "169.254.169.254/32", "169.254.170.2/32", "169.254.170.23/32", "100.100.100.200/32", "168.63.129.16/32",
+        "192.0.0.192/32", "fd00:ec2::/32", "fd20:ce::/32", "fe80::a9fe:a9fe/128",
+    ),
+    "a link-local address": _networks("169.254.0.0/16", "fe80::/10"),
+    "a multicast address": _networks("224.0.0.0/4", "ff00::/8"),
+    "an unspecified address": _networks("0.0.0.0/8", "::/128"),
+}  # fmt: skip
+
+#: Admitted by allow_private only.
+_PRIVATE = {
+    "a loopback address": _networks("127.0.0.0/8", "::1/128"),
+    "a private address": _networks("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"),
+}
+
+#: Neither public nor anybody's private network.
+_SPECIAL = {
+    "a shared (carrier NAT) address": _networks("100.64.0.0/10"),
+    "a reserved address": _networks(
+        "192.0.0.0/24", "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24", "192.175.48.0/24",
+        "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4",
+        "::/96", "64:ff9b:1::/48", "100::/64", "100:0:0:1::/64", "2001::/23", "2001:db8::/32", "2620:4f:8000::/48",
+        "3fff::/20", "5f00::/16",
+    ),
+    "a 6to4 address": _networks("2002::/16"),
+    "a site-local address": _networks("fec0::/10"),
+}  # fmt: skip
+
+_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: what DNS64 gives for a host that has only an IPv4 address
+
+
+def address_problem(address: Address, *, allow_private: bool = False, private_only: bool = False) -> str | None:
+    """Why this address may not be connected to, in words; None when it may."""
+    address = _embedded(address)
+    for what, networks in _NEVER.items():
+        if any(address in network for network in networks):
+            return what
+    for what, networks in _PRIVATE.items():
+        if any(address in network for network in networks):
+            return None if allow_private else what
+    for what, networks in _SPECIAL.items():
+        if any(address in network for network in networks):
+            return what
+    if address.version == 6 and address not in _GLOBAL_UNICAST:
+        return "a reserved address"
+    if address.version == 6 and int(address) >> 32 & 0xFFFFFFFF in (0x00005EFE, 0x02005EFE):
+        return "an ISATAP address"  # RFC 5214: carries an IPv4 address of somebody's inner network
+    return "an address outside the private network of a host that is not on the list" if private_only else None
+
+
+def _embedded(address: Address) -> Address:
+    """The IPv4 address that an IPv4-mapped or NAT64 address stands for."""
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped:
+            return address.ipv4_mapped
+        if address in _NAT64:
+            return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address
+
+
+def resolve(target: Target, *, allow_private: bool = False) -> Sequence[tuple[socket.AddressFamily, tuple[str, int]]]:
+    """Look the name up once and judge every address; the connection is made to one of exactly these.
+
+    One bad address among good ones refuses them all. Raises AddressRefused; socket.gaierror when there is no such name.
+    """
+    try:
+        found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+    except UnicodeError:
+        raise AddressRefused("refused a host name that cannot be looked up") from None
+    checked = []
+    for family, _, _, _, sockaddr in found:
+        text = str(sockaddr[0])
+        if family not in (socket.AF_INET, socket.AF_INET6):
+            raise AddressRefused(f"refused {target.host}: it resolves to an address of an unknown family")
+        try:
+            address = ipaddress.ip_address(text)
+        except ValueError:
+            raise AddressRefused(f"refused {target.host}: it resolves to something that is not an address") from None
+        if isinstance(address, ipaddress.IPv6Address) and address.scope_id:
+            raise AddressRefused(f"refused {target.host}: it resolves to a link-local address")
+        problem = address_problem(address, allow_private=allow_private, private_only=target.private_only)
+        if problem:
+            raise AddressRefused(f"refused {target.host}: it resolves to {problem}")
+        checked.append((family, (text, target.port)))
+    return checked

@@ -1,0 +1,334 @@
+"""The one way out: every request that leaves for a vendor or a file host goes through an `Outbound`.
+
+It checks each URL and address (`address_guard`), connects to exactly the address it checked under the right TLS name (`connection`),
+bounds every wait and every size, and sorts what can go wrong by the only question a caller has: did it reach the other
+side? It knows no vendor and nothing of AWS. It reads no proxy settings, no netrc and no cookies, and it repeats
+nothing that could act twice.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import logging
+import ssl
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
+
+from clipferry.outbound.address_guard import AddressRefused, OutboundError, Target, check_url
+from clipferry.outbound.connection import BROKEN, Connection, NoReply, NotSent, Timeouts, Truncated, no_reply
+
+if TYPE_CHECKING:
+    from requests.auth import AuthBase
+
+__all__ = [
+    "API_TIMEOUTS", "DOWNLOAD_TIMEOUTS", "AddressRefused", "Headers", "NoReply", "NotSent", "Outbound", "OutboundError",
+    "Reply", "Stream", "Timeouts", "Truncated",
+]  # fmt: skip
+
+logger = logging.getLogger(__name__)
+
+API_TIMEOUTS = Timeouts(connect=5.0, read=20.0, total=60.0)
+DOWNLOAD_TIMEOUTS = Timeouts(connect=10.0, read=30.0, total=3600.0)
+MAX_BODY = 8 * 1024 * 1024
+MAX_REDIRECTS = 5
+USER_AGENT = "clipferry/0.1"
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+#: All that a redirect to another origin may carry along: nothing that says who asks.
+_ANONYMOUS = frozenset({"accept", "accept-encoding", "user-agent", "range", "if-range", "if-match"})
+_CHUNK = 64 * 1024
+
+
+class Headers(Mapping[str, str]):
+    """A case-insensitive view of response headers; repeated fields are joined by ", " (RFC 9110 §5.3)."""
+
+    def __init__(self, pairs: Sequence[tuple[str, str]] = ()) -> None:
+        self._values: dict[str, str] = {}
+        for name, value in pairs:
+            name = name.lower()
+            self._values[name] = f"{self._values[name]}, {value}" if name in self._values else value
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A whole answer to an API call, of any status."""
+
+    status: int
+    headers: Headers
+    body: bytes = field(repr=False)
+
+    @property
+    def text(self) -> str:
+        return self.body.decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        """The body as JSON, its text in valid Unicode; ValueError or RecursionError when it is not JSON."""
+        return _storable(json.loads(self.body))
+
+
+def _storable(value: Any) -> Any:
+    """The value without halves of surrogate pairs, which JSON lets through and UTF-8, hence every store, does not."""
+    match value:
+        case str():
+            return value if value.isascii() else value.encode("utf-8", "replace").decode()
+        case list():
+            return [_storable(item) for item in value]
+        case dict():
+            return {_storable(key): _storable(item) for key, item in value.items()}
+    return value
+
+
+class Outbound:
+    """Guarded HTTP. Safe to share between threads; keeps idle download connections until `close`.
+
+    `extra_hosts` are host suffixes allowed besides those each call names; `tls` replaces the default verification.
+    """
+
+    def __init__(self, *, allow_private: bool = False, extra_hosts: Sequence[str] = (),
+                 tls: ssl.SSLContext | None = None) -> None:  # fmt: skip
+        self._allow_private = allow_private
+        self._extra_hosts = tuple(extra_hosts)
+        self._tls = tls
+        self._idle: dict[tuple[str, str, int], list[Connection]] = {}
+        self._lock = threading.Lock()
+        self._gate: Callable[[str], None] | None = None
+        self._origin: Outbound | None = None
+
+    def paced(self, gate: Callable[[str], None]) -> Outbound:
+        """The same way out with a gate: it is told the operation ahead of each API call, and may wait, or raise.
+
+        What the gate raises is raised in the call's place: nothing was sent.
+        """
+        twin = copy(self)
+        twin._gate, twin._origin = gate, self.origin
+        return twin
+
+    @property
+    def origin(self) -> Outbound:
+        """The way out that this one was made from: the same object for all that leave by it."""
+        return self._origin or self
+
+    def admit(self, operation: str) -> None:
+        """Pass the gate. `call` does so by itself."""
+        if self._gate is not None:
+            self._gate(operation)
+
+    def call(self, method: str, url: str, *, hosts: Sequence[str], params: Mapping[str, str] | None = None,
+             data: bytes | str | None = None, headers: Mapping[str, str] | None = None, auth: AuthBase | None = None,
+             timeout: Timeouts = API_TIMEOUTS, max_body: int = MAX_BODY, operation: str = "") -> Reply:  # fmt: skip
+        """One API call over a connection of its own; any HTTP status is a Reply, a redirect is never followed.
+
+        `operation` is the vendor's name for what is called: the gate, if there is one, counts by it.
+
+        `auth` signs the prepared request, once per call. A fresh connection each time, so that a NoReply never stems
+        from a kept connection that had died unseen. Raises NotSent, NoReply or AddressRefused.
+        """
+        from requests import Request, RequestException  # imported late: a download's cold start needs none of it
+
+        self._check(url, hosts)
+        self.admit(operation)
+        given = {"Accept-Encoding": "identity", "User-Agent": USER_AGENT, "Connection": "close", **(headers or {})}
+        try:
+            prepared = Request(method.upper(), url, params=params, data=data, headers=given, auth=auth).prepare()
+        except RequestException:
+            raise AddressRefused("refused a URL that cannot be prepared") from None
+        target = self._check(prepared.url or "", hosts)
+        body = prepared.body.encode() if isinstance(prepared.body, str) else prepared.body
+        started = time.monotonic()
+        connection = self._connect(target, timeout, started + timeout.total)
+        try:
+            response = connection.exchange(method.upper(), target, prepared.headers, body or None)
+            content = _decoded(target.host, response, _whole_body(target.host, response, max_body), max_body)
+        finally:
+            connection.close()
+        logger.info("%s %s %d in %.2f s", method.upper(), target, response.status, time.monotonic() - started)
+        return Reply(response.status, Headers(response.getheaders()), content)
+
+    def stream(self, url: str, *, hosts: Sequence[str], headers: Mapping[str, str] | None = None,
+               timeout: Timeouts = DOWNLOAD_TIMEOUTS) -> Stream:  # fmt: skip
+        """GET for a download: a context manager with `status`, `headers` and a reader of the raw body.
+
+        Follows at most 5 redirects, each checked like the first; credentials stay behind when the origin changes. The
+        timeouts' `total` runs over redirects and body together. Raises NotSent, NoReply or AddressRefused.
+        """
+        deadline = time.monotonic() + timeout.total
+        sent = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": USER_AGENT, **(headers or {})}
+        target = self._check(url, hosts)
+        for _ in range(MAX_REDIRECTS + 1):
+            connection, response = self._get(target, sent, timeout, deadline)
+            location = response.getheader("Location")
+            if response.status not in _REDIRECTS or not location:
+                return Stream(self, connection, response, target)
+            response.close()
+            connection.close()
+            following = self._follow(target, location, hosts)
+            if following.origin != target.origin:
+                sent = {name: value for name, value in sent.items() if name.lower() in _ANONYMOUS}
+            target = following
+        raise AddressRefused(f"refused {target.host}: more than {MAX_REDIRECTS} redirects")
+
+    def close(self) -> None:
+        """Drop the idle connections."""
+        with self._lock:
+            idle, self._idle = self._idle, {}
+        for connections in idle.values():
+            for connection in connections:
+                connection.close()
+
+    def _check(self, url: str, hosts: Sequence[str]) -> Target:
+        return check_url(url, (*hosts, *self._extra_hosts), allow_private=self._allow_private)
+
+    def _follow(self, target: Target, location: str, hosts: Sequence[str]) -> Target:
+        try:
+            url = urljoin(f"{target.scheme}://{target.authority}{target.path}", location)
+        except ValueError:
+            raise AddressRefused(f"refused {target.host}: it redirects to a URL that cannot be parsed") from None
+        following = self._check(url, hosts)
+        if target.scheme == "https" and following.scheme != "https":
+            raise AddressRefused(f"refused {target.host}: it redirects from https to http")
+        return following
+
+    def _connect(self, target: Target, timeout: Timeouts, deadline: float) -> Connection:
+        return Connection(target, timeout, deadline, tls=self._tls, allow_private=self._allow_private)
+
+    def _get(self, target: Target, headers: Mapping[str, str], timeout: Timeouts,
+             deadline: float) -> tuple[Connection, http.client.HTTPResponse]:  # fmt: skip
+        kept = self._take(target)
+        if kept:
+            try:
+                kept.arm(timeout, deadline)
+                return kept, kept.exchange("GET", target, headers)
+            except NoReply:  # closed by the other side meanwhile; a GET may be asked again
+                kept.close()
+        connection = self._connect(target, timeout, deadline)
+        try:
+            return connection, connection.exchange("GET", target, headers)
+        except BaseException:
+            connection.close()
+            raise
+
+    def _take(self, target: Target) -> Connection | None:
+        with self._lock:
+            idle = self._idle.get(target.origin)
+            return idle.pop() if idle else None
+
+    def keep(self, connection: Connection) -> None:
+        """Take back a connection whose answer was read to its end."""
+        with self._lock:
+            self._idle.setdefault(connection.origin, []).append(connection)
+
+
+class Stream:
+    """An open download. Use as a context manager; the body is read with `readinto` or `read`, never decoded."""
+
+    def __init__(self, outbound: Outbound, connection: Connection, response: http.client.HTTPResponse,
+                 target: Target) -> None:  # fmt: skip
+        self._outbound, self._connection, self._response = outbound, connection, response
+        self._left: int | None = response.length
+        self._ended = response.length == 0
+        self.host = target.host
+        self.url = f"{target.scheme}://{target.authority}{target.path}"  # after redirects; may be signed: never logged
+        self.status: int = response.status
+        self.headers = Headers(response.getheaders())
+        self.length: int | None = response.length  # bytes the body will have; None: until it ends
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:  # fmt: skip
+        reusable = self._ended and not self._response.will_close
+        self._response.close()
+        if reusable:
+            self._outbound.keep(self._connection)
+        else:
+            self._connection.close()
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Put what has arrived, at least one byte, into the buffer; 0 at the end of a whole body.
+
+        Raises NoReply when the connection breaks or the body ends before its declared length.
+        """
+        if self._ended:
+            return 0
+        try:
+            if self._left is None:
+                count = self._readinto_until_the_end(buffer)
+            else:
+                count = self._response.fp.readinto1(buffer[: self._left])
+        except BROKEN as error:
+            raise no_reply(self.host, error) from None
+        if self._left is not None:
+            if count == 0:
+                raise Truncated(f"{self.host} ended the body {self._left} bytes before its declared length")
+            self._left -= count
+        self._ended = count == 0 or self._left == 0
+        return count
+
+    def _readinto_until_the_end(self, buffer: memoryview) -> int:
+        chunk = self._response.read1(len(buffer))
+        buffer[: len(chunk)] = chunk
+        return len(chunk)
+
+    def cut(self) -> None:
+        """Break the connection from another thread; a `readinto` that waits raises NoReply."""
+        self._connection.cut()
+
+    def read(self, limit: int) -> bytes:
+        """At most `limit` bytes of the body, fewer only at its end."""
+        buffer = memoryview(bytearray(limit))
+        filled = 0
+        while filled < limit and (count := self.readinto(buffer[filled:])):
+            filled += count
+        return bytes(buffer[:filled])
+
+
+def _whole_body(host: str, response: http.client.HTTPResponse, limit: int) -> bytes:
+    chunks, size = [], 0
+    try:
+        while chunk := response.read1(_CHUNK):
+            size += len(chunk)
+            if size > limit:
+                raise NoReply(f"{host} sent a reply larger than {limit} bytes")
+            chunks.append(chunk)
+    except BROKEN as error:
+        raise no_reply(host, error) from None
+    if response.length:
+        raise NoReply(f"{host} ended the reply {response.length} bytes before its declared length")
+    return b"".join(chunks)
+
+
+def _decoded(host: str, response: http.client.HTTPResponse, body: bytes, limit: int) -> bytes:
+    """The body without its Content-Encoding: we ask for none, some gateways compress all the same."""
+    encoding = response.getheader("Content-Encoding", "identity").strip().lower()
+    if encoding == "identity" or not body:
+        return body
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        raise NoReply(f"{host} used an encoding that was not asked for: {encoding[:40]!r}")
+    decoder = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # gzip or zlib, told apart by the header
+    try:
+        plain = decoder.decompress(body, limit)
+    except zlib.error:
+        raise NoReply(f"{host} sent a reply that cannot be decompressed") from None
+    if decoder.unconsumed_tail:
+        raise NoReply(f"{host} sent a reply larger than {limit} bytes")
+    if not decoder.eof:
+        raise NoReply(f"{host} ended the compressed reply too early")
+    return plain

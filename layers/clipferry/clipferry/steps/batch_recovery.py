@@ -1,0 +1,69 @@
+"""Batches that somebody wants back, and batches whose execution was lost. With the sweep, whose rights an ending needs.
+
+A cancelled batch's jobs are found by its chunks, each of which names its jobs before the first of them is made, in
+consistent reads: an index of jobs may lag behind, and a job that it does not show yet would live on.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from math import ceil
+
+from clipferry.aws import executions
+from clipferry.batches import CALL_LIFETIME, BatchStatus
+from clipferry.jobs import Problem
+from clipferry.steps.finish import Closing, NotNow
+from clipferry.store.batch_records import Batches
+from clipferry.store.job_records import NotFound
+
+RESTART_BUDGET = 5  # executions of one batch that may be lost in a row
+LOOK_AGAIN = 5  # seconds: a chunk is submitted within a few
+
+
+@dataclass
+class Recall:
+    closing: Closing
+    batches: Batches
+
+    def cancel_chunk(self, batch_id: str, generation: int, number: int) -> int:
+        """Cancel the jobs of one chunk; seconds after which to come again, 0 when none of them lives. Raises NotFound.
+
+        A chunk that was begun and is not done may be with a call that still makes jobs: that one is waited for, for no
+        longer than a call can live.
+        """
+        batch = self.batches.load(batch_id)
+        if batch.generation != generation or batch.status is not BatchStatus.CANCELLING:
+            return 0
+        chunk, now = self.batches.chunk(batch_id, number), self.closing.rt.now()
+        if chunk and chunk.cancelled:
+            return 0
+        if chunk and not chunk.done and now < chunk.begun_at + CALL_LIFETIME:
+            return min(LOOK_AGAIN, ceil((chunk.begun_at + CALL_LIFETIME - now).total_seconds()))
+        for job_id in chunk.job_ids if chunk else ():
+            with suppress(NotFound, NotNow):  # it was never made, or has ended by itself
+                self.closing.cancel(job_id)
+        self.batches.close(batch, number, now)
+        return 0
+
+    def revive(self, batch_id: str, generation: int | None) -> bool:
+        """Start a batch's execution again when it is gone before its time. Raises NotFound, Superseded."""
+        batch, now = self.batches.load(batch_id), self.closing.rt.now()
+        if batch.status.settled or generation not in (None, batch.generation):
+            return False
+        state = executions.batch_status(batch)
+        if state == "RUNNING":
+            self.batches.postpone(batch, now)
+            return False
+        if state is None:
+            self.batches.postpone(batch, now)
+            executions.start_batch(batch)
+            return True
+        if batch.restarts >= RESTART_BUDGET:
+            message = f"its executions ended {batch.restarts + 1} times before the batch did; it can be resumed"
+            problem = Problem("EXECUTION_LOST", message)
+            self.batches.change(batch, now, BatchStatus.FAILED, error=problem, finished_at=now)
+            return False
+        self.batches.change(batch, now, generation=batch.generation + 1, restarts=batch.restarts + 1)
+        executions.start_batch(batch)
+        return True

@@ -1,0 +1,178 @@
+"""The door of batches: a manifest in the bucket becomes a batch and an execution, once; cancel, resume, and links."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from clipferry.aws import executions
+from clipferry.batches import Batch, BatchStatus
+from clipferry.intake.job_body import FieldError, InvalidBody, broken, fingerprint
+from clipferry.intake.manifest import BATCH_SCHEMA, BYTES_MAX, FORMATS, PREFIX, format_of
+from clipferry.jobs import job_id
+from clipferry.settings import settings
+from clipferry.steps.context import Runtime
+from clipferry.steps.finish import bucket_owner
+from clipferry.steps.links import LINK_SECONDS
+from clipferry.store.batch_records import Batches
+from clipferry.store.job_records import NotFound, Superseded
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools import Logger
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
+
+MOVE_ATTEMPTS = 5
+UPLOAD_SECONDS = 3600  # how long an upload link holds
+
+
+class NotForBatch(Exception):
+    """The batch's status does not allow what was asked for."""
+
+
+class BatchKeyReused(Exception):
+    """The idempotency key came with another body before."""
+
+
+@dataclass
+class Bulk:
+    """What batches need besides the runtime."""
+
+    rt: Runtime
+    batches: Batches
+    s3: S3Client
+    logger: Logger
+
+
+def upload_link(bulk: Bulk, body: Mapping[str, Any]) -> dict[str, Any]:
+    """A link that takes one PUT of a manifest, and the manifest to name in `POST /batches` then. Raises InvalidBody."""
+    schema = {"type": "object", "properties": {"format": {"enum": list(FORMATS)}}, "additionalProperties": False}
+    if errors := broken(schema, body):
+        raise InvalidBody(errors)
+    now = bulk.rt.now()
+    key = f"{PREFIX}{now:%Y/%m/%d}/{job_id(now)}.{body.get('format', 'jsonl')}"
+    bucket = settings().bucket_name
+    url = bulk.s3.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=UPLOAD_SECONDS)
+    return {"manifest": {"bucket": bucket, "key": key}, "method": "PUT", "url": url, "expires_in": UPLOAD_SECONDS}
+
+
+def report_link(bulk: Bulk, batch_id: str) -> dict[str, Any]:
+    """A presigned GET of the rejected lines' report. Raises NotFound, NotForBatch."""
+    batch = bulk.batches.load(batch_id)
+    if batch.report is None:
+        raise NotForBatch(f"a batch that is {batch.status} has no report, or none of its lines was rejected")
+    place = {"Bucket": batch.bucket, "Key": batch.report}
+    url = bulk.s3.generate_presigned_url("get_object", Params=place, ExpiresIn=LINK_SECONDS)
+    return {"url": url, "expires_in": LINK_SECONDS}
+
+
+def open_batch(bulk: Bulk, body: Mapping[str, Any], *, key: str | None = None) -> Batch:
+    """Create the batch and start it. The same body over the same content is the same batch, however often it is posted;
+    with a `key`, whatever has become of the content. Raises InvalidBody, BatchKeyReused.
+    """
+    _check(body)
+    if key:
+        try:
+            return _started(bulk, bulk.batches.load(job_id(bulk.rt.now(), f"batch-key:{key}")), body)
+        except NotFound:
+            pass
+    found = _head(bulk, body["manifest"])
+    wanted = _new_batch(bulk, body, found["ETag"], found["ContentLength"], key)
+    batch, _ = bulk.batches.create(wanted)
+    return _started(bulk, batch, body)
+
+
+def cancel(bulk: Bulk, batch_id: str) -> Batch:
+    """Nothing more is submitted from now on; an execution cancels the jobs that live. Raises NotFound."""
+    for _ in range(MOVE_ATTEMPTS):
+        batch = bulk.batches.load(batch_id)
+        if batch.status in (BatchStatus.CANCELLING, BatchStatus.CANCELLED):
+            return batch
+        try:
+            return _take_over(bulk, batch, BatchStatus.CANCELLING, cancelled_at=bulk.rt.now())
+        except Superseded:
+            continue
+    raise Superseded(batch_id)
+
+
+def resume(bulk: Bulk, batch_id: str) -> Batch:
+    """Go on with a batch that failed, or whose execution was stopped: what is done stays done, nothing is done twice.
+
+    A line knows that it was submitted by its job's record, so that a batch older than records are kept is refused.
+    Raises NotFound, NotForBatch, Superseded.
+    """
+    batch = bulk.batches.load(batch_id)
+    if batch.status in (BatchStatus.SUBMITTED, BatchStatus.CANCELLED):
+        raise NotForBatch(f"a batch that is {batch.status} cannot be resumed")
+    kept = timedelta(days=settings().retention_days)
+    if not batch.cancelled_at and bulk.rt.now() > batch.created_at + kept:
+        raise NotForBatch(f"a batch older than the {kept.days} days that jobs are kept cannot be resumed; post it anew")
+    status = batch.status
+    if status is BatchStatus.FAILED:
+        status = BatchStatus.CANCELLING if batch.cancelled_at else BatchStatus.READING
+    return _take_over(bulk, batch, status, restarts=0)
+
+
+def _take_over(bulk: Bulk, batch: Batch, status: BatchStatus, **changes: Any) -> Batch:
+    """By an execution of its own. The one before finds itself superseded, wherever it is."""
+    bulk.batches.change(batch, bulk.rt.now(), status, generation=batch.generation + 1, error=None, finished_at=None,
+                        **changes)  # fmt: skip
+    _start(bulk, batch)
+    return batch
+
+
+def _check(body: Mapping[str, Any]) -> None:
+    errors = broken(BATCH_SCHEMA, body)
+    if not errors:
+        manifest = body["manifest"]
+        if manifest.get("bucket", settings().bucket_name) != settings().bucket_name:
+            errors.append(FieldError("/manifest/bucket", "must be this stack's own bucket"))
+        if format_of(manifest["key"], body.get("format")) is None:
+            errors.append(FieldError("/format", "is required when the key does not end in .jsonl, .ndjson or .csv"))
+    if errors:
+        raise InvalidBody(errors)
+
+
+def _head(bulk: Bulk, manifest: Mapping[str, Any]) -> HeadObjectOutputTypeDef:
+    try:
+        found = bulk.s3.head_object(Bucket=settings().bucket_name, Key=manifest["key"], **bucket_owner())
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] not in (403, 404):  # 403: S3 tells only whom may list
+            raise
+        raise InvalidBody([FieldError("/manifest/key", "no such object in the bucket")]) from None
+    if "etag" in manifest and manifest["etag"].strip('"') != found["ETag"].strip('"'):
+        raise InvalidBody([FieldError("/manifest/etag", "the object has another content")])
+    if found["ContentLength"] > BYTES_MAX:
+        raise InvalidBody([FieldError("/manifest/key", f"must be at most {BYTES_MAX} bytes")])
+    return found
+
+
+def _new_batch(bulk: Bulk, body: Mapping[str, Any], etag: str, size: int, key: str | None) -> Batch:
+    manifest, now = body["manifest"], bulk.rt.now()
+    place = f"{settings().bucket_name}/{manifest['key']}"
+    seed = f"batch-key:{key}" if key else f"batch:{place}:{etag}:{fingerprint(body)}"
+    return Batch(
+        batch_id=job_id(now, seed), status=BatchStatus.READING, bucket=settings().bucket_name, key=manifest["key"],
+        etag=etag, size=size, format=format_of(manifest["key"], body.get("format")) or "",
+        created_at=now, updated_at=now, fingerprint=fingerprint(body), defaults=dict(body.get("defaults", {})),
+    )  # fmt: skip
+
+
+def _started(bulk: Bulk, batch: Batch, body: Mapping[str, Any]) -> Batch:
+    if batch.fingerprint != fingerprint(body):
+        raise BatchKeyReused
+    if batch.status is BatchStatus.READING:
+        _start(bulk, batch)
+    return batch
+
+
+def _start(bulk: Bulk, batch: Batch) -> None:
+    """Start the execution; when that fails the sweep starts it."""
+    try:
+        executions.start_batch(batch)
+    except (ClientError, BotoCoreError) as error:
+        bulk.logger.error("execution not started, the sweep will", batch_id=batch.batch_id, reason=type(error).__name__)

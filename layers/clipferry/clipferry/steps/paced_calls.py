@@ -1,0 +1,123 @@
+"""Vendor calls leave in their account's slots: a near one is slept for, a far one becomes the job's wait.
+
+A gate is made for each question that a step puts to a vendor, and stands in the one way out: every API call of that
+question passes it, however many there are. Where the next slot is too far off it raises OverBudget in the call's place
+and keeps the slot in the job's (or the file's) row, so that who came first is served first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from clipferry.pacing.call_rates import ANY, Pace, Reservation, rate_for
+from clipferry.pacing.poll_plan import LONGEST_WORD, STAY
+from clipferry.store.account_limits import Budgets
+from clipferry.vendors.contract import Account, OverBudget, VendorThrottled
+
+NEAR = 2.0  # seconds: a slot no further off is slept for at once
+PATIENCE = 45.0  # seconds of such sleep in one question, so that its call ends well before its time
+LEAD = 3.0  # seconds by which a wake comes early where a late one would miss its slot; the rest is slept
+CALLS_MAX = 16  # slots in a row for a question that was interrupted
+
+
+@dataclass(frozen=True)
+class Booking:
+    """Slots kept for a job that waits, as its row holds them."""
+
+    group: str
+    slot: float  # epoch seconds of the first
+    shift: float
+    calls: int = 1  # slots in a row
+
+    @property
+    def reservation(self) -> Reservation:
+        return Reservation(self.slot, self.shift)
+
+    @classmethod
+    def parse(cls, value: dict[str, Any] | None) -> Booking | None:
+        return cls(value["group"], float(value["slot"]), float(value["shift"]), int(value["calls"])) if value else None
+
+
+class Gate:
+    """Paces one question's calls. `booking` is what the asker keeps, before and after."""
+
+    def __init__(self, budgets: Budgets, account: Account, vendor: str, booking: Booking | None,
+                 now: Callable[[], float], sleep: Callable[[float], None], near: float = NEAR) -> None:  # fmt: skip
+        self._budgets, self._account, self._vendor = budgets, account, vendor
+        self._now, self._sleep, self._near = now, sleep, near
+        self.booking = booking
+        self._pace: Pace | None = None  # as read for a booking, once a question
+        self._group, self._rate = rate_for(vendor, ANY, account.rate)  # of the last call
+        self._calls, self._slept, self._ahead = 0, 0.0, False
+
+    def open(self) -> None:
+        """Get the first call's slot ahead of it, before anything is written down about the call. Raises OverBudget."""
+        self(ANY)
+        self._ahead = True
+
+    def __call__(self, operation: str) -> None:
+        """Return when a call of this operation may leave. Raises OverBudget."""
+        self._group, self._rate = rate_for(self._vendor, operation, self._account.rate)
+        if self._ahead:
+            self._ahead = False
+            return
+        wait = self._own()
+        if wait is None:
+            wait = self._fresh()
+        self._calls += 1
+        if wait > 0:
+            self._slept += wait
+            self._sleep(wait)
+
+    @property
+    def kept(self) -> dict[str, Any] | None:
+        """What the asker keeps, as its row holds it."""
+        return vars(self.booking).copy() if self.booking else None
+
+    def push_back(self, error: VendorThrottled) -> None:
+        """The vendor said no: the whole account rests."""
+        seconds = self._rate.pushback if error.retry_after is None else min(error.retry_after, LONGEST_WORD)
+        self._budgets.push_back(self._account.name, self._group, self._now(), seconds)
+
+    def _own(self) -> float | None:
+        """Seconds until the slot that the asker keeps; None when it has none, or came too late for it."""
+        booking, now = self.booking, self._now()
+        if booking is None or booking.group != self._group:
+            return None
+        if self._pace is None:
+            self._pace = self._budgets.read(self._account.name, self._group)
+        if booking.reservation.stale(self._pace, now, self._rate):
+            self.booking = None
+            return None
+        due = booking.reservation.due(self._pace)
+        if due - now > STAY:
+            if self._pace.shift == booking.shift:  # nothing has moved it, so the machine's waits outrun the clock
+                self._sleep(STAY)
+            self.booking = replace(booking, slot=due, shift=self._pace.shift)
+            raise OverBudget(self._wait_for(due))
+        left = booking.calls - 1
+        self.booking = replace(booking, slot=booking.slot + self._rate.interval, calls=left) if left else None
+        return max(0.0, due - now)
+
+    def _fresh(self) -> float:
+        """Seconds until a slot got now."""
+        name, now = self._account.name, self._now()
+        near, calls = min(self._near, PATIENCE - self._slept), 1
+        if self._calls:
+            found = self._budgets.reserve_near(name, self._group, self._rate, now, now + near)
+            if found is not None:
+                return found.slot - now
+            calls = min(2 * self._calls, CALLS_MAX)  # what was asked so far is asked again, and more
+        place = self._budgets.reserve(name, self._group, self._rate, now, calls)
+        if calls == 1 and place.slot - now <= near:
+            return place.slot - now
+        self.booking = Booking(self._group, place.slot, place.shift, calls)
+        raise OverBudget(self._wait_for(place.slot))
+
+    def _wait_for(self, due: float) -> float:
+        """Whole seconds for the machine to wait. It wakes late, by up to some seconds, never early."""
+        left, lead = due - self._now(), max(0.0, LEAD - self._rate.slack)
+        return max(1.0, math.floor(left - lead) if lead else math.ceil(left))

@@ -1,0 +1,215 @@
+"""What the jobs of an account share: its budget of calls, its slots for vendor tasks, and the durations learned.
+
+Small items, none of which grows; every step is a conditional write of one of them. Which writes, and why they are
+enough, is on the pages of `call_rates.py`, `task_slots.py` and `durations.py`; nothing is decided here.
+"""
+
+from __future__ import annotations
+
+from pynamodb.exceptions import DeleteError, PutError, UpdateError
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.update import Action
+
+from clipferry.pacing.call_rates import Pace, Rate, Reservation
+from clipferry.pacing.durations import Durations
+from clipferry.pacing.task_slots import Held, Waiting
+from clipferry.store.rows import DurationsRow, LineRow, PaceRow
+
+TICKET_DIGITS = 12
+
+
+class Budgets:
+    """One record an account and operation group. Times are epoch seconds."""
+
+    def __init__(self) -> None:
+        self._queueing: dict[tuple[str, str], bool] = {}  # by the last answer: which write to try first
+
+    def reserve(self, account: str, group: str, rate: Rate, now: float, calls: int = 1) -> Reservation:
+        """The next free slot, and the `calls - 1` after it."""
+        found = None
+        while found is None:  # at most twice but for races: calls queue, or they do not
+            found = self._reserve(account, group, rate, now, calls, None)
+        return found
+
+    def reserve_near(self, account: str, group: str, rate: Rate, now: float, near: float) -> Reservation | None:
+        """The next free slot unless it lies later than `near`."""
+        return self._reserve(account, group, rate, now, 1, near)
+
+    def _reserve(self, account: str, group: str, rate: Rate, now: float, calls: int,
+                 near: float | None) -> Reservation | None:  # fmt: skip
+        queueing = self._queueing.get((account, group), False)
+        for queues in (queueing, not queueing):
+            row = self._take(account, group, rate, now, calls, near, queues=queues)
+            if row is not None:
+                self._queueing[account, group] = queues
+                return Reservation(row.next - calls * rate.interval, row.shift)
+        return None
+
+    def _take(self, account: str, group: str, rate: Rate, now: float, calls: int, near: float | None, *,
+              queues: bool) -> PaceRow | None:  # fmt: skip
+        row, step = PaceRow(_budget_pk(account), group), calls * rate.interval
+        if queues:
+            condition: Condition = PaceRow.next >= now
+            if near is not None:
+                condition &= PaceRow.next <= near
+            return row if _updated(row, [PaceRow.next.set(PaceRow.next + step)], condition) else None
+        actions: list[Action] = [PaceRow.next.set(now + step)]
+        actions += [field.set(field | 0) for field in (PaceRow.shift, PaceRow.blocked)]
+        return row if _updated(row, actions, PaceRow.pk.does_not_exist() | (PaceRow.next < now)) else None
+
+    def read(self, account: str, group: str) -> Pace:
+        try:
+            row = PaceRow.get(_budget_pk(account), group, consistent_read=True)
+        except PaceRow.DoesNotExist:
+            return Pace()
+        return Pace(row.next, row.shift, row.blocked)
+
+    def push_back(self, account: str, group: str, now: float, seconds: float) -> None:
+        """No call for `seconds`: every slot moves, those given as well. The same no told by many counts once."""
+        while True:
+            pace = self.read(account, group)
+            after = pace.pushed(now, seconds)
+            more = after.shift - pace.shift
+            if more <= 0:
+                return
+            row, as_read = PaceRow(_budget_pk(account), group), PaceRow.blocked == pace.blocked
+            moved: list[Action] = [PaceRow.shift.set(PaceRow.shift + more), PaceRow.blocked.set(after.blocked)]
+            if pace.next >= now:
+                actions, condition = [PaceRow.next.set(PaceRow.next + more)], as_read & (PaceRow.next >= now)
+            elif pace == Pace():
+                moved = [PaceRow.shift.set(more), PaceRow.blocked.set(after.blocked)]
+                actions, condition = [PaceRow.next.set(after.next)], PaceRow.pk.does_not_exist()
+            else:
+                actions, condition = [PaceRow.next.set(after.next)], as_read & (PaceRow.next < now)
+            if _updated(row, [*actions, *moved], condition):
+                return
+
+
+class Line:
+    """An account's slots for vendor tasks, and who waits for one, first come, first served."""
+
+    def look(self, account: str, max_in_flight: int) -> tuple[list[Held], list[Waiting]]:
+        """The slots' rows, and the first `max_in_flight` rows of those who wait."""
+        pk = _line_pk(account)
+        slots = LineRow.query(pk, LineRow.sk.between("SLOT#", "SLOT#~"), consistent_read=True)
+        held = [Held(_number(row), row.holder or "", row.until or 0, row.since) for row in slots]
+        first = LineRow.query(pk, LineRow.sk.startswith("WAIT#"), limit=max_in_flight, consistent_read=True)
+        return held, [Waiting(_number(row), row.holder or "", row.until or 0) for row in first]
+
+    def take(self, account: str, slot: int, holder: str, now: float, until: float) -> bool:
+        """Take a free slot; False when somebody was quicker."""
+        free = LineRow.pk.does_not_exist() | (LineRow.until < int(now)) | (LineRow.holder == holder)
+        try:
+            row = LineRow(_line_pk(account), _slot(slot), holder=holder, until=int(until), since=int(now))
+            row.save(condition=free)
+        except PutError as error:
+            return _lost(error)
+        return True
+
+    def draw(self, account: str) -> int:
+        """The next ticket."""
+        row = LineRow(_line_pk(account), "TAIL")
+        row.update(actions=[LineRow.tickets.set((LineRow.tickets | 0) + 1)])
+        return int(row.tickets or 0)
+
+    def wait(self, account: str, ticket: int, holder: str, until: float) -> None:
+        """Stand in line, or go on standing in it."""
+        LineRow(_line_pk(account), _wait(ticket), holder=holder, until=int(until)).save()
+
+    def forget(self, account: str, ticket: int, now: float) -> None:
+        """Take away whoever has stopped waking."""
+        self._delete(account, ticket, LineRow.until < int(now))
+
+    def leave(self, account: str, ticket: int, holder: str) -> None:
+        """Out of the line, into a slot."""
+        self._delete(account, ticket, LineRow.holder == holder)
+
+    def renew(self, account: str, slot: int, holder: str, until: float) -> bool:
+        """Keep a slot for longer; False when its lease ran out and another has it."""
+        row = LineRow(_line_pk(account), _slot(slot))
+        return _updated(row, [LineRow.until.set(int(until))], LineRow.holder == holder)
+
+    def release(self, account: str, holder: str, now: float, *, slot: int | None, ticket: int | None) -> None:
+        """Give back what is still the holder's. Repeating it is harmless."""
+        for sk in ([_slot(slot)] if slot is not None else []) + ([_wait(ticket)] if ticket is not None else []):
+            ended: list[Action] = [LineRow.until.set(int(now) - 1)]
+            _updated(LineRow(_line_pk(account), sk), ended, LineRow.holder == holder)
+
+    @staticmethod
+    def _delete(account: str, ticket: int, condition: Condition) -> None:
+        try:
+            LineRow(_line_pk(account), _wait(ticket)).delete(condition=condition)
+        except DeleteError as error:
+            _lost(error)
+
+
+class Lessons:
+    """How long the vendors' tasks took, by vendor and size class."""
+
+    def read(self, size_class: str) -> Durations:
+        row = self._row(size_class, consistent=False)
+        return _durations(row) if row else Durations()
+
+    def learn(self, size_class: str, seconds: float, after: float) -> bool:
+        """One more task, last seen unfinished at `after`. False: another task was learned from meanwhile, drop it."""
+        row = self._row(size_class, consistent=True)
+        known = _durations(row) if row else Durations()
+        more = known.add(seconds, after=after).as_dict()
+        new = DurationsRow(_durations_pk(size_class), "DURATIONS", tasks=more["count"], surprise=more["surprise"],
+                           bins=more["bins"])  # fmt: skip
+        try:
+            new.save(condition=DurationsRow.tasks == known.count if row else DurationsRow.pk.does_not_exist())
+        except PutError as error:
+            return _lost(error)
+        return True
+
+    @staticmethod
+    def _row(size_class: str, *, consistent: bool) -> DurationsRow | None:
+        try:
+            return DurationsRow.get(_durations_pk(size_class), "DURATIONS", consistent_read=consistent)
+        except DurationsRow.DoesNotExist:
+            return None
+
+
+def _durations(row: DurationsRow) -> Durations:
+    return Durations.parse({"bins": row.bins, "count": row.tasks, "surprise": row.surprise})
+
+
+def _budget_pk(account: str) -> str:
+    return f"BUDGET#{account}"
+
+
+def _line_pk(account: str) -> str:
+    return f"INFLIGHT#{account}"
+
+
+def _durations_pk(size_class: str) -> str:
+    return f"DURATIONS#{size_class}"
+
+
+def _slot(number: int) -> str:
+    return f"SLOT#{number:06d}"
+
+
+def _wait(ticket: int) -> str:
+    return f"WAIT#{ticket:0{TICKET_DIGITS}d}"
+
+
+def _number(row: LineRow) -> int:
+    return int(row.sk.partition("#")[2])
+
+
+def _updated(row: PaceRow | LineRow, actions: list[Action], condition: Condition) -> bool:
+    """Whether the row met the condition; then it holds all that is in the table."""
+    try:
+        row.update(actions=actions, condition=condition)
+    except UpdateError as error:
+        return _lost(error)
+    return True
+
+
+def _lost(error: PutError | UpdateError | DeleteError) -> bool:
+    """False after a failed condition; anything else is raised."""
+    if error.cause_response_code != "ConditionalCheckFailedException":
+        raise error
+    return False

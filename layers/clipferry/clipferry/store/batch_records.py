@@ -1,0 +1,220 @@
+"""The batches in the jobs table: the batch, what became of each chunk of its lines, and counters.
+
+A chunk's outcome and the counters change in one transaction, as a job's end and the counters do
+(`store.writes.counted`), so that whatever is repeated after a crash is counted once. The counters are a few shards of
+one partition: reading them costs the same for ten lines and for a million, and no item takes the writes of all jobs.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from pynamodb.exceptions import TransactWriteError
+from pynamodb.expressions.condition import Condition
+from pynamodb.transactions import TransactWrite
+
+from clipferry.batches import BATCH_MOVES, Batch, BatchStatus, Counts
+from clipferry.jobs import JobStatus
+from clipferry.store.job_records import TAG_LIFETIME, IllegalMove, NotFound, shard_of, shards
+from clipferry.store.rows import BatchRow, ChunkRow, Due, Entry, Item, TallyRow
+from clipferry.store.writes import (
+    TALLY_SHARDS,
+    Superseded,
+    condition_failed,
+    connection,
+    patiently,
+    tally_attribute,
+    tally_row,
+    update,
+)
+
+_FIELDS = {f.name for f in fields(Batch)}
+_DUE = "due-batch"
+_STARTED_WITHIN = timedelta(minutes=2)  # an execution that was to be started, and of which nothing is heard
+_PATIENCE = timedelta(minutes=15)
+
+
+@dataclass(frozen=True)
+class ChunkState:
+    """What is known of a chunk that was begun."""
+
+    number: int
+    job_ids: Sequence[str]
+    begun_at: datetime
+    done: bool  # every line of it is a job or in the report
+    cancelled: bool
+    reported: bool  # some of its lines were not accepted
+
+
+class Batches:
+    """The repository."""
+
+    def create(self, batch: Batch) -> tuple[Batch, bool]:
+        """Write a new batch with its counters; (the batch in the table, whether this call made it)."""
+        expires = int((batch.created_at + TAG_LIFETIME).timestamp())
+        values = {name: getattr(batch, name) for name in _FIELDS}
+        row = BatchRow(_pk(batch.batch_id), "BATCH", **values, **_due(batch, batch.created_at, _STARTED_WITHIN),
+                       expires_at=expires)  # fmt: skip
+
+        def write() -> None:
+            with TransactWrite(connection=connection()) as transaction:
+                transaction.save(row, condition=BatchRow.pk.does_not_exist())
+                for shard in range(TALLY_SHARDS):
+                    tally = tally_row(row.pk, shard)
+                    tally.expires_at = expires
+                    transaction.save(tally)
+
+        try:
+            patiently(write)
+        except TransactWriteError as error:
+            if not condition_failed(error):
+                raise
+            return self.load(batch.batch_id), False
+        return batch, True
+
+    def load(self, batch_id: str) -> Batch:
+        """Raises NotFound."""
+        try:
+            return _batch(BatchRow.get(_pk(batch_id), "BATCH", consistent_read=True))
+        except BatchRow.DoesNotExist:
+            raise NotFound(batch_id) from None
+
+    def load_with_counts(self, batch_id: str) -> tuple[Batch, Counts]:
+        """The batch and its counters: one query. Raises NotFound."""
+        batch, counts = None, Counts()
+        for row in Item.query(_pk(batch_id), Item.sk.startswith("BATCH"), consistent_read=True):
+            if isinstance(row, BatchRow):
+                batch = _batch(row)
+            elif isinstance(row, TallyRow):
+                _add(counts, row)
+        if batch is None:
+            raise NotFound(batch_id)
+        return batch, counts
+
+    def change(self, batch: Batch, now: datetime, status: BatchStatus | None = None, **changes: Any) -> Batch:
+        """Write changes, and a move if `status` differs, if the row is still as read. Updates `batch` in place.
+
+        Raises Superseded, IllegalMove.
+        """
+        target = status or batch.status
+        if target is not batch.status and target not in BATCH_MOVES[batch.status]:
+            raise IllegalMove(f"batch {batch.status} -> {target}")
+        handed_on = changes.get("generation", batch.generation) != batch.generation
+        changes |= {"updated_at": now, "status": target}
+        due = _due(replace(batch, **changes), now, _STARTED_WITHIN if handed_on else _PATIENCE)
+        update(BatchRow(_pk(batch.batch_id), "BATCH"), {**changes, **due}, _as_read(batch))
+        for name, value in changes.items():
+            setattr(batch, name, value)
+        return batch
+
+    def postpone(self, batch: Batch, now: datetime) -> None:
+        """Let the sweep come back to the batch after its patience. Raises Superseded."""
+        update(BatchRow(_pk(batch.batch_id), "BATCH"), _due(batch, now, _PATIENCE), _as_read(batch))
+
+    def due(self, now: datetime) -> Iterator[str]:
+        """Ids of batches on their way that nothing has touched for longer than it should take, oldest first."""
+        streams = [
+            ((row.due_at, row.pk) for row in Entry.due.query(shard, Due.due_at <= int(now.timestamp())))
+            for shard in shards(_DUE)
+        ]
+        return (pk.removeprefix("BATCH#") for _, pk in heapq.merge(*streams))
+
+    # -- chunks -----------------------------------------------------------------------------------------------
+
+    def chunk(self, batch_id: str, number: int) -> ChunkState | None:
+        """None when it was never begun."""
+        try:
+            return _chunk(ChunkRow.get(_pk(batch_id), _sk(number), consistent_read=True))
+        except ChunkRow.DoesNotExist:
+            return None
+
+    def chunks(self, batch_id: str) -> Iterator[ChunkState]:
+        """Those that were begun, in order."""
+        for row in ChunkRow.query(_pk(batch_id), ChunkRow.sk.startswith("CHUNK#"), consistent_read=True):
+            yield _chunk(row)
+
+    def begin(self, batch: Batch, number: int, job_ids: Sequence[str], now: datetime) -> bool:
+        """Write down which jobs a chunk will make, before it does. False when the chunk is done, or cancelled."""
+        row = self._chunk_row(batch, number)
+        values = {
+            "kind": ChunkRow, "number": number, "job_ids": list(job_ids), "begun_at": now, "done": False,
+            "cancelled": False, "reported": False, "expires_at": row.expires_at,
+        }  # fmt: skip
+        return _written(row, values, ChunkRow.pk.does_not_exist() | (ChunkRow.done == False))  # noqa: E712
+
+    def settle(self, batch: Batch, number: int, *, accepted: int, rejected: int, duplicates: int) -> None:
+        """A chunk is done: written and counted in one, and once."""
+        counts = {"accepted": accepted, "rejected": rejected, "duplicates": duplicates}
+        attributes = TallyRow.get_attributes()
+        tally = (
+            tally_row(_pk(batch.batch_id), number % TALLY_SHARDS),
+            [attributes[name].add(count) for name, count in counts.items() if count],
+        )
+        values = {"done": True, "reported": bool(rejected or duplicates)}
+        _written(self._chunk_row(batch, number), values, ChunkRow.done == False,  # noqa: E712
+                 tally if any(counts.values()) else None)  # fmt: skip
+
+    def close(self, batch: Batch, number: int, now: datetime) -> None:
+        """A chunk is cancelled: none of its jobs lives, and a submission that comes late finds it done."""
+        row = self._chunk_row(batch, number)
+        if self.chunk(batch.batch_id, number) is None:
+            values = {"kind": ChunkRow, "number": number, "job_ids": [], "begun_at": now, "reported": False,
+                      "expires_at": row.expires_at}  # fmt: skip
+        else:
+            values = {}
+        condition = ChunkRow.pk.does_not_exist() if values else ChunkRow.pk.exists()
+        update(row, {**values, "done": True, "cancelled": True}, condition)
+
+    @staticmethod
+    def _chunk_row(batch: Batch, number: int) -> ChunkRow:
+        expires = int((batch.created_at + TAG_LIFETIME).timestamp())
+        return ChunkRow(_pk(batch.batch_id), _sk(number), expires_at=expires)
+
+
+def _written(row: ChunkRow, values: dict[str, Any], condition: Condition, counted: Any = None) -> bool:
+    try:
+        update(row, values, condition, counted)
+    except Superseded:
+        return False
+    return True
+
+
+def _pk(batch_id: str) -> str:
+    return f"BATCH#{batch_id}"
+
+
+def _sk(number: int) -> str:
+    return f"CHUNK#{number:06d}"
+
+
+def _batch(row: BatchRow) -> Batch:
+    return Batch(**{name: getattr(row, name) for name in _FIELDS})
+
+
+def _chunk(row: ChunkRow) -> ChunkState:
+    return ChunkState(int(row.number), row.job_ids, row.begun_at, row.done, row.cancelled, row.reported)
+
+
+def _add(counts: Counts, row: TallyRow) -> None:
+    counts.accepted += int(row.accepted)
+    counts.rejected += int(row.rejected)
+    counts.duplicates += int(row.duplicates)
+    for status in JobStatus:
+        if status.terminal:
+            counts.ended[status] = counts.ended.get(status, 0) + int(getattr(row, tally_attribute(status)))
+
+
+def _as_read(batch: Batch) -> Condition:
+    condition: Condition = (BatchRow.status == batch.status) & (BatchRow.generation == batch.generation)
+    return condition
+
+
+def _due(batch: Batch, now: datetime, patience: timedelta) -> dict[str, Any]:
+    """When the sweep should look at the batch if nothing else did; no key once it is settled."""
+    if batch.status.settled:
+        return {"due_shard": None, "due_at": None}
+    return {"due_shard": f"{_DUE}#{shard_of(batch.batch_id)}", "due_at": int((now + patience).timestamp())}

@@ -1,0 +1,1 @@
+"""Copying one HLS video: its playlists, segments, and keys."""

@@ -1,0 +1,1 @@
+"""Wangsu / CDNetworks Cloud VoD (cloudv)."""

@@ -1,0 +1,107 @@
+"""Where a Cloud VoD file is: an absolute URL of the vendor's, a path on the account's media domain, or as published.
+
+It knows getPublishCode and nothing else of the API. URLs may be signed, so none is ever kept.
+
+Source: CDNetworks Cloud VoD "getPublishCode".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from clipferry.vendors.cloudv.gateway import Gateway, host_of
+from clipferry.vendors.cloudv.replies import path_of, text
+from clipferry.vendors.contract import (
+    VendorAuthFailed,
+    VendorError,
+    VendorRefused,
+    VendorThrottled,
+    VendorUnavailable,
+)
+
+VIDEO_URL = 4  # codeType of getPublishCode
+_PUBLISHED = {1: "originUrl", 2: "fluentUrl", 3: "sdUrl", 4: "highUrl", 5: "hdPullUrl"}  # by clarity
+DEFAULT_PAUSE = 30.0  # seconds to leave the API alone when it gave no hint of its own
+
+
+@dataclass(frozen=True)
+class MediaUrls:
+    """The addresses of one account's files. `media_base`: its playback domain, for a relative fileUrl."""
+
+    gateway: Gateway
+    media_base: str | None
+
+    def needs_call(self, address: str) -> bool:
+        """Whether only getPublishCode can tell where a fileUrl leads."""
+        return not (_is_absolute(address) or (address and self.media_base))
+
+    def of(self, address: str, video_id: str, clarity: int) -> str | None:
+        """The http(s) URL of a file from its fileUrl ("" when it has none); None when the vendor names none (yet).
+
+        Raises the contract's errors.
+        """
+        if _is_absolute(address):
+            url = "https:" + address if address.startswith("//") else address
+            return url if host_of(url) else None
+        if address and self.media_base:
+            return self._on_media_domain(address)
+        return self._published(video_id, clarity) if video_id else None
+
+    def _on_media_domain(self, address: str) -> str:
+        path, mark, query = address.partition("?")
+        base = (self.media_base or "").rstrip("/")
+        if not host_of(base):
+            raise VendorRefused("the account's media_base_url is not an http(s) URL", kind="ACCOUNT_MALFORMED")
+        return f"{base}/{quote(path.lstrip('/'), safe=_KEPT_IN_PATHS)}{mark}{query}"
+
+    def _published(self, video_id: str, clarity: int) -> str | None:
+        data = self.gateway.call("/vod/videoManage/getPublishCode", {"videoId": video_id, "codeType": VIDEO_URL})
+        urls = data.get("videoUrl") if isinstance(data, Mapping) else None
+        found = [url for url in (urls if isinstance(urls, list) else [urls]) if isinstance(url, Mapping)]
+        found.sort(key=lambda url: text(url.get("urlType")).upper() != "PC")
+        addresses = (text(url.get(_PUBLISHED.get(clarity, ""))) for url in found)
+        return next((address for address in addresses if host_of(address)), None)
+
+
+class Lookups:
+    """The addresses asked for in one look: bounded, and a failing lookup never costs the look itself."""
+
+    def __init__(self, urls: MediaUrls, limit: int) -> None:
+        self._urls, self._left = urls, limit
+        self.retry_after: float | None = None  # seconds, when some were left for another look
+        self.limit: VendorThrottled | None = None  # met by a lookup
+        self.refusal: VendorError | None = None  # of the last lookup
+
+    def url(self, address: str, video_id: str, clarity: int) -> str | None:
+        """As `MediaUrls.of`, without the errors that another look may heal."""
+        self.refusal = None
+        if self._urls.needs_call(address):
+            if self._left <= 0:
+                self.retry_after = self.retry_after or DEFAULT_PAUSE
+                return None
+            self._left -= 1
+        try:
+            return self._urls.of(address, video_id, clarity)
+        except VendorThrottled as error:
+            self._left, self.limit, self.retry_after = 0, error, error.retry_after or DEFAULT_PAUSE
+        except VendorUnavailable:
+            self._left = 0
+        except (VendorRefused, VendorAuthFailed) as error:
+            if isinstance(error, VendorRefused) and error.kind == "ACCOUNT_MALFORMED":
+                raise
+            self.refusal = error
+        return None
+
+
+def kind_of(url: str) -> str:
+    """Playlists are "hls", everything else is a "file"."""
+    return "hls" if path_of(url).lower().endswith(".m3u8") else "file"
+
+
+def _is_absolute(address: str) -> bool:
+    return address.startswith("//") or "://" in path_of(address)
+
+
+_KEPT_IN_PATHS = "/%:@!$&'()*+,;=~"

@@ -1,0 +1,1 @@
+"""Alibaba Cloud Intelligent Media Services (IMS)."""

@@ -1,0 +1,160 @@
+"""A job's body: every bad field named, nothing echoed, defaults filled in."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from clipferry.intake.job_body import BODY_MAX, InvalidBody, check, fingerprint, new_job
+from clipferry.jobs import JobStatus
+from clipferry.vendors import VENDORS, vendor_class
+from hypothesis import given
+from hypothesis import strategies as st
+
+NOON = datetime(2026, 11, 21, 12, 0, 0, 123456, tzinfo=UTC)
+CAMERA = {"iot_id": "cam-1", "record_duration": 60}
+GOOD: dict[str, Any] = {"vendor": "linkvisual", "request": CAMERA}
+POLYV: dict[str, Any] = {"vendor": "polyv", "request": {"vids": ["a"]}}
+CLOUDV: dict[str, Any] = {"vendor": "cloudv", "request": {"files": [{"fetch_url": "https://a.example/v.mp4"}]}}
+IMS: dict[str, Any] = {"vendor": "ims", "request": {"upload_urls": ["https://a.example/v.mp4"]}}
+
+
+def request(body: dict[str, Any], **values: Any) -> dict[str, Any]:
+    fields = body["request"] | values
+    return body | {"request": {name: value for name, value in fields.items() if value is not ...}}
+
+
+def adopt(vendor: str, **values: Any) -> dict[str, Any]:
+    return {"vendor": vendor, "adopt": values}
+
+
+BAD = [
+    (request(GOOD, record_duration=9), "/request/record_duration"),
+    (request(GOOD, record_duration=7201), "/request/record_duration"),
+    (request(GOOD, record_duration="abc"), "/request/record_duration"),
+    (request(GOOD, record_duration=...), "/request/record_duration"),
+    (request(GOOD, iot_id=...), "/request"),
+    (request(GOOD, product_key="p", device_name="d"), "/request"),
+    (request(GOOD, iot_id=..., product_key="p"), "/request"),
+    (request(GOOD, pre_record_duration=11), "/request/pre_record_duration"),
+    (request(GOOD, colour="red"), "/request/colour"),
+    (GOOD | {"vendor": "nobody"}, "/vendor"),
+    ({"request": CAMERA}, "/vendor"),
+    (GOOD | {"vendor": 7}, "/vendor"),
+    (GOOD | {"colour": "red"}, "/colour"),
+    (GOOD | {"adopt": {"record_id": "r"}}, ""),
+    ({"vendor": "linkvisual"}, ""),
+    (GOOD | {"request": "camera"}, "/request"),
+    (GOOD | {"deadline_seconds": 9}, "/deadline_seconds"),
+    (GOOD | {"deadline_seconds": 30 * 86_400 + 1}, "/deadline_seconds"),
+    (GOOD | {"deadline_seconds": True}, "/deadline_seconds"),
+    (GOOD | {"on_uncertain": "maybe"}, "/on_uncertain"),
+    (GOOD | {"account": "../other"}, "/account"),
+    (GOOD | {"account": "linkvisual\n"}, "/account"),
+    (GOOD | {"destination": {"prefix": "a/../b"}}, "/destination/prefix"),
+    (GOOD | {"destination": {"prefix": "/a"}}, "/destination/prefix"),
+    (GOOD | {"destination": {"prefix": "a\n"}}, "/destination/prefix"),
+    (GOOD | {"destination": {"prefix": "x" * 513}}, "/destination/prefix"),
+    (GOOD | {"destination": {"bucket": "other"}}, "/destination/bucket"),
+    (GOOD | {"labels": {"a": 1}}, "/labels/a"),
+    (GOOD | {"labels": {"a": "line\n"}}, "/labels/a"),
+    (GOOD | {"labels": {"aws:a": "b"}}, "/labels"),
+    (GOOD | {"labels": {str(n): "" for n in range(9)}}, "/labels"),
+    (GOOD | {"labels": {"a/b": "?"}}, "/labels/a~1b"),
+    (GOOD | {"labels": {"half": "\ud800"}}, ""),
+    (GOOD | {"deadline_seconds": float("nan")}, ""),
+    (request(POLYV, vids=[]), "/request/vids"),
+    (request(POLYV, vids=[str(n) for n in range(101)]), "/request/vids"),
+    (request(POLYV, expire_days=0), "/request/expire_days"),
+    (request(POLYV, expire_days=8), "/request/expire_days"),
+    (request(CLOUDV, files=[CLOUDV["request"]["files"][0]] * 51), "/request/files"),
+    (request(CLOUDV, files=[{"fetch_url": "ftp://a.example/v"}]), "/request/files/0/fetch_url"),
+    (request(CLOUDV, files=[{"fetch_url": "https://"}]), "/request/files/0/fetch_url"),
+    (request(CLOUDV, files=[{"fetch_url": "javascript:alert(1)"}]), "/request/files/0/fetch_url"),
+    (request(CLOUDV, files=[]), "/request/files"),
+    (request(POLYV, expire_days=1.5), "/request/expire_days"),
+    (adopt("cloudv"), "/adopt"),
+    (adopt("cloudv", task_id="1", trans_no="2"), "/adopt"),
+    (adopt("linkvisual", iot_id="cam-1", record_id="r", file_names=["f"]), "/adopt"),
+    (adopt("linkvisual", record_id="r"), "/adopt"),
+    (request(IMS, upload_urls=[]), "/request/upload_urls"),
+    (request(IMS, upload_urls=["ftp://a.example/v.mp4"]), "/request/upload_urls/0"),
+    (request(IMS, upload_urls=["https://a.example/v.mp4", "v.mp4"]), "/request/upload_urls/1"),
+    (request(IMS, upload_urls=[f"https://a.example/{n}" for n in range(101)]), "/request/upload_urls"),
+]
+
+
+@pytest.mark.parametrize(("body", "pointer"), BAD)
+def test_a_bad_field_is_named(body: dict[str, Any], pointer: str) -> None:
+    with pytest.raises(InvalidBody) as caught:
+        new_job(body, NOON)
+    assert pointer in [error.pointer for error in caught.value.errors]
+    assert all(error.detail for error in caught.value.errors)
+
+
+@pytest.mark.parametrize("body", [GOOD, POLYV, CLOUDV, IMS, adopt("polyv", task_id="t")])
+def test_a_good_body_has_no_errors(body: dict[str, Any]) -> None:
+    assert check(body) == []
+
+
+def test_every_bad_field_is_named_at_once() -> None:
+    body = request(GOOD, record_duration=9, pre_record_duration=11) | {"deadline_seconds": 1, "colour": "red"}
+    assert {error.pointer for error in check(body)} == {
+        "/request/record_duration", "/request/pre_record_duration", "/deadline_seconds", "/colour"}  # fmt: skip
+
+
+def test_no_error_repeats_the_value() -> None:
+    body = GOOD | {"account": "canary!", "labels": {"x": "canary?"}, "request": {"iot_id": "c", "canary": "canary"}}
+    errors = check(body)
+    assert errors
+    assert not any("canary" in error.detail for error in errors)
+
+
+def test_a_body_that_no_row_could_hold_is_refused() -> None:
+    assert [e.pointer for e in check(request(IMS, user_data="é" * (BODY_MAX // 4)))] == [""]
+
+
+def test_defaults_are_filled_in() -> None:
+    job = new_job(GOOD, NOON)
+    assert (job.status, job.account, job.on_uncertain, job.prefix) == (JobStatus.QUEUED, "linkvisual", "fail", "")
+    assert job.deadline_seconds == vendor_class("linkvisual").default_deadline + 60
+    assert job.deadline_at - job.created_at == timedelta(seconds=job.deadline_seconds)
+    assert job.created_at.microsecond == 123_000
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_a_vendor_describes_every_field_it_takes(vendor: str) -> None:
+    for schema in (vendor_class(vendor).request_schema, vendor_class(vendor).adopt_schema):
+        assert schema["additionalProperties"] is False
+        assert all(field.get("description") for field in schema["properties"].values())
+
+
+@given(st.dictionaries(st.text(), st.integers() | st.text()))
+def test_the_fingerprint_does_not_know_the_order_of_keys(body: dict[str, Any]) -> None:
+    assert fingerprint(body) == fingerprint(dict(reversed(body.items())))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(st.characters(exclude_categories=[])),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.fixed_dictionaries({}, optional={
+    "vendor": st.sampled_from(list(VENDORS)) | JSON, "request": JSON, "adopt": JSON, "labels": JSON, "account": JSON,
+    "destination": JSON, "deadline_seconds": JSON, "on_uncertain": JSON, "more": JSON}))  # fmt: skip
+def test_no_body_whatever_is_more_than_invalid(body: dict[str, Any]) -> None:
+    for error in check(body):
+        assert error.detail
+        assert isinstance(error.pointer, str)
+
+
+def test_a_whole_number_is_an_integer_however_it_is_spelled() -> None:
+    """To JSON Schema 60.0 is an integer; to a vendor it is not."""
+    body = json.loads('{"vendor": "polyv", "request": {"vids": ["a"], "expire_days": 3.0}}')
+    assert repr(new_job(body, NOON).request) == "{'vids': ['a'], 'expire_days': 3}"
+    body = json.loads('{"vendor": "cloudv", "adopt": {"task_id": "t", "renditions": [1.0, 4e0]}}')
+    assert repr(new_job(body, NOON).adopt) == "{'task_id': 't', 'renditions': [1, 4]}"

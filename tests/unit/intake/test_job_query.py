@@ -1,0 +1,81 @@
+"""The query of a listing and its tokens."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import pytest
+from clipferry.intake.job_query import LIMIT_DEFAULT, BadQuery, page_token, parse_query
+from clipferry.jobs import JobStatus
+from hypothesis import given
+from hypothesis import strategies as st
+
+LAST = "2026-11-21T12:00:00.000Z#01K0000000000000000000000A"
+
+
+def test_without_parameters_everything_is_listed() -> None:
+    query = parse_query({})
+    assert (query.listing.vendor, query.listing.status, query.limit, query.before) == (None, None, LIMIT_DEFAULT, None)
+
+
+def test_filters_are_read() -> None:
+    query = parse_query({"vendor": "ims", "status": "FAILED", "label": "site=gate=3", "limit": "7",
+                         "since": "2026-11-21T01:00:00+01:00", "until": "2026-11-22"})  # fmt: skip
+    assert (query.listing.vendor, query.listing.status) == ("ims", JobStatus.FAILED)
+    assert query.listing.tag == "label#site=gate=3"
+    assert query.listing.since.isoformat() == "2026-11-21T00:00:00+00:00"  # type: ignore[union-attr]
+    assert query.listing.until.isoformat() == "2026-11-22T00:00:00+00:00"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("parameters", "named"), [
+    ({"vendor": "nobody"}, "vendor"), ({"status": "DONE"}, "status"), ({"status": "failed"}, "status"),
+    ({"limit": "0"}, "limit"), ({"limit": "101"}, "limit"), ({"limit": "ten"}, "limit"), ({"limit": "²"}, "limit"),
+    ({"label": "site"}, "label"), ({"label": "=x"}, "label"), ({"label": "a=b", "batch": "1"}, "batch"),
+    ({"since": "yesterday"}, "since"), ({"since": "0001-01-01T00:00:00+23:59"}, "since"),
+    ({"since": "2026-11-22", "until": "2026-11-21"}, "since"), ({"colour": "red"}, "colour"),
+    ({"next_token": "x"}, "next_token"), ({"next_token": "é"}, "next_token"),
+])  # fmt: skip
+def test_what_cannot_be_is_named(parameters: dict[str, str], named: str) -> None:
+    with pytest.raises(BadQuery) as caught:
+        parse_query(parameters)
+    assert caught.value.parameter == named
+
+
+def test_a_token_goes_on_where_the_page_ended() -> None:
+    query = parse_query({"vendor": "ims"})
+    token = page_token(query, LAST)
+    assert parse_query({"vendor": "ims", "next_token": token}).before == LAST
+    assert parse_query({"vendor": "ims", "next_token": token, "limit": "3"}).before == LAST
+
+
+def test_a_token_belongs_to_its_listing() -> None:
+    token = page_token(parse_query({"vendor": "ims"}), LAST)
+    for other in ({}, {"vendor": "polyv"}, {"vendor": "ims", "status": "FAILED"}):
+        with pytest.raises(BadQuery):
+            parse_query(other | {"next_token": token})
+
+
+@given(st.data())
+def test_a_token_with_any_character_changed_is_refused(data: st.DataObject) -> None:
+    token = page_token(parse_query({}), LAST)
+    at = data.draw(st.integers(0, len(token) - 1))
+    letter = data.draw(st.characters().filter(lambda letter: letter != token[at]))
+    changed = token[:at] + letter + token[at + 1 :]
+    if _decoded(changed) == _decoded(token):  # the last character holds bits that mean nothing
+        return
+    with pytest.raises(BadQuery):
+        parse_query({"next_token": changed})
+
+
+@pytest.mark.parametrize("value", ["[" * 9000, '["a"]', "7", "null", '{"a": 1}', '["x", "y"]', f'["{LAST}", null]'])
+def test_json_that_is_no_token_is_refused(value: str) -> None:
+    with pytest.raises(BadQuery):
+        parse_query({"next_token": base64.urlsafe_b64encode(value.encode()).decode()})
+
+
+def _decoded(token: str) -> object:
+    try:
+        return json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+    except ValueError:
+        return token
