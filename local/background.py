@@ -30,8 +30,14 @@ def up() -> int:
         STATE.unlink(missing_ok=True)
         print("starting; this takes some seconds …", flush=True)
         with LOG.open("w") as log:
-            server = subprocess.Popen([sys.executable, "-m", "local", "serve"], cwd=ROOT, stdin=subprocess.DEVNULL,
-                                      stdout=log, stderr=log, start_new_session=True)  # fmt: skip
+            server = subprocess.Popen(
+                [sys.executable, "-m", "local", "serve"],
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
         deadline = time.monotonic() + PATIENCE
         while not STATE.exists():
             if server.poll() is not None or time.monotonic() > deadline:
@@ -69,10 +75,13 @@ def serve() -> int:
         with world(TIME_SCALE, lambda what: print(what, flush=True)) as running:
             caller = running.stack.caller
             state = {
-                "pid": os.getpid(), "url": running.stack.url, "access_key_id": caller.access_key_id,
-                "secret_access_key": caller.secret_access_key, "aws_endpoint_url": running.stack.emulator.url,
+                "pid": os.getpid(),
+                "url": running.stack.url,
+                "access_key_id": caller.access_key_id,
+                "secret_access_key": caller.secret_access_key,
+                "aws_endpoint_url": running.stack.emulator.url,
                 "simulators": {vendor: simulator.url for vendor, simulator in running.simulators.items()},
-            }  # fmt: skip
+            }
             _write_whole(STATE, json.dumps(state))
             signal.signal(signal.SIGTERM, lambda *_: ended.set())
             ended.wait()

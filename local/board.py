@@ -129,8 +129,16 @@ class Board:
         for row in self._rows:
             colour = COLOURS.get(row.status, "cyan")
             progress = ProgressBar(total=100, completed=row.job.get("progress", 0), width=20)
-            table.add_row(row.title, f"[{colour}]{row.status}[/]", progress, row.files, row.bytes, rate(row.speed),
-                          row.left(), row.waits_for)  # fmt: skip
+            table.add_row(
+                row.title,
+                f"[{colour}]{row.status}[/]",
+                progress,
+                row.files,
+                row.bytes,
+                rate(row.speed),
+                row.left(),
+                row.waits_for,
+            )
         yield table
 
 

@@ -45,15 +45,35 @@ def sources(*names: str) -> list[str]:
 
 SCENES = [
     Scene("camera at the gate, 1 minute", "linkvisual", {"iot_id": "gate-3", "record_duration": 60}, 1),
-    Scene("camera in the yard, 70 minutes", "linkvisual", {"iot_id": "yard-1", "record_duration": 4200}, 3,
-          adopt=lambda job: {"iot_id": "yard-1", "record_id": job["vendor_refs"]["record_id"]}),
-    Scene("two URLs into the media library", "ims", {"upload_urls": sources("intro", "lesson-1")}, 2,
-          adopt=lambda job: {"upload_urls": job["request"]["upload_urls"]}),
-    Scene("two URLs pulled to the edge", "cloudv", {"files": [{"fetch_url": url} for url in sources("a", "b")]}, 2,
-          adopt=lambda job: {"task_id": job["vendor_refs"]["task_id"]}),
-    Scene("two source files, a long one", "polyv", {"vids": ["e8888b74d1229efec6b4712e17cb6b7a_e", LONG]}, 2,
-          adopt=lambda job: {"task_id": job["vendor_refs"]["task_id"]}),
-]  # fmt: skip
+    Scene(
+        "camera in the yard, 70 minutes",
+        "linkvisual",
+        {"iot_id": "yard-1", "record_duration": 4200},
+        3,
+        adopt=lambda job: {"iot_id": "yard-1", "record_id": job["vendor_refs"]["record_id"]},
+    ),
+    Scene(
+        "two URLs into the media library",
+        "ims",
+        {"upload_urls": sources("intro", "lesson-1")},
+        2,
+        adopt=lambda job: {"upload_urls": job["request"]["upload_urls"]},
+    ),
+    Scene(
+        "two URLs pulled to the edge",
+        "cloudv",
+        {"files": [{"fetch_url": url} for url in sources("a", "b")]},
+        2,
+        adopt=lambda job: {"task_id": job["vendor_refs"]["task_id"]},
+    ),
+    Scene(
+        "two source files, a long one",
+        "polyv",
+        {"vids": ["e8888b74d1229efec6b4712e17cb6b7a_e", LONG]},
+        2,
+        adopt=lambda job: {"task_id": job["vendor_refs"]["task_id"]},
+    ),
+]
 SCENES += [
     Scene("one file", vendor, stage.one.request, 1, adopt=lambda job, stage=stage: dict(stage.adopt(job)))
     for vendor, stage in ((vendor, simulator_class(vendor).stage) for vendor in vendors())
@@ -90,8 +110,17 @@ class Show:
 
     def proof(self) -> tuple[Table, bool]:
         """Every stored object read back and compared with what the vendor served."""
-        table, proven = Table(Column("S3 URI", overflow="fold"), "size", Column("SHA-256", overflow="fold"), "evidence",
-                              "equal", expand=True), True  # fmt: skip
+        table, proven = (
+            Table(
+                Column("S3 URI", overflow="fold"),
+                "size",
+                Column("SHA-256", overflow="fold"),
+                "evidence",
+                "equal",
+                expand=True,
+            ),
+            True,
+        )
         for row, scene in self.rows.items():
             served = {str(known["sha256"]) for known in self.world.simulators[scene.vendor].expected.values()}
             hashes = set()
@@ -101,8 +130,13 @@ class Show:
                 evidence = file["evidence"] or {}
                 equal = digest in served and digest == evidence.get("sha256")
                 hashes |= {digest} if equal else set()
-                table.add_row(file["s3_uri"] or file["name"], size(len(stored)), digest, evidence.get("level", ""),
-                              "[green]yes[/]" if equal else "[red]NO[/]")  # fmt: skip
+                table.add_row(
+                    file["s3_uri"] or file["name"],
+                    size(len(stored)),
+                    digest,
+                    evidence.get("level", ""),
+                    "[green]yes[/]" if equal else "[red]NO[/]",
+                )
             proven = proven and row.status == "SUCCEEDED" and len(hashes) == scene.files == len(row.job["files"])
         return table, proven
 

@@ -38,8 +38,14 @@ class Emulator:
     module that starts it; `settings` go into its environment.
     """
 
-    def __init__(self, *, wait_scale: float = 1.0, port: int = 0, program: str = "local.launcher",
-                 settings: Mapping[str, str] | None = None) -> None:  # fmt: skip
+    def __init__(
+        self,
+        *,
+        wait_scale: float = 1.0,
+        port: int = 0,
+        program: str = "local.launcher",
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         self.wait_scale = wait_scale
         self._program, self._settings = program, dict(settings or {})
         self._wanted_port = port
@@ -116,10 +122,15 @@ class Emulator:
     def environment(self) -> dict[str, str]:
         """What an AWS client needs to talk to this emulator, as its root, and to nothing else."""
         return {
-            "AWS_ENDPOINT_URL": self.url, **ROOT_KEYS, "AWS_DEFAULT_REGION": REGION, "AWS_REGION": REGION,
-            "AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull, "NO_PROXY": "127.0.0.1,localhost",
-        }  # fmt: skip
+            "AWS_ENDPOINT_URL": self.url,
+            **ROOT_KEYS,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_REGION": REGION,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "NO_PROXY": "127.0.0.1,localhost",
+        }
 
     def client(self, service: str, **options: Any) -> Any:
         """A boto3 client with the emulator's root keys; without options, always the same one: making it takes time."""
@@ -132,10 +143,12 @@ class Emulator:
 
     def _new_client(self, service: str, **options: Any) -> Any:
         settings = {
-            "endpoint_url": self.url, "region_name": REGION, "aws_access_key_id": ROOT_KEYS["AWS_ACCESS_KEY_ID"],
+            "endpoint_url": self.url,
+            "region_name": REGION,
+            "aws_access_key_id": ROOT_KEYS["AWS_ACCESS_KEY_ID"],
             "aws_secret_access_key": ROOT_KEYS["AWS_SECRET_ACCESS_KEY"],
             "config": Config(proxies={}, retries={"total_max_attempts": 3}, max_pool_connections=50),
-        }  # fmt: skip
+        }
         return boto3.session.Session().client(service, **{**settings, **options})
 
     def _launch(self) -> bool:
@@ -165,13 +178,24 @@ class Emulator:
     def _own_environment(self) -> dict[str, str]:
         """All of it: Lambda functions see the emulator's environment, so nothing of the user's may be in there."""
         return {
-            "PATH": os.environ["PATH"], "HOME": str(self.folder), "LANG": "C.UTF-8", **ROOT_KEYS, "AUTH": "true",
-            "BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(self.port), "MINISTACK_AUTOCREATE_AWS_MANAGED": "1",
-            "IOT_MTLS_ENABLED": "0", "SFTP_ENABLED": "0", "TMPDIR": str(self.folder / "tmp"),
-            "S3_DATA_DIR": str(self.folder / "s3"), "S3_PERSIST": "1", "STATE_DIR": str(self.folder / "state"),
-            "PERSIST_STATE": "1", "SFN_WAIT_SCALE": str(self.wait_scale),
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.folder),
+            "LANG": "C.UTF-8",
+            **ROOT_KEYS,
+            "AUTH": "true",
+            "BIND_HOST": "127.0.0.1",
+            "GATEWAY_PORT": str(self.port),
+            "MINISTACK_AUTOCREATE_AWS_MANAGED": "1",
+            "IOT_MTLS_ENABLED": "0",
+            "SFTP_ENABLED": "0",
+            "TMPDIR": str(self.folder / "tmp"),
+            "S3_DATA_DIR": str(self.folder / "s3"),
+            "S3_PERSIST": "1",
+            "STATE_DIR": str(self.folder / "state"),
+            "PERSIST_STATE": "1",
+            "SFN_WAIT_SCALE": str(self.wait_scale),
             **self._settings,
-        }  # fmt: skip
+        }
 
     def _ready(self) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)

@@ -57,8 +57,15 @@ class Caller:
     access_key_id: str
     secret_access_key: str
 
-    def call(self, method: str, url: str, *, body: Any = None, headers: Mapping[str, str] | None = None,
-             params: Mapping[str, Any] | None = None) -> requests.Response:  # fmt: skip
+    def call(
+        self,
+        method: str,
+        url: str,
+        *,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> requests.Response:
         """One signed call; `body` is sent as JSON, or as it is when it is text."""
         target = f"{url}?{urlencode(params, quote_via=quote)}" if params else url
         data = "" if body is None else body if isinstance(body, str) else json.dumps(body)
@@ -100,8 +107,14 @@ class Stack:
     def retry(self, job_id: str) -> dict[str, Any]:
         return self._expect(self.call("POST", f"/jobs/{job_id}/retry"))
 
-    def wait(self, job_id: str, *, timeout: float = 120, until: Callable[[dict[str, Any]], bool] | None = None,
-             every: float = 0.25) -> dict[str, Any]:  # fmt: skip
+    def wait(
+        self,
+        job_id: str,
+        *,
+        timeout: float = 120,
+        until: Callable[[dict[str, Any]], bool] | None = None,
+        every: float = 0.25,
+    ) -> dict[str, Any]:
         """The job once it has ended, or once `until` holds. Raises TimeoutError with the job as it stands."""
         deadline = time.monotonic() + timeout
         while True:
@@ -146,8 +159,11 @@ class Stack:
         iam.create_user(UserName=user)
         if allowed:
             api = self.url.rsplit("/", 2)[1]
-            statement = {"Effect": "Allow", "Action": "execute-api:Invoke",
-                         "Resource": f"arn:aws:execute-api:{REGION}:*:{api}/*"}  # fmt: skip
+            statement = {
+                "Effect": "Allow",
+                "Action": "execute-api:Invoke",
+                "Resource": f"arn:aws:execute-api:{REGION}:*:{api}/*",
+            }
             policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
             iam.put_user_policy(UserName=user, PolicyName="call-the-api", PolicyDocument=policy)
         key = iam.create_access_key(UserName=user)["AccessKey"]
@@ -166,8 +182,9 @@ def build() -> Path:
     return BUILD
 
 
-def deploy(emulator: Emulator, *, name: str | None = None, template: Path = ROOT / "template.yaml",
-           **parameters: str) -> Stack:  # fmt: skip
+def deploy(
+    emulator: Emulator, *, name: str | None = None, template: Path = ROOT / "template.yaml", **parameters: str
+) -> Stack:
     """Build this checkout and deploy it; `parameters` go on top of those that samconfig.toml has for `local`.
 
     Raises DeployFailed. A second deploy of the same name is an update.
@@ -177,9 +194,20 @@ def deploy(emulator: Emulator, *, name: str | None = None, template: Path = ROOT
     overrides = _overrides(**parameters)
     with _sole_builder():
         _build(template, overrides)
-        _sam("deploy", "--config-file", str(ROOT / "samconfig.toml"), "--config-env", "local",
-             "--template-file", str(BUILD / "template.yaml"), "--stack-name", name,
-             "--parameter-overrides", *overrides, environment=emulator.environment())  # fmt: skip
+        _sam(
+            "deploy",
+            "--config-file",
+            str(ROOT / "samconfig.toml"),
+            "--config-env",
+            "local",
+            "--template-file",
+            str(BUILD / "template.yaml"),
+            "--stack-name",
+            name,
+            "--parameter-overrides",
+            *overrides,
+            environment=emulator.environment(),
+        )
         built = parse_yaml_file(str(BUILD / "template.yaml"))
     resources, outputs = _resources(emulator, name), _outputs(emulator, name)
     _apply_what_the_emulator_drops(emulator, built["Resources"], resources)
@@ -211,18 +239,31 @@ def _overrides(**parameters: str) -> list[str]:
 
 
 def _build(template: Path, overrides: list[str]) -> None:
-    _sam("build", "--cached", "--cache-dir", str(WORK / "cache"), "--build-dir", str(BUILD),
-         "--template-file", str(template), "--parameter-overrides", *overrides,
-         environment={"AWS_DEFAULT_REGION": REGION})  # fmt: skip
+    _sam(
+        "build",
+        "--cached",
+        "--cache-dir",
+        str(WORK / "cache"),
+        "--build-dir",
+        str(BUILD),
+        "--template-file",
+        str(template),
+        "--parameter-overrides",
+        *overrides,
+        environment={"AWS_DEFAULT_REGION": REGION},
+    )
 
 
 def _sam(command: str, *arguments: str, environment: Mapping[str, str]) -> None:
     """Run the SAM CLI against what `environment` names, and against nothing else. Raises DeployFailed."""
     mine = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
     everything = {
-        **mine, **environment, "SAM_CLI_TELEMETRY": "0", "PYTHON": sys.executable,
+        **mine,
+        **environment,
+        "SAM_CLI_TELEMETRY": "0",
+        "PYTHON": sys.executable,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-    }  # fmt: skip
+    }
     sam = [sys.executable, "-m", "samcli", command, *arguments]
     done = subprocess.run(sam, cwd=ROOT, env=everything, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     if done.returncode:

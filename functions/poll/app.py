@@ -29,6 +29,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         metrics.add_metric("UnknownStatuses", MetricUnit.Count, 1)
     if turn.job.waits_for == "budget":
         metrics.add_metric("BudgetWait", MetricUnit.Seconds, turn.wait_seconds)
-    logger.info("looked", next=turn.next, waits_for=turn.job.waits_for, wait_seconds=turn.wait_seconds,
-                ready=len(turn.ready), polls=turn.job.polls)  # fmt: skip
+    logger.info(
+        "looked",
+        next=turn.next,
+        waits_for=turn.job.waits_for,
+        wait_seconds=turn.wait_seconds,
+        ready=len(turn.ready),
+        polls=turn.job.polls,
+    )
     return turn.as_state()

@@ -25,6 +25,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         metrics.add_metric("BudgetWait", MetricUnit.Seconds, turn.wait_seconds)
     elif turn.job.waits_for == "slot":
         metrics.add_metric("SlotWait", MetricUnit.Seconds, turn.wait_seconds)
-    logger.info("triggered", next=turn.next, waits_for=turn.job.waits_for, wait_seconds=turn.wait_seconds,
-                attempts=turn.job.trigger_attempts)  # fmt: skip
+    logger.info(
+        "triggered",
+        next=turn.next,
+        waits_for=turn.job.waits_for,
+        wait_seconds=turn.wait_seconds,
+        attempts=turn.job.trigger_attempts,
+    )
     return turn.as_state()

@@ -107,8 +107,11 @@ def _point(stack: Stack, function: str, url: str) -> None:
 
 
 _JOB_ENDED = {"source": ["clipferry"], "detail-type": [{"prefix": "Clipferry Job "}]}
-_ENDED_BADLY = {"source": ["aws.states"], "detail-type": ["Step Functions Execution Status Change"],
-                "detail": {"status": ["FAILED", "TIMED_OUT", "ABORTED"]}}  # fmt: skip
+_ENDED_BADLY = {
+    "source": ["aws.states"],
+    "detail-type": ["Step Functions Execution Status Change"],
+    "detail": {"status": ["FAILED", "TIMED_OUT", "ABORTED"]},
+}
 
 
 def _queue(stack: Stack, name: str, bus: str, pattern: dict[str, Any]) -> str:

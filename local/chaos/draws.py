@@ -52,9 +52,15 @@ class Call:
 
 #: Chances of each harm, in a call that changes something and in one that only reads.
 EFFECT = {
-    Harm.CRASH_BEFORE: 0.012, Harm.CRASH_AFTER: 0.012, Harm.ERROR_BEFORE: 0.01, Harm.ERROR_AFTER: 0.008,
-    Harm.THROTTLED: 0.01, Harm.LOST_BEFORE: 0.006, Harm.LOST_AFTER: 0.01, Harm.LATE: 0.01,
-}  # fmt: skip
+    Harm.CRASH_BEFORE: 0.012,
+    Harm.CRASH_AFTER: 0.012,
+    Harm.ERROR_BEFORE: 0.01,
+    Harm.ERROR_AFTER: 0.008,
+    Harm.THROTTLED: 0.01,
+    Harm.LOST_BEFORE: 0.006,
+    Harm.LOST_AFTER: 0.01,
+    Harm.LATE: 0.01,
+}
 READ = {Harm.ERROR_BEFORE: 0.005, Harm.THROTTLED: 0.005, Harm.LOST_BEFORE: 0.005, Harm.LATE: 0.005}
 #: A vendor says its errors in its own words (VENDOR_WORDS); here only what happens on the way.
 VENDOR_EFFECT = {Harm.CRASH_BEFORE: 0.05, Harm.CRASH_AFTER: 0.05, Harm.LOST_BEFORE: 0.03, Harm.LOST_AFTER: 0.05}
@@ -66,18 +72,36 @@ LASTS = (1, 1, 1, 1, 2, 3, 6)
 GARBAGE = '{"RequestId": "4711", "Data": {"Status'
 #: What a vendor answers in place of what it should, by chance a call.
 VENDOR_WORDS: Mapping[Fault, float] = {
-    Fault(Kind.STATUS, status=500): 0.02, Fault(Kind.STATUS, status=503): 0.02, Fault(Kind.THROTTLE): 0.02,
-    Fault(Kind.THROTTLE, retry_after=3): 0.01, Fault(Kind.HTML): 0.01, Fault(Kind.HTML, status=200): 0.01,
-    Fault(Kind.EMPTY): 0.01, Fault(Kind.BODY, body=GARBAGE): 0.01, Fault(Kind.TRUNCATED): 0.01,
-    Fault(Kind.RESET_BEFORE): 0.01, Fault(Kind.RESET_AFTER): 0.015, Fault(Kind.DELAY, seconds=1.0): 0.01,
-}  # fmt: skip
+    Fault(Kind.STATUS, status=500): 0.02,
+    Fault(Kind.STATUS, status=503): 0.02,
+    Fault(Kind.THROTTLE): 0.02,
+    Fault(Kind.THROTTLE, retry_after=3): 0.01,
+    Fault(Kind.HTML): 0.01,
+    Fault(Kind.HTML, status=200): 0.01,
+    Fault(Kind.EMPTY): 0.01,
+    Fault(Kind.BODY, body=GARBAGE): 0.01,
+    Fault(Kind.TRUNCATED): 0.01,
+    Fault(Kind.RESET_BEFORE): 0.01,
+    Fault(Kind.RESET_AFTER): 0.015,
+    Fault(Kind.DELAY, seconds=1.0): 0.01,
+}
 DOWNLOAD_WORDS: Mapping[Fault, float] = {
-    Fault(Kind.STATUS, status=503): 0.015, Fault(Kind.THROTTLE, retry_after=1): 0.01, Fault(Kind.MISSING): 0.01,
-    Fault(Kind.EXPIRED): 0.01, Fault(Kind.SHORT, after=20_000): 0.02, Fault(Kind.RESET, after=30_000): 0.02,
-    Fault(Kind.WRONG_RANGE): 0.01, Fault(Kind.NO_RANGES): 0.01, Fault(Kind.NO_LENGTH): 0.005,
-    Fault(Kind.HTML, status=200): 0.01, Fault(Kind.HTML, status=502): 0.01, Fault(Kind.EMPTY): 0.01,
-    Fault(Kind.GZIP): 0.01, Fault(Kind.RESET_BEFORE): 0.01, Fault(Kind.DELAY, seconds=1.0): 0.01,
-}  # fmt: skip
+    Fault(Kind.STATUS, status=503): 0.015,
+    Fault(Kind.THROTTLE, retry_after=1): 0.01,
+    Fault(Kind.MISSING): 0.01,
+    Fault(Kind.EXPIRED): 0.01,
+    Fault(Kind.SHORT, after=20_000): 0.02,
+    Fault(Kind.RESET, after=30_000): 0.02,
+    Fault(Kind.WRONG_RANGE): 0.01,
+    Fault(Kind.NO_RANGES): 0.01,
+    Fault(Kind.NO_LENGTH): 0.005,
+    Fault(Kind.HTML, status=200): 0.01,
+    Fault(Kind.HTML, status=502): 0.01,
+    Fault(Kind.EMPTY): 0.01,
+    Fault(Kind.GZIP): 0.01,
+    Fault(Kind.RESET_BEFORE): 0.01,
+    Fault(Kind.DELAY, seconds=1.0): 0.01,
+}
 
 
 class Ledger:

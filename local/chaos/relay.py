@@ -120,8 +120,16 @@ class Relay(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 256
 
-    def __init__(self, upstream: str, read: Reader, draws: Draws, ledger: Ledger,
-                 emulator_pid: Callable[[], int | None], where: str, gate: Gate) -> None:  # fmt: skip
+    def __init__(
+        self,
+        upstream: str,
+        read: Reader,
+        draws: Draws,
+        ledger: Ledger,
+        emulator_pid: Callable[[], int | None],
+        where: str,
+        gate: Gate,
+    ) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.upstream = urlsplit(upstream).netloc
         self.read, self.draws, self.ledger, self.emulator_pid, self.where = read, draws, ledger, emulator_pid, where

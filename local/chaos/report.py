@@ -74,8 +74,12 @@ def text(campaign: Campaign, command: str) -> str:
         "## Where functions were killed\n\nCalls that change something, and how often the function died at them.\n\n"
         + _crashes(campaign),
     ]
-    broken = [f"* seed {tally.seed}, {promise}: {what}" for tally in tallies
-              for promise, breaches in tally.broken.items() for what in breaches]  # fmt: skip
+    broken = [
+        f"* seed {tally.seed}, {promise}: {what}"
+        for tally in tallies
+        for promise, breaches in tally.broken.items()
+        for what in breaches
+    ]
     if broken:
         sections.append("## Broken promises\n\n" + "\n".join(broken))
     return "\n\n".join(sections) + "\n"
@@ -105,13 +109,36 @@ def _promises(tallies: Sequence[Tally]) -> str:
 
 
 def _seeds(tallies: Sequence[Tally]) -> str:
-    head = ("seed", "jobs", *(status.lower().replace("_", " ") for status in ENDINGS), "files stored", "vendor tasks",
-            "allowed again", "told again", "faults", "broken", "straggler (s)")  # fmt: skip
-    table = _table(head, [
-        (t.seed, t.jobs, *(t.statuses[status] for status in ENDINGS), t.stored, t.tasks, t.asked_again, t.deliveries,
-         t.faults, sum(map(len, t.broken.values())), f"{t.straggler:.0f}")
-        for t in tallies
-    ])  # fmt: skip
+    head = (
+        "seed",
+        "jobs",
+        *(status.lower().replace("_", " ") for status in ENDINGS),
+        "files stored",
+        "vendor tasks",
+        "allowed again",
+        "told again",
+        "faults",
+        "broken",
+        "straggler (s)",
+    )
+    table = _table(
+        head,
+        [
+            (
+                t.seed,
+                t.jobs,
+                *(t.statuses[status] for status in ENDINGS),
+                t.stored,
+                t.tasks,
+                t.asked_again,
+                t.deliveries,
+                t.faults,
+                sum(map(len, t.broken.values())),
+                f"{t.straggler:.0f}",
+            )
+            for t in tallies
+        ],
+    )
     return f"{table}\n\nFaults that cannot be told of one job (an account's secret, a vendor's answers) are in no row."
 
 
@@ -132,10 +159,13 @@ def _faults(campaign: Campaign) -> str:
 def _crashes(campaign: Campaign) -> str:
     crashes = sum((ledger.crashes for ledger in campaign.ledgers), Counter())
     places = sorted({(function, effect) for function, effect, _ in crashes})
-    return _table(("function", "call", "right before", "right after"), [
-        (function, effect, crashes[function, effect, "before"], crashes[function, effect, "after"])
-        for function, effect in places
-    ])  # fmt: skip
+    return _table(
+        ("function", "call", "right before", "right after"),
+        [
+            (function, effect, crashes[function, effect, "before"], crashes[function, effect, "after"])
+            for function, effect in places
+        ],
+    )
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

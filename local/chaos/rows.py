@@ -105,10 +105,13 @@ class Rows:
     def _set(self, row: Row, name: str, old: dict[str, str], new: dict[str, str]) -> None:
         try:
             self._dynamodb.update_item(
-                TableName=self._table, Key={"pk": {"S": f"JOB#{row.job_id}"}, "sk": {"S": "JOB"}},
-                UpdateExpression="SET #n = :new", ConditionExpression="#n = :old",
-                ExpressionAttributeNames={"#n": name}, ExpressionAttributeValues={":old": old, ":new": new},
-            )  # fmt: skip
+                TableName=self._table,
+                Key={"pk": {"S": f"JOB#{row.job_id}"}, "sk": {"S": "JOB"}},
+                UpdateExpression="SET #n = :new",
+                ConditionExpression="#n = :old",
+                ExpressionAttributeNames={"#n": name},
+                ExpressionAttributeValues={":old": old, ":new": new},
+            )
         except self._dynamodb.exceptions.ConditionalCheckFailedException:
             return  # it has just moved by itself
 
@@ -128,12 +131,19 @@ def _row(item: dict[str, Any]) -> Row:
     updated = date("updated_at")
     assert updated is not None
     return Row(
-        item["job_id"]["S"], item["prefix"]["S"].removeprefix("chaos/"), item["status"]["S"],
-        int(item["generation"]["N"]), int(item["trigger_round"]["N"]), int(item["retriggers"]["N"]),
-        item["on_uncertain"]["S"], bool(item.get("event_sent", {}).get("BOOL")),
+        item["job_id"]["S"],
+        item["prefix"]["S"].removeprefix("chaos/"),
+        item["status"]["S"],
+        int(item["generation"]["N"]),
+        int(item["trigger_round"]["N"]),
+        int(item["retriggers"]["N"]),
+        item["on_uncertain"]["S"],
+        bool(item.get("event_sent", {}).get("BOOL")),
         int(item["due_at"]["N"]) if "N" in item.get("due_at", {}) else None,
-        updated, date("finished_at"), date("quiet_until"),
-    )  # fmt: skip
+        updated,
+        date("finished_at"),
+        date("quiet_until"),
+    )
 
 
 def _written(date: datetime) -> str:

@@ -84,8 +84,11 @@ class User:
     def _troubles(self) -> list[tuple[float, Callable[[], None]]]:
         """(seconds after the submission, what is done then), in their order."""
         plan = self.plan
-        wanted = [(plan.cancels_after, self._cancel), (plan.stops_after, self._stop),
-                  (plan.starts_again_after, self._start_again)]  # fmt: skip
+        wanted = [
+            (plan.cancels_after, self._cancel),
+            (plan.stops_after, self._stop),
+            (plan.starts_again_after, self._start_again),
+        ]
         return sorted(((after, act) for after, act in wanted if after is not None), key=lambda pair: pair[0])
 
     def _cancel(self) -> None:
@@ -110,10 +113,14 @@ class User:
     def _start_again(self) -> None:
         row = self.rows.of(self.plan.mark)
         if row:
-            self._try("StartExecution repeated", lambda sfn: sfn.start_execution(
-                stateMachineArn=self.stack.outputs["StateMachineArn"], name=f"{row.job_id}-{row.generation}",
-                input=json.dumps({"job_id": row.job_id, "generation": row.generation}),
-            ))  # fmt: skip
+            self._try(
+                "StartExecution repeated",
+                lambda sfn: sfn.start_execution(
+                    stateMachineArn=self.stack.outputs["StateMachineArn"],
+                    name=f"{row.job_id}-{row.generation}",
+                    input=json.dumps({"job_id": row.job_id, "generation": row.generation}),
+                ),
+            )
 
     # -- tools --------------------------------------------------------------------------------------------------
 

@@ -16,11 +16,16 @@ from local.chaos.work import Plan, at_the_vendor
 from local.stack import TERMINAL
 
 LOST, HASH, MISSING, UNJUST, TWICE, UPLOADS, ENDINGS, SILENT, DOOR = PROMISES = (
-    "jobs lost", "stored files with a wrong hash", "SUCCEEDED jobs that lack a file",
-    "endings without a cause", "vendor tasks triggered twice",
-    "multipart uploads left over", "jobs with two terminal events", "jobs whose end nobody was told",
+    "jobs lost",
+    "stored files with a wrong hash",
+    "SUCCEEDED jobs that lack a file",
+    "endings without a cause",
+    "vendor tasks triggered twice",
+    "multipart uploads left over",
+    "jobs with two terminal events",
+    "jobs whose end nobody was told",
     "submissions that made no job, or two",
-)  # fmt: skip
+)
 
 #: What a job says that a fault repeated too often has ended.
 GAVE_UP = frozenset({"TRIGGER_UNCERTAIN"})
@@ -162,5 +167,8 @@ def _endings(arena: Arena) -> dict[str, list[dict[str, Any]]]:
 def _uploads(arena: Arena) -> list[str]:
     """Keys of the multipart uploads that are still open."""
     pages = arena.stack.client("s3").get_paginator("list_multipart_uploads")
-    return [upload["Key"] for page in pages.paginate(Bucket=arena.stack.outputs["BucketName"])
-            for upload in page.get("Uploads", [])]  # fmt: skip
+    return [
+        upload["Key"]
+        for page in pages.paginate(Bucket=arena.stack.outputs["BucketName"])
+        for upload in page.get("Uploads", [])
+    ]

@@ -55,9 +55,13 @@ class Plan:
     @property
     def body(self) -> dict[str, Any]:
         return {
-            "vendor": self.vendor, "request": dict(self.request), "destination": {"prefix": self.prefix},
-            "deadline_seconds": self.deadline, "on_uncertain": self.on_uncertain, "labels": {"seed": str(self.seed)},
-        }  # fmt: skip
+            "vendor": self.vendor,
+            "request": dict(self.request),
+            "destination": {"prefix": self.prefix},
+            "deadline_seconds": self.deadline,
+            "on_uncertain": self.on_uncertain,
+            "labels": {"seed": str(self.seed)},
+        }
 
 
 def plans(seed: int, jobs: int) -> list[Plan]:
@@ -75,12 +79,19 @@ def _plan(dice: random.Random, seed: int, number: int) -> Plan:
         return dice.uniform(0, most) if dice.random() < chance else None
 
     return Plan(
-        seed, number, vendor, requests[vendor](dice, name, endless=tight), TIGHT if tight else ROOMY,
+        seed,
+        number,
+        vendor,
+        requests[vendor](dice, name, endless=tight),
+        TIGHT if tight else ROOMY,
         on_uncertain="retrigger" if dice.random() < 0.3 else "fail",
-        door=dice.choices(["api", "clicks", "rule"], [0.6, 0.2, 0.2])[0], starts_after=dice.uniform(0, 2),
-        cancels_after=perhaps(0.12, 6), stops_after=perhaps(0.1, 6), starts_again_after=perhaps(0.15, 8),
+        door=dice.choices(["api", "clicks", "rule"], [0.6, 0.2, 0.2])[0],
+        starts_after=dice.uniform(0, 2),
+        cancels_after=perhaps(0.12, 6),
+        stops_after=perhaps(0.1, 6),
+        starts_again_after=perhaps(0.15, 8),
         retries=dice.random() < 0.6,
-    )  # fmt: skip
+    )
 
 
 def _camera(dice: random.Random, name: str, *, endless: bool) -> dict[str, Any]:
@@ -99,8 +110,11 @@ def _uploads(dice: random.Random, name: str, *, endless: bool) -> dict[str, Any]
 def _pull(dice: random.Random, name: str, *, endless: bool) -> dict[str, Any]:
     marks = [dice.choices(["whole", "fail-fetch"], [0.94, 0.06])[0] for _ in range(dice.randint(1, 3))]
     kind = "odd-status" if endless else "pull"
-    return {"files": [{"fetch_url": f"https://media.example.com/{kind}/{name}-{n}-{mark}.mp4"}
-                      for n, mark in enumerate(marks)]}  # fmt: skip
+    return {
+        "files": [
+            {"fetch_url": f"https://media.example.com/{kind}/{name}-{n}-{mark}.mp4"} for n, mark in enumerate(marks)
+        ]
+    }
 
 
 def _sources(dice: random.Random, name: str, *, endless: bool) -> dict[str, Any]:
@@ -112,8 +126,12 @@ def _sources(dice: random.Random, name: str, *, endless: bool) -> dict[str, Any]
 def prepare(simulator: Simulator, some: list[Plan]) -> None:
     """Tell a vendor of the work that is to fail, or never to end, there."""
     endless = [[0.0, "PROCESSING" if simulator.vendor == "ims" else "PROCESS"]]
-    names = [name for plan in some if plan.vendor == simulator.vendor
-             for name in plan.request.get("upload_urls", plan.request.get("vids", ()))]  # fmt: skip
+    names = [
+        name
+        for plan in some
+        if plan.vendor == simulator.vendor
+        for name in plan.request.get("upload_urls", plan.request.get("vids", ()))
+    ]
     match simulator.vendor:
         case "ims":
             simulator.settings.failing |= {url: "DOWNLOAD_FAIL" for url in names if "-failing." in url}

@@ -48,9 +48,12 @@ class AlibabaSettings:
 
 #: The settings above that may be otherwise, for the stages of both products.
 ASSUMED: dict[str, list[Any]] = {
-    "clock_window": [60.0], "signature_status": [403], "throttling_status": [429, 503],
-    "throttling_code": ["Throttling", "Throttling.Api"], "security_token": ["temporary"],
-}  # fmt: skip
+    "clock_window": [60.0],
+    "signature_status": [403],
+    "throttling_status": [429, 503],
+    "throttling_code": ["Throttling", "Throttling.Api"],
+    "security_token": ["temporary"],
+}
 
 
 class GatewayError(Exception):
@@ -96,10 +99,13 @@ class AlibabaGateway(Simulator):
     def secret(self) -> dict[str, str]:
         token = {"security_token": self.settings.security_token} if self.settings.security_token else {}
         return {
-            "vendor": self.vendor, "access_key_id": self.settings.access_key_id,
-            "access_key_secret": self.settings.access_key_secret, "region": "cn-shanghai", "endpoint": self.url,
+            "vendor": self.vendor,
+            "access_key_id": self.settings.access_key_id,
+            "access_key_secret": self.settings.access_key_secret,
+            "region": "cn-shanghai",
+            "endpoint": self.url,
             **token,
-        }  # fmt: skip
+        }
 
     def operation(self, request: Request) -> str:
         return request.headers.get("x-acs-action") or request.params.get("Action") or "none"
@@ -113,9 +119,12 @@ class AlibabaGateway(Simulator):
             body = {"RequestId": request_id, **self.perform(call)}
         except GatewayError as error:
             body = {
-                "RequestId": request_id, "HostId": request.headers.get("Host") or "", "Code": error.code,
-                "Message": error.message, "Recommend": f"https://api.example.com/troubleshoot?q={error.code}",
-            }  # fmt: skip
+                "RequestId": request_id,
+                "HostId": request.headers.get("Host") or "",
+                "Code": error.code,
+                "Message": error.message,
+                "Recommend": f"https://api.example.com/troubleshoot?q={error.code}",
+            }
             return _xml("Error", body, error) if as_xml else json_response(body, error.status, error.headers)
         return _xml(f"{call.action}Response", body) if as_xml else json_response(body)
 
@@ -185,10 +194,16 @@ class AlibabaGateway(Simulator):
         self._check_clock(headers["x-acs-date"])
         must = {n.lower() for n in headers if n.lower() in ("host", "content-type") or n.lower().startswith("x-acs-")}
         payload_hash = hashlib.sha256(request.body).hexdigest()
-        canonical = "\n".join([
-            request.method, request.raw_path, _canonical(request.query),
-            "".join(f"{name}:{(headers.get(name) or '').strip()}\n" for name in names), ";".join(names), payload_hash,
-        ])  # fmt: skip
+        canonical = "\n".join(
+            [
+                request.method,
+                request.raw_path,
+                _canonical(request.query),
+                "".join(f"{name}:{(headers.get(name) or '').strip()}\n" for name in names),
+                ";".join(names),
+                payload_hash,
+            ]
+        )
         text = f"ACS3-HMAC-SHA256\n{hashlib.sha256(canonical.encode()).hexdigest()}"
         good = hmac.new(self.settings.access_key_secret.encode(), text.encode(), hashlib.sha256).hexdigest()
         unsigned = must - set(names)

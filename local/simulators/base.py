@@ -175,12 +175,18 @@ class Simulator:
         """What `GET /_sim/state` shows."""
         with self.lock:
             return {
-                "vendor": self.vendor, "url": self.url, "secret": self.secret(), "now": self.now(),
-                "time_scale": self.clock.scale, "skew": self.clock.skew, "calls": dict(self.calls),
+                "vendor": self.vendor,
+                "url": self.url,
+                "secret": self.secret(),
+                "now": self.now(),
+                "time_scale": self.clock.scale,
+                "skew": self.clock.skew,
+                "calls": dict(self.calls),
                 "tasks": [dataclasses.asdict(t) if dataclasses.is_dataclass(t) else t for t in self.tasks],
-                "expected": self.expected, "settings": dataclasses.asdict(self.settings),
+                "expected": self.expected,
+                "settings": dataclasses.asdict(self.settings),
                 "faults": self._faults.as_list(),
-            }  # fmt: skip
+            }
 
     # --- one request ---
 

@@ -159,14 +159,28 @@ class CloudVSimulator(Simulator):
         look="pullVideoQuery",
         lost={Lost.FOUND: {}},
         assumed={
-            "auth": ["cnc"], "always_transcode": [True], "reused_trans_no": ["same"], "unknown_task": ["null", "http"],
-            "auth_reply": ["401", "200"], "list_delay": [8.0], "spelling": ["numbers", "strings"],
-            "submit_key": ["transNo"], "md5": ["empty", "filled"], "original_server_type": [1],
-            "command_without": ["null", "absent"], "media_base": [False], "url_style": ["absolute", "signed", "none"],
-            "url_delay": [60.0], "url_lifetime": [120.0], "missing_seconds": [60.0], "item_order": ["reversed"],
-            "rate_reply": ["403", "code"], "rate_hint": [60], "punish_seconds": [300.0],
+            "auth": ["cnc"],
+            "always_transcode": [True],
+            "reused_trans_no": ["same"],
+            "unknown_task": ["null", "http"],
+            "auth_reply": ["401", "200"],
+            "list_delay": [8.0],
+            "spelling": ["numbers", "strings"],
+            "submit_key": ["transNo"],
+            "md5": ["empty", "filled"],
+            "original_server_type": [1],
+            "command_without": ["null", "absent"],
+            "media_base": [False],
+            "url_style": ["absolute", "signed", "none"],
+            "url_delay": [60.0],
+            "url_lifetime": [120.0],
+            "missing_seconds": [60.0],
+            "item_order": ["reversed"],
+            "rate_reply": ["403", "code"],
+            "rate_hint": [60],
+            "punish_seconds": [300.0],
         },
-    )  # fmt: skip
+    )
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -292,11 +306,15 @@ class CloudVSimulator(Simulator):
             url, video_id = str(file["fetchUrl"]), uuid.uuid4().hex
             done = self.settings.pull_seconds + position * self.settings.stagger
             item = PullItem(
-                fetch_url=url, file_name=str(file.get("fileName") or urlsplit(url).path.rpartition("/")[2]),
-                md5=str(file.get("md5") or ""), video_id=video_id, folder=f"pullvideo/202611/{video_id}", done=done,
+                fetch_url=url,
+                file_name=str(file.get("fileName") or urlsplit(url).path.rpartition("/")[2]),
+                md5=str(file.get("md5") or ""),
+                video_id=video_id,
+                folder=f"pullvideo/202611/{video_id}",
+                done=done,
                 command_done=done + (self.settings.command_seconds if command else 0.0),
                 transcoded=command or self.settings.always_transcode,
-            )  # fmt: skip
+            )
             task.items.append(item)
             self._publish(item)
         self.tasks.append(task)
@@ -315,9 +333,12 @@ class CloudVSimulator(Simulator):
         items = [self._item(task, item) for item in listed]
         running = [i for i in items if PROCESSING in (i["pullStatus"], i.get("cmdStatus"))]
         data = {
-            "taskId": task.task_id, "transNo": task.trans_no, "timestamp": int(self.clock.wall() * 1000),
-            "status": 1 if running else 2, "items": items,
-        }  # fmt: skip
+            "taskId": task.task_id,
+            "transNo": task.trans_no,
+            "timestamp": int(self.clock.wall() * 1000),
+            "status": 1 if running else 2,
+            "items": items,
+        }
         return reply(200, data=spelled(data, self.settings.spelling))
 
     def _find(self, parameters: dict[str, Any]) -> PullTask | None:
@@ -332,9 +353,13 @@ class CloudVSimulator(Simulator):
         pull, command = self._statuses(item, since)
         finished = pull == SUCCESS and not item.marked("no-info")
         value = {
-            "fileName": item.file_name, "fetchUrl": item.fetch_url, "md5": self._shown_md5(item), "pullStatus": pull,
-            "cmdStatus": command, "videoInfo": self._video_info(item, command, since) if finished else None,
-        }  # fmt: skip
+            "fileName": item.file_name,
+            "fetchUrl": item.fetch_url,
+            "md5": self._shown_md5(item),
+            "pullStatus": pull,
+            "cmdStatus": command,
+            "videoInfo": self._video_info(item, command, since) if finished else None,
+        }
         if command is None and self.settings.command_without == "absent":
             del value["cmdStatus"]
         return value
@@ -368,12 +393,17 @@ class CloudVSimulator(Simulator):
                 file["fileUrl"] = None if self.settings.url_style == "none" else ""
         return {"videoId": item.video_id, "duration": 6.0, "videoFileList": files}
 
-    def _file(self, item: PullItem, name: str, clarity: int, server_type: int, bitrate: int, resolution: str
-              ) -> dict[str, Any]:  # fmt: skip
+    def _file(
+        self, item: PullItem, name: str, clarity: int, server_type: int, bitrate: int, resolution: str
+    ) -> dict[str, Any]:
         return {
-            "bitrate": bitrate, "clarity": clarity, "serverType": server_type, "resolution": resolution,
-            "fileSize": 929, "fileUrl": self._file_url(f"{item.folder}/{name}"),
-        }  # fmt: skip
+            "bitrate": bitrate,
+            "clarity": clarity,
+            "serverType": server_type,
+            "resolution": resolution,
+            "fileSize": 929,
+            "fileUrl": self._file_url(f"{item.folder}/{name}"),
+        }
 
     def _file_url(self, path: str) -> str:
         if self.settings.url_style == "relative":
@@ -403,8 +433,9 @@ class CloudVSimulator(Simulator):
     def _publish(self, item: PullItem) -> None:
         delay = item.done + self.settings.missing_seconds
         name = f"{item.folder}/{_original(item)}"
-        self.downloads.publish(f"{item.fetch_url}#1", f"/media/{name}", self._source(item.fetch_url),
-                               visible_after=delay)  # fmt: skip
+        self.downloads.publish(
+            f"{item.fetch_url}#1", f"/media/{name}", self._source(item.fetch_url), visible_after=delay
+        )
         if not item.transcoded:
             return
         for clarity, (playlist, *_) in LADDER.items():
@@ -413,8 +444,12 @@ class CloudVSimulator(Simulator):
                 if path.startswith(home) and not (item.marked("lost-segment") and path.endswith("seg001.ts")):
                     ref = f"{item.fetch_url}#{clarity}/{path}"
                     served = self._spoiled(item, part) if path.endswith("index.m3u8") else part
-                    self.downloads.publish(ref, f"/media/{item.folder}/{clarity}/{path}", served,
-                                           visible_after=item.command_done + self.settings.missing_seconds)  # fmt: skip
+                    self.downloads.publish(
+                        ref,
+                        f"/media/{item.folder}/{clarity}/{path}",
+                        served,
+                        visible_after=item.command_done + self.settings.missing_seconds,
+                    )
 
     def _spoiled(self, item: PullItem, playlist: Clip) -> Clip:
         """The playlist of a marked item, with what must not be copied in it."""

@@ -51,8 +51,9 @@ def spelled(value: Any, spelling: str, key: str = "") -> Any:
     return str(value) if spelling == "strings" or key in ("pullStatus", "fileSize", "timestamp") else value
 
 
-def reply(code: int, message: str = "操作成功", data: Any = None, status: int = 200,
-           headers: dict[str, str] | None = None) -> Response:  # fmt: skip
+def reply(
+    code: int, message: str = "操作成功", data: Any = None, status: int = 200, headers: dict[str, str] | None = None
+) -> Response:
     request_id = uuid.uuid4().hex
     tracing = {"X-WS-RequestId": request_id, "x-cnc-request-id": request_id}
     return json_response({"code": code, "message": message, "data": data}, status, {**tracing, **(headers or {})})

@@ -103,9 +103,13 @@ class DownloadArea:
             return None
         if self.style == "oss":
             expires = query.get("Expires", "")
-            good = expires.isdigit() and query.get("OSSAccessKeyId") == ACCESS_KEY and hmac.compare_digest(
-                query.get("Signature", "").encode(), self._oss(request.method, int(expires), request.path).encode()
-            )  # fmt: skip
+            good = (
+                expires.isdigit()
+                and query.get("OSSAccessKeyId") == ACCESS_KEY
+                and hmac.compare_digest(
+                    query.get("Signature", "").encode(), self._oss(request.method, int(expires), request.path).encode()
+                )
+            )
         else:
             expires, _, rest = query.get("auth_key", "").partition("-")
             good = expires.isdigit() and hmac.compare_digest(
@@ -133,9 +137,11 @@ class DownloadArea:
 
     def _headers(self, file: Published) -> dict[str, str]:
         headers = {
-            "Content-Type": file.clip.content_type, "ETag": file.etag, "Accept-Ranges": "bytes",
+            "Content-Type": file.clip.content_type,
+            "ETag": file.etag,
+            "Accept-Ranges": "bytes",
             "Last-Modified": formatdate(file.modified, usegmt=True),
-        }  # fmt: skip
+        }
         if self.style == "oss":
             headers["Content-MD5"] = base64.b64encode(bytes.fromhex(file.clip.md5)).decode()
             headers["x-oss-hash-crc64ecma"] = str(file.clip.crc64)

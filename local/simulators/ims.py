@@ -106,12 +106,22 @@ class ImsSimulator(AlibabaGateway):
         look="GetUrlUploadInfos",
         lost={Lost.FOUND: {}},
         assumed={
-            **ASSUMED, "final_status": ["Normal"], "success_error": ["sample"], "time_format": ["space"],
-            "non_exists": ["quoted"], "user_data_echo": ["empty"], "url_echo": ["encoded", "newline"],
-            "listed_after": [8.0], "kept_days": [30.0], "media_delay": [0.0, 60.0], "media_before": ["no_url", "error"],
-            "transcoded": [True], "missing_seconds": [60.0], "url_lifetime": [120.0],
+            **ASSUMED,
+            "final_status": ["Normal"],
+            "success_error": ["sample"],
+            "time_format": ["space"],
+            "non_exists": ["quoted"],
+            "user_data_echo": ["empty"],
+            "url_echo": ["encoded", "newline"],
+            "listed_after": [8.0],
+            "kept_days": [30.0],
+            "media_delay": [0.0, 60.0],
+            "media_before": ["no_url", "error"],
+            "transcoded": [True],
+            "missing_seconds": [60.0],
+            "url_lifetime": [120.0],
         },
-    )  # fmt: skip
+    )
 
     @property
     def expected(self) -> dict[str, dict[str, object]]:
@@ -177,10 +187,15 @@ class ImsSimulator(AlibabaGateway):
         if not registered and self.settings.media_before == "no_url":
             files = [{"FileBasicInfo": {"FileName": _file_name(job.url), "FileType": "source_file", "FileUrl": ""}}]
         basic = {
-            "MediaId": job.media_id, "InputURL": job.url, "MediaType": "video", "Title": job.title,
-            "Source": "general", "Status": "Normal" if registered else "Init", "UserData": job.user_data,
+            "MediaId": job.media_id,
+            "InputURL": job.url,
+            "MediaType": "video",
+            "Title": job.title,
+            "Source": "general",
+            "Status": "Normal" if registered else "Init",
+            "UserData": job.user_data,
             "CreateTime": _iso(job.created_wall),
-        }  # fmt: skip
+        }
         return {"MediaInfo": {"MediaId": job.media_id, "MediaBasicInfo": basic, "FileInfoList": files}}
 
     # --- an upload's life ---
@@ -188,10 +203,15 @@ class ImsSimulator(AlibabaGateway):
     def _submit(self, url: str, position: int, user_data: str, metadata: dict[str, Any]) -> UploadJob:
         """The same URL again is a new job and a new media."""
         job = UploadJob(
-            job_id=uuid.uuid4().hex, media_id=uuid.uuid4().hex, url=url, user_data=user_data,
-            title=metadata.get("Title", _file_name(url)), created=self.now(), created_wall=self.clock.wall(),
+            job_id=uuid.uuid4().hex,
+            media_id=uuid.uuid4().hex,
+            url=url,
+            user_data=user_data,
+            title=metadata.get("Title", _file_name(url)),
+            created=self.now(),
+            created_wall=self.clock.wall(),
             script=self._script(url, position),
-        )  # fmt: skip
+        )
         self.tasks.append(job)
         if job.done is not None:
             visible = job.done + self.settings.missing_seconds
@@ -216,20 +236,30 @@ class ImsSimulator(AlibabaGateway):
         completed = job.created_wall + began * self.clock.scale
         size = clip(self.settings.media, unique=job.url).size if status in FINAL else 0
         return {
-            "JobId": job.job_id, "UploadURL": self._echo(job.url), "MediaId": job.media_id, "Status": status,
-            "ErrorCode": code, "ErrorMessage": message, "FileSize": str(size),
+            "JobId": job.job_id,
+            "UploadURL": self._echo(job.url),
+            "MediaId": job.media_id,
+            "Status": status,
+            "ErrorCode": code,
+            "ErrorMessage": message,
+            "FileSize": str(size),
             "CreationTime": _iso(job.created_wall),
             "CompleteTime": _iso(completed, self.settings.time_format) if over else "",
             "UserData": job.user_data if self.settings.user_data_echo == "as_sent" else "",
-        }  # fmt: skip
+        }
 
     def _files(self, job: UploadJob) -> list[dict[str, Any]]:
         video = clip(self.settings.media, unique=job.url)
         original = {
-            "FileName": _file_name(job.url), "FileStatus": "Normal", "FileType": "source_file",
-            "FileSize": str(video.size), "FormatName": "mp4", "Region": "cn-shanghai", "Duration": "6.0",
+            "FileName": _file_name(job.url),
+            "FileStatus": "Normal",
+            "FileType": "source_file",
+            "FileSize": str(video.size),
+            "FormatName": "mp4",
+            "Region": "cn-shanghai",
+            "Duration": "6.0",
             "FileUrl": self.downloads.url(self.url, _path(job), self.settings.url_lifetime),
-        }  # fmt: skip
+        }
         rendition = {**original, "FileType": "transcode_file", "FileUrl": f"{self.url}/rendition.mp4?Expires=1"}
         kinds = [rendition, original] if self.settings.transcoded else [original]
         return [{"FileBasicInfo": entry} for entry in kinds]

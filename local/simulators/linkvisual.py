@@ -58,9 +58,12 @@ class LinkVisualSettings(AlibabaSettings):
     generation_restarts: bool = False  # a failed MP4 is tried again when asked for again
     rates: dict[str, int] = field(
         default_factory=lambda: {
-            "QueryRecord": 250, "TriggerRecord": 50, "QueryRecordByRecordId": 50, "QueryRecordDownloadUrl": 50,
+            "QueryRecord": 250,
+            "TriggerRecord": 50,
+            "QueryRecordByRecordId": 50,
+            "QueryRecordDownloadUrl": 50,
         }
-    )  # fmt: skip
+    )
 
 
 class Refused(Exception):
@@ -119,13 +122,23 @@ class LinkVisualSimulator(AlibabaGateway):
         look="QueryRecordByRecordId",
         lost={Lost.FOUND: {}, Lost.UNCERTAIN: {"listed_in_query": False}},
         assumed={
-            **ASSUMED, "before_upload": ["error"], "unknown_record": ["http", "empty"], "listing": ["together"],
-            "generation_starts": ["uploaded"], "listed_in_query": [False], "code_as_integer": [True],
-            "numbers_as_strings": [True], "status_zero_early": [True], "null_url": [True], "url_lifetime": [120.0],
-            "upload_delay": [0.0, 90.0], "generation": [0.0, 120.0], "iot_instance_id": ["iot-1"],
+            **ASSUMED,
+            "before_upload": ["error"],
+            "unknown_record": ["http", "empty"],
+            "listing": ["together"],
+            "generation_starts": ["uploaded"],
+            "listed_in_query": [False],
+            "code_as_integer": [True],
+            "numbers_as_strings": [True],
+            "status_zero_early": [True],
+            "null_url": [True],
+            "url_lifetime": [120.0],
+            "upload_delay": [0.0, 90.0],
+            "generation": [0.0, 120.0],
+            "iot_instance_id": ["iot-1"],
         },
         unsent=Lost.UNCERTAIN,
-    )  # fmt: skip
+    )
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -205,13 +218,18 @@ class LinkVisualSimulator(AlibabaGateway):
         stream_type = call.integer("StreamType", 0, 1, default=0)
         page, size = call.integer("CurrentPage", 1, 1000, default=1), call.integer("PageSize", 1, 50, default=10)
         found = [
-            {**self._times(recording, file), "RecordType": 2, "StreamType": stream_type, "FileSize": file.clip.size,
-             "VideoFrameNumber": int((file.end - file.begin) * 15)}
+            {
+                **self._times(recording, file),
+                "RecordType": 2,
+                "StreamType": stream_type,
+                "FileSize": file.clip.size,
+                "VideoFrameNumber": int((file.end - file.begin) * 15),
+            }
             for recording in self.recordings.values()
             if recording.device == device and recording.stream_type == stream_type and record_type == 2
             for file in self._listed(recording)
             if recording.triggered_wall + file.begin < end and recording.triggered_wall + file.end > begin
-        ]  # fmt: skip
+        ]
         found = sorted(found, key=lambda entry: entry["BeginTime"]) if self.settings.listed_in_query else []
         return {"Data": {"Page": page, "PageSize": size, "List": found[(page - 1) * size : page * size]}}
 

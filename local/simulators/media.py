@@ -29,7 +29,7 @@ RECIPES: dict[str, list[str]] = {
     "small": ["-f", "lavfi", "-i", "testsrc2=size=320x240:rate=15:duration=6", *_H264, "-b:v", "130k"],
     "medium": ["-f", "lavfi", "-i", _NOISE.format(seconds=4), *_H264, "-b:v", "28M", "-minrate", "28M"],
     "large": ["-f", "lavfi", "-i", _NOISE.format(seconds=6), *_H264, "-b:v", "60M", "-minrate", "60M"],
-}  # fmt: skip
+}
 #: The ladder's renditions: width × height and bitrate.
 RENDITIONS = {"360p": ("640x360", "400k"), "720p": ("1280x720", "1200k")}
 SEGMENT_SECONDS = 2
@@ -170,12 +170,28 @@ def _make_ladder(home: Path) -> None:
     master = ["#EXTM3U", "#EXT-X-VERSION:3"]
     for name, (resolution, bitrate) in RENDITIONS.items():
         (home / name).mkdir(parents=True)
-        _ffmpeg([
-            "-f", "lavfi", "-i", f"testsrc2=size={resolution}:rate=15:duration={LADDER_SECONDS}", *_H264,
-            "-b:v", bitrate, "-g", str(15 * SEGMENT_SECONDS), "-f", "hls", "-hls_time", str(SEGMENT_SECONDS),
-            "-hls_playlist_type", "vod", "-hls_segment_filename", str(home / name / "seg%03d.ts"),
-            str(home / name / "index.m3u8"),
-        ])  # fmt: skip
+        _ffmpeg(
+            [
+                "-f",
+                "lavfi",
+                "-i",
+                f"testsrc2=size={resolution}:rate=15:duration={LADDER_SECONDS}",
+                *_H264,
+                "-b:v",
+                bitrate,
+                "-g",
+                str(15 * SEGMENT_SECONDS),
+                "-f",
+                "hls",
+                "-hls_time",
+                str(SEGMENT_SECONDS),
+                "-hls_playlist_type",
+                "vod",
+                "-hls_segment_filename",
+                str(home / name / "seg%03d.ts"),
+                str(home / name / "index.m3u8"),
+            ]
+        )
         bandwidth = int(bitrate.rstrip("k")) * 1000
         master += [f"#EXT-X-STREAM-INF:BANDWIDTH={bandwidth},RESOLUTION={resolution}", f"{name}/index.m3u8"]
     (home / "master.m3u8").write_text("\n".join(master) + "\n")

@@ -132,12 +132,20 @@ class PolyvSimulator(Simulator):
         look="get",
         lost={Lost.REPEATED: {}},
         assumed={
-            "http_status": ["mirror"], "block_reply": ["429", "reset"], "block_extends": [True],
-            "unknown_task": ["empty"], "invalid_vid": ["item"], "repeated_vid": ["twice"], "list_delay": [8.0],
-            "url_delay": [60.0], "missing_seconds": [60.0], "url_lifetime": [120.0], "auth_key_epoch": ["expiry"],
+            "http_status": ["mirror"],
+            "block_reply": ["429", "reset"],
+            "block_extends": [True],
+            "unknown_task": ["empty"],
+            "invalid_vid": ["item"],
+            "repeated_vid": ["twice"],
+            "list_delay": [8.0],
+            "url_delay": [60.0],
+            "missing_seconds": [60.0],
+            "url_lifetime": [120.0],
+            "auth_key_epoch": ["expiry"],
             "expired_source": ["fail", "url"],
         },
-    )  # fmt: skip
+    )
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -148,9 +156,11 @@ class PolyvSimulator(Simulator):
 
     def secret(self) -> dict[str, str]:
         return {
-            "vendor": "polyv", "app_id": self.settings.app_id, "app_secret": self.settings.app_secret,
+            "vendor": "polyv",
+            "app_id": self.settings.app_id,
+            "app_secret": self.settings.app_secret,
             "endpoint": self.url,
-        }  # fmt: skip
+        }
 
     def limit(self) -> tuple[int, float]:
         return self.settings.rate_limit, self.settings.rate_window
@@ -229,10 +239,14 @@ class PolyvSimulator(Simulator):
         if self.settings.repeated_vid == "once":
             vids = list(dict.fromkeys(vids))
         task = SourceTask(
-            task_id=uuid.uuid4().hex, vids=vids, expire_days=int(days), created=self.now(),
-            created_wall=self.clock.wall(), jumped=self._jumped,
+            task_id=uuid.uuid4().hex,
+            vids=vids,
+            expire_days=int(days),
+            created=self.now(),
+            created_wall=self.clock.wall(),
+            jumped=self._jumped,
             scripts={vid: self._script(vid, position) for position, vid in enumerate(dict.fromkeys(vids))},
-        )  # fmt: skip
+        )
         self.tasks.append(task)
         for vid in task.scripts:
             self._publish(task, vid)

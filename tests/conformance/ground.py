@@ -76,8 +76,9 @@ class Ground(World):
         super().__init__(edge, monkeypatch)
         self.simulator, self.vendor, self.stage = simulator, simulator.vendor, simulator.stage
         self.outbound = Watching()
-        self.rt = Runtime(Jobs((self.vendor,)), self.outbound, now=lambda: self.time, sleep=self.wait,
-                          rng=random.Random(7))  # fmt: skip
+        self.rt = Runtime(
+            Jobs((self.vendor,)), self.outbound, now=lambda: self.time, sleep=self.wait, rng=random.Random(7)
+        )
         self.s3 = Store()
         self.closing = Closing(self.rt, self.s3, self.logger)  # type: ignore[arg-type]
         self.answered: list[Answered] = []

@@ -16,12 +16,57 @@ from clipferry.vendors.contract import KnownFile, LookStatus, Task, Vendor, Vend
 from hypothesis import strategies as st
 
 ODD: Sequence[Any] = (
-    None, True, False, 0, 1, -1, 2, 100, "100", "0", "-1", "1", 99, 7, 10**30, -5.5, 0.0, 1e300, "", " ", "null",
-    [], {}, [None], [[]], [{}], {"x": 1}, "\ud800", "\x00", "..", "录像🎥", "a" * 3000, "a" * 500_000, "true", "false",
-    "0001-01-01 00:00:00", "9999-12-31 23:59:59", "2025-01-02 11:04:05", "SUCCESS", "Success", "200", 200, "403", "500",
-    "http://", "http://[::1", "https://example.com/v.mp4?Expires=1&Signature=s", "ftp://example.com/v.mp4",
-    "javascript:alert(1)", "//example.com/x",
-)  # fmt: skip
+    None,
+    True,
+    False,
+    0,
+    1,
+    -1,
+    2,
+    100,
+    "100",
+    "0",
+    "-1",
+    "1",
+    99,
+    7,
+    10**30,
+    -5.5,
+    0.0,
+    1e300,
+    "",
+    " ",
+    "null",
+    [],
+    {},
+    [None],
+    [[]],
+    [{}],
+    {"x": 1},
+    "\ud800",
+    "\x00",
+    "..",
+    "录像🎥",
+    "a" * 3000,
+    "a" * 500_000,
+    "true",
+    "false",
+    "0001-01-01 00:00:00",
+    "9999-12-31 23:59:59",
+    "2025-01-02 11:04:05",
+    "SUCCESS",
+    "Success",
+    "200",
+    200,
+    "403",
+    "500",
+    "http://",
+    "http://[::1",
+    "https://example.com/v.mp4?Expires=1&Signature=s",
+    "ftp://example.com/v.mp4",
+    "javascript:alert(1)",
+    "//example.com/x",
+)
 
 
 def paths(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -102,8 +147,18 @@ class Answering:
     def origin(self) -> Answering:
         return self
 
-    def call(self, method: str, url: str, *, hosts: Any, params: Any = None, data: Any = None, headers: Any = None,
-             auth: Any = None, **_: Any) -> Reply:  # fmt: skip
+    def call(
+        self,
+        method: str,
+        url: str,
+        *,
+        hosts: Any,
+        params: Any = None,
+        data: Any = None,
+        headers: Any = None,
+        auth: Any = None,
+        **_: Any,
+    ) -> Reply:
         sent = requests.Request(method, url, params=params, data=data, headers=headers, auth=auth).prepare()
         parts = urlsplit(sent.url or "")
         target = f"{parts.path}?{parts.query}" if parts.query else parts.path

@@ -130,12 +130,18 @@ def test_credentials_that_were_changed_are_read_afresh(ground: Ground) -> None:
 
 
 GARBAGE: list[dict[str, Any]] = [
-    {"kind": "html"}, {"kind": "html", "status": 200}, {"kind": "empty"}, {"kind": "empty", "status": 204},
-    {"kind": "truncated"}, {"kind": "status", "status": 500}, {"kind": "status", "status": 503},
-    {"kind": "reset_before"}, {"kind": "reset_after"},
+    {"kind": "html"},
+    {"kind": "html", "status": 200},
+    {"kind": "empty"},
+    {"kind": "empty", "status": 204},
+    {"kind": "truncated"},
+    {"kind": "status", "status": 500},
+    {"kind": "status", "status": 503},
+    {"kind": "reset_before"},
+    {"kind": "reset_after"},
     *({"kind": "body", "body": body} for body in ("null", "[]", '"ok"', "{}", "{", "\ufeff{}", '{"code": {}}', "NaN")),
     {"kind": "body", "body": "[" * 100_000},
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("faults", [GARBAGE[:9], GARBAGE[9:]], ids=["transport", "bodies"])

@@ -18,9 +18,17 @@ from tests.conformance.ground import Ground, ground
 from tests.unit.steps.aws import BUCKET
 
 NAMES = [
-    "../../etc/passwd", "/absolute.mp4", "nul\0byte.mp4", "x" * 1000, "录像🎥.mp4", "trailing.dot.", "..", "a\\b.mp4",
-    'quo"te\r\nx-amz-acl: public-read', "🎥" * 250,
-]  # fmt: skip
+    "../../etc/passwd",
+    "/absolute.mp4",
+    "nul\0byte.mp4",
+    "x" * 1000,
+    "录像🎥.mp4",
+    "trailing.dot.",
+    "..",
+    "a\\b.mp4",
+    'quo"te\r\nx-amz-acl: public-read',
+    "🎥" * 250,
+]
 
 
 def of_cloudv(names: list[str]) -> dict[str, Any]:
@@ -68,8 +76,7 @@ def test_half_a_surrogate_pair_is_no_reason_to_fall(monkeypatch: pytest.MonkeyPa
         played.trigger(job_id)
         played.poll(job_id)
         files = played.job(job_id).files
-    assert [(file.name, file.status) for file in files] == [
-        ("so?up", FileStatus.FAILED), ("fish?", FileStatus.PENDING)]  # fmt: skip
+    assert [(file.name, file.status) for file in files] == [("so?up", FileStatus.FAILED), ("fish?", FileStatus.PENDING)]
 
 
 def test_the_same_video_asked_for_twice_is_one_file(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,9 +109,12 @@ def test_no_reply_whatever_breaks_it_or_is_ready_without_a_url(vendor: str) -> N
 
     @settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
     @given(
-        replies=st.fixed_dictionaries(replies), status=STATUSES, task=st.sampled_from(known.tasks),
-        elapsed=st.sampled_from([0.0, 100.0, 5000.0, 1e6]), served=st.sampled_from([206, 403]),
-    )  # fmt: skip
+        replies=st.fixed_dictionaries(replies),
+        status=STATUSES,
+        task=st.sampled_from(known.tasks),
+        elapsed=st.sampled_from([0.0, 100.0, 5000.0, 1e6]),
+        served=st.sampled_from([206, 403]),
+    )
     def holds(replies: dict[str, bytes], status: int, task: Task, elapsed: float, served: int) -> None:
         def answer(asked: Asked) -> Reply:
             return reply(replies.get(known.operation(asked), b"{}"), status)

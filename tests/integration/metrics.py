@@ -17,8 +17,12 @@ from typing import Any
 from local.stack import Stack
 
 Datum = tuple[str, str, dict[str, str], float]  # namespace, metric, dimensions, value
-EXECUTIONS = {"FAILED": "ExecutionsFailed", "TIMED_OUT": "ExecutionsTimedOut", "ABORTED": "ExecutionsAborted",
-              "SUCCEEDED": "ExecutionsSucceeded"}  # fmt: skip
+EXECUTIONS = {
+    "FAILED": "ExecutionsFailed",
+    "TIMED_OUT": "ExecutionsTimedOut",
+    "ABORTED": "ExecutionsAborted",
+    "SUCCEEDED": "ExecutionsSucceeded",
+}
 
 
 class Metrics:
@@ -41,10 +45,14 @@ class Metrics:
     def of(self, alarm: Mapping[str, Any]) -> float:
         """The statistic that an alarm watches, over exactly its dimensions, since the moment."""
         points = self.stack.client("cloudwatch").get_metric_statistics(
-            Namespace=alarm["Namespace"], MetricName=alarm["MetricName"], Dimensions=alarm["Dimensions"],
-            StartTime=self.began, EndTime=datetime.now(UTC) + timedelta(minutes=5), Period=alarm["Period"],
+            Namespace=alarm["Namespace"],
+            MetricName=alarm["MetricName"],
+            Dimensions=alarm["Dimensions"],
+            StartTime=self.began,
+            EndTime=datetime.now(UTC) + timedelta(minutes=5),
+            Period=alarm["Period"],
             Statistics=[alarm["Statistic"]],
-        )["Datapoints"]  # fmt: skip
+        )["Datapoints"]
         values = [point[alarm["Statistic"]] for point in points]
         return float(sum(values) if alarm["Statistic"] == "Sum" else max(values, default=0.0))
 

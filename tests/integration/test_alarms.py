@@ -67,9 +67,10 @@ def a_job_fails(ground: Ground) -> None:
 
 def a_batch_fails(ground: Ground) -> None:
     ground.stack.client("stepfunctions").start_execution(
-        stateMachineArn=ground.machine("batch"), name=(name := f"{NOBODY}-{time.time_ns()}"),
+        stateMachineArn=ground.machine("batch"),
+        name=(name := f"{NOBODY}-{time.time_ns()}"),
         input=f'{{"batch_id": "{NOBODY}", "generation": 1}}',
-    )  # fmt: skip
+    )
     until(lambda: ground.status("batch", name) == "FAILED")
 
 
@@ -121,9 +122,10 @@ def a_job_is_old(ground: Ground) -> None:
     job, _ = ground.submit("gate", 7200)
     ground.stack.wait(job["job_id"], until=lambda seen: seen["status"] == "WAITING")
     ground.stack.client("dynamodb").update_item(
-        **ground.row(job["job_id"]), UpdateExpression="SET created_key = :then",
+        **ground.row(job["job_id"]),
+        UpdateExpression="SET created_key = :then",
         ExpressionAttributeValues={":then": {"S": f"2026-01-01T00:00:00.000Z#{job['job_id']}"}},
-    )  # fmt: skip
+    )
     ground.stack.invoke("sweep", {})
     ground.stack.cancel(job["job_id"])
 

@@ -32,11 +32,15 @@ def rows(stack: Stack) -> str:
     return repr([item for page in pages for item in page["Items"]])
 
 
-@pytest.mark.parametrize("secret", [
-    "not json, and " + CANARY,
-    {"vendor": "linkvisual", "access_key_id": CANARY},
-    {"vendor": "polyv", "app_id": CANARY, "app_secret": CANARY},
-], ids=["no-json", "a-key-is-missing", "another-vendors"])  # fmt: skip
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "not json, and " + CANARY,
+        {"vendor": "linkvisual", "access_key_id": CANARY},
+        {"vendor": "polyv", "app_id": CANARY, "app_secret": CANARY},
+    ],
+    ids=["no-json", "a-key-is-missing", "another-vendors"],
+)
 def test_an_account_that_is_malformed_fails_its_job(
     stack: Stack, account_numbers: Any, logs: Callable[[str], list[str]], secret: Any
 ) -> None:
@@ -72,9 +76,13 @@ def test_an_account_that_the_vendor_refuses_fails_its_job_with_the_vendors_reque
     assert CANARY not in f"{job} {rows(stack)} {[logs(function) for function in FUNCTIONS]}"
 
 
-@pytest.mark.parametrize(("camera", "code", "words"), [
-    ("offline-1", "DEVICE_OFFLINE", "device status error"), ("foreign-1", "VENDOR_REFUSED", "tenant auth error"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("camera", "code", "words"),
+    [
+        ("offline-1", "DEVICE_OFFLINE", "device status error"),
+        ("foreign-1", "VENDOR_REFUSED", "tenant auth error"),
+    ],
+)
 def test_what_the_vendor_refuses_is_told_in_its_own_words(
     stack: Stack, vendor: Vendors, camera: str, code: str, words: str
 ) -> None:
@@ -131,11 +139,14 @@ def test_a_file_at_an_address_that_nobody_may_reach_is_refused(stack: Stack, ven
     assert job["files"][0]["error"]["code"] == "ADDRESS_REFUSED"
 
 
-@pytest.mark.parametrize(("kind", "body"), [
-    (LinkVisualSimulator, {"request": {**RECORD, "record_duration": 9}}),
-    (LinkVisualSimulator, {"request": RECORD, "adopt": {"iot_id": "gate-3", "record_id": "r"}}),
-    (PolyvSimulator, {"request": {"vids": [str(number) for number in range(101)]}}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (LinkVisualSimulator, {"request": {**RECORD, "record_duration": 9}}),
+        (LinkVisualSimulator, {"request": RECORD, "adopt": {"iot_id": "gate-3", "record_id": "r"}}),
+        (PolyvSimulator, {"request": {"vids": [str(number) for number in range(101)]}}),
+    ],
+)
 def test_a_body_that_is_refused_leaves_no_row_and_no_execution(
     stack: Stack, vendor: Vendors, kind: type[Simulator], body: dict[str, Any]
 ) -> None:

@@ -47,8 +47,9 @@ def test_a_port_that_is_taken_is_told() -> None:
 
 def test_nothing_outlives_an_owner_that_is_killed() -> None:
     script = "from local.emulator import Emulator\ne = Emulator(); e.start(); print(e.folder, flush=True); input()"
-    owner = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                             text=True)  # fmt: skip
+    owner = subprocess.Popen(
+        [sys.executable, "-c", script], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     with owner:
         assert owner.stdout is not None
         folder = Path(owner.stdout.readline().strip())

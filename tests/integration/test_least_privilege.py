@@ -87,8 +87,12 @@ class Ground:
         dynamodb = self.stack.client("dynamodb")
         checkpoint = json.loads(dynamodb.get_item(TableName=table, Key=key)["Item"]["checkpoint"]["S"])
         checkpoint["facts"]["vendor_md5"] = md5
-        dynamodb.update_item(TableName=table, Key=key, UpdateExpression="SET checkpoint = :it",
-                             ExpressionAttributeValues={":it": {"S": json.dumps(checkpoint)}})  # fmt: skip
+        dynamodb.update_item(
+            TableName=table,
+            Key=key,
+            UpdateExpression="SET checkpoint = :it",
+            ExpressionAttributeValues={":it": {"S": json.dumps(checkpoint)}},
+        )
 
     def until_denied(self) -> None:
         deadline = time.monotonic() + PATIENCE
@@ -273,10 +277,11 @@ def an_end_that_broke_off_is_carried_out(ground: Ground) -> bool:
     ground.stray_upload(job)
     ground.stack.client("s3").delete_object(Bucket=ground.bucket, Key=ground.prefix(job) + "manifest.json")
     ground.stack.client("dynamodb").update_item(
-        TableName=ground.stack.outputs["TableName"], Key={"pk": {"S": f"JOB#{job['job_id']}"}, "sk": {"S": "JOB"}},
+        TableName=ground.stack.outputs["TableName"],
+        Key={"pk": {"S": f"JOB#{job['job_id']}"}, "sk": {"S": "JOB"}},
         UpdateExpression="SET event_sent = :no, finished_at = :then",
         ExpressionAttributeValues={":no": {"BOOL": False}, ":then": {"S": "2026-01-01T00:00:00.000000+0000"}},
-    )  # fmt: skip
+    )
     event = {"source": "aws.states", "detail": {"name": f"{job['job_id']}-1"}}
     ground.stack.invoke("sweep", event)
     return ground.told(job) and not ground.uploads(job) and simulator.calls["StopTriggeredRecord"] == 2
@@ -312,19 +317,23 @@ def a_lost_execution_of_a_batch_is_replaced(ground: Ground) -> bool:
     batch = ground.batch("{broken")
     ground.until(lambda: ground.batch_status(batch) == "SUBMITTED")
     ground.stack.client("dynamodb").update_item(
-        TableName=ground.stack.outputs["TableName"], Key={"pk": {"S": f"BATCH#{batch}"}, "sk": {"S": "BATCH"}},
-        UpdateExpression="SET #status = :before", ExpressionAttributeNames={"#status": "status"},
+        TableName=ground.stack.outputs["TableName"],
+        Key={"pk": {"S": f"BATCH#{batch}"}, "sk": {"S": "BATCH"}},
+        UpdateExpression="SET #status = :before",
+        ExpressionAttributeNames={"#status": "status"},
         ExpressionAttributeValues={":before": {"S": "SUBMITTING"}},
-    )  # fmt: skip
+    )
     detail = {"stateMachineArn": ground.stack.outputs["BatchMachineArn"], "name": f"{batch}-1"}
     ground.stack.invoke("sweep", {"source": "aws.states", "detail": detail})
     return ground.until(lambda: ground.batch_status(batch) == "SUBMITTED", patience=15)
 
 
 CANCEL, LATE, ENDED, BROKE_OFF = (
-    a_cancel_leaves_nothing_running, a_job_that_ends_late_leaves_nothing_running, a_job_that_ends_is_told_of,
+    a_cancel_leaves_nothing_running,
+    a_job_that_ends_late_leaves_nothing_running,
+    a_job_that_ends_is_told_of,
     an_end_that_broke_off_is_carried_out,
-)  # fmt: skip
+)
 COPIED = a_labelled_file_is_copied
 SUBMITTED = a_batch_is_submitted
 
@@ -441,8 +450,9 @@ def _without(stack: Stack, function: str, sid: str) -> Iterator[None]:
     else:
         raise LookupError(f"{name} has no statement {sid}")
     try:
-        iam.put_role_policy(RoleName=name, PolicyName=policy,
-                            PolicyDocument=json.dumps({**document, "Statement": rest}))  # fmt: skip
+        iam.put_role_policy(
+            RoleName=name, PolicyName=policy, PolicyDocument=json.dumps({**document, "Statement": rest})
+        )
         yield
     finally:
         iam.put_role_policy(RoleName=name, PolicyName=policy, PolicyDocument=json.dumps(document))

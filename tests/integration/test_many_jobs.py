@@ -38,10 +38,15 @@ def test_fifty_jobs_at_once_all_end_with_their_own_video(stack: Stack, vendor: V
     simulator, account = vendor(PolyvSimulator)
 
     def submit(number: int) -> dict[str, Any]:
-        return stack.submit({
-            "vendor": "polyv", "account": account, "request": {"vids": [f"crowd-{number}"]},
-            "destination": {"prefix": "crowd"}, "labels": {"crowd": account},
-        })  # fmt: skip
+        return stack.submit(
+            {
+                "vendor": "polyv",
+                "account": account,
+                "request": {"vids": [f"crowd-{number}"]},
+                "destination": {"prefix": "crowd"},
+                "labels": {"crowd": account},
+            }
+        )
 
     with ThreadPoolExecutor(10) as pool:
         submitted = [job["job_id"] for job in pool.map(submit, range(CROWD))]
@@ -58,8 +63,12 @@ def test_fifty_jobs_at_once_all_end_with_their_own_video(stack: Stack, vendor: V
 
 def test_a_job_that_is_cancelled_stops_here_and_at_the_vendor(stack: Stack, vendor: Vendors) -> None:
     simulator, account = vendor(LinkVisualSimulator)
-    body = {"vendor": "linkvisual", "account": account, "request": {"iot_id": "yard-1", "record_duration": 4200},
-            "destination": {"prefix": "cancelled"}}  # fmt: skip
+    body = {
+        "vendor": "linkvisual",
+        "account": account,
+        "request": {"iot_id": "yard-1", "record_duration": 4200},
+        "destination": {"prefix": "cancelled"},
+    }
     job_id = stack.submit(body)["job_id"]
     stack.wait(job_id, until=lambda job: job["status"] == "WAITING")
 

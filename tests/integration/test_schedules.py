@@ -52,8 +52,13 @@ def test_a_schedule_fires_once_and_one_whose_job_became_invalid_tells_of_it(
     bus = {"EventBusName": stack.outputs["EventBusName"]}
     events.put_rule(Name=name, EventPattern=json.dumps(pattern), **bus)
     events.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": arn["Attributes"]["QueueArn"]}], **bus)
-    job = {"vendor": "polyv", "account": account, "request": {"vids": ["lesson"]},
-           "destination": {"prefix": "{date}"}, "labels": {"at": "{time}"}}  # fmt: skip
+    job = {
+        "vendor": "polyv",
+        "account": account,
+        "request": {"vids": ["lesson"]},
+        "destination": {"prefix": "{date}"},
+        "labels": {"at": "{time}"},
+    }
 
     stale = stack.call("PUT", f"/schedules/{name}-stale", body={"expression": "rate(1 day)", "job": job})
     silent = put_soon(stack, f"{name}-off", job=job, enabled=False)
@@ -105,9 +110,12 @@ def test_another_stacks_schedules_are_not_seen(stack: Stack) -> None:
     scheduler, group = stack.client("scheduler"), f"other-{time.time_ns()}"
     scheduler.create_schedule_group(Name=group)
     scheduler.create_schedule(
-        Name="theirs", GroupName=group, ScheduleExpression="rate(1 day)", FlexibleTimeWindow={"Mode": "OFF"},
+        Name="theirs",
+        GroupName=group,
+        ScheduleExpression="rate(1 day)",
+        FlexibleTimeWindow={"Mode": "OFF"},
         Target={"Arn": stack.outputs["ScheduleFunctionArn"], "RoleArn": "arn:aws:iam::000000000000:role/x"},
-    )  # fmt: skip
+    )
 
     assert stack.call("GET", "/schedules/theirs").status_code == 404
     assert "theirs" not in stack.call("GET", "/schedules").text

@@ -52,10 +52,17 @@ def test_a_job_goes_the_whole_way_and_tells_of_it(stack: Stack, vendor: Vendors)
     events.put_rule(Name="told", EventBusName=bus, EventPattern=json.dumps({"source": ["clipferry"]}))
     events.put_targets(Rule="told", EventBusName=bus, Targets=[{"Id": "queue", "Arn": arn["Attributes"]["QueueArn"]}])
 
-    job = stack.wait(stack.submit({
-        "vendor": "linkvisual", "account": account, "request": {"iot_id": "gate-3", "record_duration": 60},
-        "destination": {"prefix": "site-a"}, "labels": {"site": "gate-3"},
-    })["job_id"])  # fmt: skip
+    job = stack.wait(
+        stack.submit(
+            {
+                "vendor": "linkvisual",
+                "account": account,
+                "request": {"iot_id": "gate-3", "record_duration": 60},
+                "destination": {"prefix": "site-a"},
+                "labels": {"site": "gate-3"},
+            }
+        )["job_id"]
+    )
 
     (file,) = job["files"]
     (served,) = simulator.expected.values()
@@ -91,9 +98,10 @@ def test_an_execution_near_the_end_of_its_history_hands_its_job_to_the_next(stac
     stack.wait(job_id, until=lambda job: job["status"] == "WAITING")
 
     stack.client("stepfunctions").start_execution(
-        stateMachineArn=stack.outputs["StateMachineArn"], name=f"{job_id}-long",
+        stateMachineArn=stack.outputs["StateMachineArn"],
+        name=f"{job_id}-long",
         input=json.dumps({"job_id": job_id, "generation": 1, "events": HAND_OVER_AT}),
-    )  # fmt: skip
+    )
 
     job = stack.wait(job_id)
     assert (job["status"], job["generation"], job["trigger_attempts"]) == ("SUCCEEDED", 2, 1)

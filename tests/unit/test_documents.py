@@ -107,9 +107,11 @@ def emitted(path: Path) -> Iterator[str]:
     tree = ast.parse(path.read_text())
     named = {
         target.id: node.value.value
-        for node in ast.walk(tree) if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
-        for target in node.targets if isinstance(target, ast.Name) and isinstance(node.value.value, str)
-    }  # fmt: skip
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        for target in node.targets
+        if isinstance(target, ast.Name) and isinstance(node.value.value, str)
+    }
     for node in ast.walk(tree):
         given: list[ast.AST] = []
         if isinstance(node, ast.Call):

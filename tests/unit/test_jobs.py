@@ -25,8 +25,15 @@ NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
 def a_job(**values: object) -> Job:
-    basis = {"job_id": job_id(NOON), "vendor": "ims", "account": "ims", "status": JobStatus.WAITING,
-             "created_at": NOON, "updated_at": NOON, "deadline_at": NOON + timedelta(hours=1)}  # fmt: skip
+    basis = {
+        "job_id": job_id(NOON),
+        "vendor": "ims",
+        "account": "ims",
+        "status": JobStatus.WAITING,
+        "created_at": NOON,
+        "updated_at": NOON,
+        "deadline_at": NOON + timedelta(hours=1),
+    }
     return Job(**(basis | values))  # type: ignore[arg-type]
 
 
@@ -58,17 +65,33 @@ def test_a_stored_file_stays_stored() -> None:
     assert {status for status in FileStatus if FileStatus.STORED in FILE_MOVES[status]} == {FileStatus.COPYING}
 
 
-@pytest.mark.parametrize(("statuses", "ending"), [
-    ("SS", JobStatus.SUCCEEDED), ("SF", JobStatus.PARTIAL), ("FF", JobStatus.FAILED), ("", JobStatus.FAILED),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("statuses", "ending"),
+    [
+        ("SS", JobStatus.SUCCEEDED),
+        ("SF", JobStatus.PARTIAL),
+        ("FF", JobStatus.FAILED),
+        ("", JobStatus.FAILED),
+    ],
+)
 def test_the_outcome_is_told_by_the_files(statuses: str, ending: JobStatus) -> None:
     words = {"S": FileStatus.STORED, "F": FileStatus.FAILED}
     assert outcome(a_file(words[letter]) for letter in statuses) is ending
 
 
-@given(st.lists(st.builds(a_file, st.sampled_from(FileStatus), size=st.none() | st.integers(0, 10**12),
-                          bytes_copied=st.integers(0, 10**13)), max_size=4),
-       st.integers(0, 100), st.sampled_from(JobStatus))  # fmt: skip
+@given(
+    st.lists(
+        st.builds(
+            a_file,
+            st.sampled_from(FileStatus),
+            size=st.none() | st.integers(0, 10**12),
+            bytes_copied=st.integers(0, 10**13),
+        ),
+        max_size=4,
+    ),
+    st.integers(0, 100),
+    st.sampled_from(JobStatus),
+)
 def test_progress_is_a_percentage_and_100_only_at_success(files: list[File], progress: int, status: JobStatus) -> None:
     shown = percent(a_job(files=files, progress=progress, status=status))
     assert 0 <= shown <= 100
@@ -121,8 +144,7 @@ def test_elapsed_time_is_the_clocks_or_the_waits_where_those_ran_faster() -> Non
 def test_handing_a_job_on_keeps_a_doubtful_trigger_quiet() -> None:
     assert a_job(triggered_at=NOON).handed_on()["quiet_until"] > NOON
     assert a_job(triggered_at=NOON, refs_complete=True).handed_on()["quiet_until"] is None
-    assert a_job(generation=4, polls=7).handed_on() == {
-        "generation": 5, "waited_here": 0, "quiet_until": None}  # fmt: skip
+    assert a_job(generation=4, polls=7).handed_on() == {"generation": 5, "waited_here": 0, "quiet_until": None}
 
 
 @given(st.builds(Problem, st.text(), st.text(), st.none() | st.text(min_size=1), st.none() | st.text(min_size=1)))
@@ -137,9 +159,13 @@ def test_times_are_utc_with_milliseconds() -> None:
 
 @pytest.mark.parametrize(
     ("copied", "total", "parts"),
-    [(0, 17, {"copied": 0, "total": 3}), (8, 17, {"copied": 1, "total": 3}), (17, 17, {"copied": 3, "total": 3}),
-     (16, None, {"copied": 2, "total": None})],
-)  # fmt: skip
+    [
+        (0, 17, {"copied": 0, "total": 3}),
+        (8, 17, {"copied": 1, "total": 3}),
+        (17, 17, {"copied": 3, "total": 3}),
+        (16, None, {"copied": 2, "total": None}),
+    ],
+)
 def test_a_copy_under_way_counts_its_parts(copied: int, total: int | None, parts: dict[str, int | None]) -> None:
     assert File("f001", "r", "n", declared=total, part_size=8, bytes_copied=copied).public()["parts"] == parts
     assert File("f001", "r", "n", declared=total, bytes_copied=copied).public()["parts"] is None

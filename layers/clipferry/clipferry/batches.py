@@ -92,14 +92,24 @@ class Batch:
     def public(self, counts: Counts) -> dict[str, Any]:
         """The batch as the API shows it."""
         return {
-            "batch_id": self.batch_id, "status": self.status.value, "generation": self.generation,
-            "manifest": {"bucket": self.bucket, "key": self.key, "etag": self.etag.strip('"'), "size": self.size,
-                         "format": self.format},
-            "defaults": self.defaults, **counts.public(self.lines),
+            "batch_id": self.batch_id,
+            "status": self.status.value,
+            "generation": self.generation,
+            "manifest": {
+                "bucket": self.bucket,
+                "key": self.key,
+                "etag": self.etag.strip('"'),
+                "size": self.size,
+                "format": self.format,
+            },
+            "defaults": self.defaults,
+            **counts.public(self.lines),
             "report": {"s3_uri": f"s3://{self.bucket}/{self.report}"} if self.report else None,
-            "error": self.error.as_dict() if self.error else None, "created_at": iso(self.created_at),
-            "updated_at": iso(self.updated_at), "finished_at": iso(self.finished_at),
-        }  # fmt: skip
+            "error": self.error.as_dict() if self.error else None,
+            "created_at": iso(self.created_at),
+            "updated_at": iso(self.updated_at),
+            "finished_at": iso(self.finished_at),
+        }
 
 
 @dataclass
@@ -116,7 +126,12 @@ class Counts:
         told = self.accepted + self.rejected + self.duplicates
         live = max(0, self.accepted - sum(self.ended.values()))
         return {
-            "lines": {"total": lines, "accepted": self.accepted, "rejected": self.rejected,
-                      "duplicates": self.duplicates, "waiting": None if lines is None else max(0, lines - told)},
+            "lines": {
+                "total": lines,
+                "accepted": self.accepted,
+                "rejected": self.rejected,
+                "duplicates": self.duplicates,
+                "waiting": None if lines is None else max(0, lines - told),
+            },
             "jobs": {"LIVE": live, **{s.value: self.ended.get(s, 0) for s in JobStatus if s.terminal}},
-        }  # fmt: skip
+        }

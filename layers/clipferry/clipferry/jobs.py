@@ -142,10 +142,17 @@ class File:
 
     def public(self) -> dict[str, Any]:
         return {
-            "file_id": self.file_id, "name": self.name, "status": self.status.value, "size": self.total,
-            "bytes_copied": self.bytes_copied, "attempts": self.attempts, "parts": self.parts, "s3_uri": self.s3_uri,
-            "evidence": self.evidence, "error": self.error.as_dict() if self.error else None,
-        }  # fmt: skip
+            "file_id": self.file_id,
+            "name": self.name,
+            "status": self.status.value,
+            "size": self.total,
+            "bytes_copied": self.bytes_copied,
+            "attempts": self.attempts,
+            "parts": self.parts,
+            "s3_uri": self.s3_uri,
+            "evidence": self.evidence,
+            "error": self.error.as_dict() if self.error else None,
+        }
 
 
 @dataclass
@@ -240,9 +247,10 @@ class Job:
     def handed_on(self) -> dict[str, Any]:
         """What changes when another execution takes the job over. A trigger of the old one may still be on its way."""
         return {
-            "generation": self.generation + 1, "waited_here": 0,
+            "generation": self.generation + 1,
+            "waited_here": 0,
             "quiet_until": self.updated_at + CALL_LIFETIME if self.in_doubt else None,
-        }  # fmt: skip
+        }
 
     def come_so_far(self, waited_here: int) -> None:
         """Count what the execution has waited since its last step, but not twice when that step is repeated."""
@@ -265,19 +273,34 @@ class Job:
     def public(self) -> dict[str, Any]:
         """The job as the API shows it. URLs in the request lose their queries, which may hold a signature."""
         return {
-            "job_id": self.job_id, "vendor": self.vendor, "account": self.account, "status": self.status.value,
-            "progress": percent(self), "generation": self.generation,
-            "request": bare(self.request), "adopt": bare(self.adopt), "vendor_refs": bare(self.vendor_refs),
-            "destination": {"prefix": self.prefix}, "labels": self.labels, "on_uncertain": self.on_uncertain,
-            "deadline_seconds": self.deadline_seconds, "source": self.source, "line": self.line,
+            "job_id": self.job_id,
+            "vendor": self.vendor,
+            "account": self.account,
+            "status": self.status.value,
+            "progress": percent(self),
+            "generation": self.generation,
+            "request": bare(self.request),
+            "adopt": bare(self.adopt),
+            "vendor_refs": bare(self.vendor_refs),
+            "destination": {"prefix": self.prefix},
+            "labels": self.labels,
+            "on_uncertain": self.on_uncertain,
+            "deadline_seconds": self.deadline_seconds,
+            "source": self.source,
+            "line": self.line,
             "files": [f.public() for f in self.files],
             "error": self.error.as_dict() if self.error else None,
-            "polls": self.polls, "poll_errors": self.poll_errors, "trigger_attempts": self.trigger_attempts,
+            "polls": self.polls,
+            "poll_errors": self.poll_errors,
+            "trigger_attempts": self.trigger_attempts,
             "trigger_errors": self.trigger_errors,
-            "waits_for": self.waits_for, "next_poll_at": iso(self.next_poll_at), "created_at": iso(self.created_at),
-            "updated_at": iso(self.updated_at), "deadline_at": iso(self.deadline_at),
+            "waits_for": self.waits_for,
+            "next_poll_at": iso(self.next_poll_at),
+            "created_at": iso(self.created_at),
+            "updated_at": iso(self.updated_at),
+            "deadline_at": iso(self.deadline_at),
             "finished_at": iso(self.finished_at),
-        }  # fmt: skip
+        }
 
 
 def outcome(files: Iterable[File]) -> JobStatus:

@@ -73,8 +73,9 @@ class ToySimulator(Simulator):
         order = Order(uuid.uuid4().hex, body["token"], body["dishes"], self.now())
         self.tasks.append(order)
         for position, dish in enumerate(order.dishes):
-            self.downloads.publish(dish, f"/{order.order}/{position}.mp4", clip(unique=dish),
-                                   visible_after=self._seconds(position))  # fmt: skip
+            self.downloads.publish(
+                dish, f"/{order.order}/{position}.mp4", clip(unique=dish), visible_after=self._seconds(position)
+            )
         return json_response({"order": order.order})
 
     def _shown(self, order: Order) -> Response:

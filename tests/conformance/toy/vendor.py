@@ -42,14 +42,25 @@ class Toy:
     default_deadline: ClassVar[int] = 86_400
     limits: ClassVar[Mapping[str, Any]] = {"dishes": "1 to 10 an order"}
     request_schema: ClassVar[Mapping[str, Any]] = {
-        "type": "object", "additionalProperties": False, "required": ["dishes"],
-        "properties": {"dishes": {"type": "array", "minItems": 1, "maxItems": 10, "items": {"type": "string"},
-                                  "description": "Names of the dishes."}},
-    }  # fmt: skip
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["dishes"],
+        "properties": {
+            "dishes": {
+                "type": "array",
+                "minItems": 1,
+                "maxItems": 10,
+                "items": {"type": "string"},
+                "description": "Names of the dishes.",
+            }
+        },
+    }
     adopt_schema: ClassVar[Mapping[str, Any]] = {
-        "type": "object", "additionalProperties": False, "required": ["order"],
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["order"],
         "properties": {"order": {"type": "string", "pattern": "^[0-9a-z]{1,32}$", "description": "An order's id."}},
-    }  # fmt: skip
+    }
 
     def __init__(self, account: Account, outbound: Outbound) -> None:
         self._key, self._outbound = account.secret["key"], outbound
@@ -99,8 +110,9 @@ class Toy:
         body = b"" if value is None else json.dumps(value).encode()
         signature = hmac.new(self._key.encode(), f"{method} {path}\n".encode() + body, hashlib.sha256).hexdigest()
         try:
-            reply = self._outbound.call(method, self._base + path, hosts=self._hosts, data=body or None,
-                                        headers={"X-Toy-Signature": signature})  # fmt: skip
+            reply = self._outbound.call(
+                method, self._base + path, hosts=self._hosts, data=body or None, headers={"X-Toy-Signature": signature}
+            )
         except AddressRefused as error:
             raise VendorRefused(str(error), kind="ADDRESS_REFUSED") from error
         except OutboundError as error:

@@ -28,28 +28,44 @@ def test_an_account_is_read_and_not_printed(world: World) -> None:
     assert (account.endpoint, account.connections) == (None, None)
 
 
-@pytest.mark.parametrize(("value", "code", "word"), [
-    (None, "ACCOUNT_MISSING", "does not exist"),
-    ("not json", "ACCOUNT_MALFORMED", "JSON object"),
-    ('["a"]', "ACCOUNT_MALFORMED", "JSON object"),
-    ({"secret_key": SECRET, "vendor": "polyv"}, "ACCOUNT_MALFORMED", "not an account of scripted"),
-    ({"vendor": "scripted"}, "ACCOUNT_MALFORMED", "lacks secret_key"),
-    ({"secret_key": ""}, "ACCOUNT_MALFORMED", "lacks secret_key"),
-    ({"secret_key": 7}, "ACCOUNT_MALFORMED", "lacks secret_key"),
-    ({"secret_key": SECRET, "connections": 0}, "ACCOUNT_MALFORMED", "from 1 to 64"),
-    ({"secret_key": SECRET, "connections": 65}, "ACCOUNT_MALFORMED", "from 1 to 64"),
-    ({"secret_key": SECRET, "connections": "many"}, "ACCOUNT_MALFORMED", "from 1 to 64"),
-    ({"secret_key": SECRET, "connections": 2.5}, "ACCOUNT_MALFORMED", "from 1 to 64"),
-    ({"secret_key": SECRET, "connections": True}, "ACCOUNT_MALFORMED", "from 1 to 64"),
-    ({"secret_key": SECRET, "max_in_flight": 0}, "ACCOUNT_MALFORMED", "max_in_flight .* from 1 to 10000"),
-    ({"secret_key": SECRET, "max_in_flight": "none"}, "ACCOUNT_MALFORMED", "max_in_flight .* from 1 to 10000"),
-    ({"secret_key": SECRET, "max_in_flight": [3]}, "ACCOUNT_MALFORMED", "max_in_flight .* from 1 to 10000"),
-    *(({"secret_key": SECRET, "rate": rate}, "ACCOUNT_MALFORMED", r'rate .* \{"calls"') for rate in (
-        {}, [], 50, "50/s", {"calls": 5}, {"calls": 0, "per": 1}, {"calls": 5, "per": 0}, {"calls": 5, "per": SECRET},
-        {"calls": float("inf"), "per": 1}, {"calls": 5, "per": float("nan")}, {"calls": 5, "per": 1, "burst": 3},
-        {"calls": None, "per": 1}, {"calls": 5, "per": 1, "pushback": -1},
-    )),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("value", "code", "word"),
+    [
+        (None, "ACCOUNT_MISSING", "does not exist"),
+        ("not json", "ACCOUNT_MALFORMED", "JSON object"),
+        ('["a"]', "ACCOUNT_MALFORMED", "JSON object"),
+        ({"secret_key": SECRET, "vendor": "polyv"}, "ACCOUNT_MALFORMED", "not an account of scripted"),
+        ({"vendor": "scripted"}, "ACCOUNT_MALFORMED", "lacks secret_key"),
+        ({"secret_key": ""}, "ACCOUNT_MALFORMED", "lacks secret_key"),
+        ({"secret_key": 7}, "ACCOUNT_MALFORMED", "lacks secret_key"),
+        ({"secret_key": SECRET, "connections": 0}, "ACCOUNT_MALFORMED", "from 1 to 64"),
+        ({"secret_key": SECRET, "connections": 65}, "ACCOUNT_MALFORMED", "from 1 to 64"),
+        ({"secret_key": SECRET, "connections": "many"}, "ACCOUNT_MALFORMED", "from 1 to 64"),
+        ({"secret_key": SECRET, "connections": 2.5}, "ACCOUNT_MALFORMED", "from 1 to 64"),
+        ({"secret_key": SECRET, "connections": True}, "ACCOUNT_MALFORMED", "from 1 to 64"),
+        ({"secret_key": SECRET, "max_in_flight": 0}, "ACCOUNT_MALFORMED", "max_in_flight .* from 1 to 10000"),
+        ({"secret_key": SECRET, "max_in_flight": "none"}, "ACCOUNT_MALFORMED", "max_in_flight .* from 1 to 10000"),
+        ({"secret_key": SECRET, "max_in_flight": [3]}, "ACCOUNT_MALFORMED", "max_in_flight .* from 1 to 10000"),
+        *(
+            ({"secret_key": SECRET, "rate": rate}, "ACCOUNT_MALFORMED", r'rate .* \{"calls"')
+            for rate in (
+                {},
+                [],
+                50,
+                "50/s",
+                {"calls": 5},
+                {"calls": 0, "per": 1},
+                {"calls": 5, "per": 0},
+                {"calls": 5, "per": SECRET},
+                {"calls": float("inf"), "per": 1},
+                {"calls": 5, "per": float("nan")},
+                {"calls": 5, "per": 1, "burst": 3},
+                {"calls": None, "per": 1},
+                {"calls": 5, "per": 1, "pushback": -1},
+            )
+        ),
+    ],
+)
 def test_an_account_that_cannot_be_used_fails_the_job(world: World, value: object, code: str, word: str) -> None:
     if value is not None:
         store("gate", value)

@@ -19,15 +19,32 @@ def an_ended(status: JobStatus, files: int = 2) -> Job:
         File(f"f{n:03d}", "r", "n", FileStatus.STORED if n else FileStatus.FAILED, s3_uri=f"s3://b/{'k' * 1000}{n}")
         for n in range(files)
     ]
-    return Job("01K0000000000000000000000A", "ims", "ims", status, NOON, NOON, NOON, generation=3, labels={"a": "b"},
-               finished_at=NOON, error=Problem("FILES_FAILED", "one of two"), files=found)  # fmt: skip
+    return Job(
+        "01K0000000000000000000000A",
+        "ims",
+        "ims",
+        status,
+        NOON,
+        NOON,
+        NOON,
+        generation=3,
+        labels={"a": "b"},
+        finished_at=NOON,
+        error=Problem("FILES_FAILED", "one of two"),
+        files=found,
+    )
 
 
-@pytest.mark.parametrize(("status", "detail_type"), [
-    (JobStatus.SUCCEEDED, "Clipferry Job Succeeded"), (JobStatus.PARTIAL, "Clipferry Job Partial"),
-    (JobStatus.FAILED, "Clipferry Job Failed"), (JobStatus.TIMED_OUT, "Clipferry Job TimedOut"),
-    (JobStatus.CANCELLED, "Clipferry Job Cancelled"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("status", "detail_type"),
+    [
+        (JobStatus.SUCCEEDED, "Clipferry Job Succeeded"),
+        (JobStatus.PARTIAL, "Clipferry Job Partial"),
+        (JobStatus.FAILED, "Clipferry Job Failed"),
+        (JobStatus.TIMED_OUT, "Clipferry Job TimedOut"),
+        (JobStatus.CANCELLED, "Clipferry Job Cancelled"),
+    ],
+)
 def test_every_end_has_its_detail_type(world: World, status: JobStatus, detail_type: str) -> None:
     events.announce(an_ended(status))
     assert [event["type"] for event in world.edge.sent] == [detail_type]
@@ -35,11 +52,18 @@ def test_every_end_has_its_detail_type(world: World, status: JobStatus, detail_t
 
 def test_the_detail_names_the_job_what_is_stored_and_why_not_more() -> None:
     assert events.detail(an_ended(JobStatus.PARTIAL)) == {
-        "schema_version": "1", "event_id": "01K0000000000000000000000A-3-PARTIAL",
-        "job_id": "01K0000000000000000000000A", "vendor": "ims", "account": "ims", "status": "PARTIAL",
-        "labels": {"a": "b"}, "source": None, "s3_uris": ["s3://b/" + "k" * 1000 + "1"], "error_code": "FILES_FAILED",
+        "schema_version": "1",
+        "event_id": "01K0000000000000000000000A-3-PARTIAL",
+        "job_id": "01K0000000000000000000000A",
+        "vendor": "ims",
+        "account": "ims",
+        "status": "PARTIAL",
+        "labels": {"a": "b"},
+        "source": None,
+        "s3_uris": ["s3://b/" + "k" * 1000 + "1"],
+        "error_code": "FILES_FAILED",
         "finished_at": "2026-11-21T12:00:00.000Z",
-    }  # fmt: skip
+    }
 
 
 def test_a_hundred_files_fit_into_an_event() -> None:

@@ -73,9 +73,12 @@ def test_it_fires_into_the_one_function_by_the_one_role_with_the_dead_letters_be
     assert target["DeadLetterConfig"]["Arn"].endswith(":dead-letters")
     assert target["RetryPolicy"] == {"MaximumEventAgeInSeconds": 3600, "MaximumRetryAttempts": 30}
     assert json.loads(target["Input"]) == {
-        "schedule": "nightly", "scheduled_time": "<aws.scheduler.scheduled-time>", "time_zone": "Europe/Berlin",
-        "start": NIGHTLY.start.isoformat() if NIGHTLY.start else None, "job": JOB,
-    }  # fmt: skip
+        "schedule": "nightly",
+        "scheduled_time": "<aws.scheduler.scheduled-time>",
+        "time_zone": "Europe/Berlin",
+        "start": NIGHTLY.start.isoformat() if NIGHTLY.start else None,
+        "job": JOB,
+    }
 
 
 def test_no_text_of_the_job_is_taken_for_a_placeholder(edge: Edge) -> None:
@@ -92,10 +95,18 @@ def test_the_same_again_changes_nothing(edge: Edge) -> None:
     assert edge.effects == ["CreateSchedule"]
 
 
-@pytest.mark.parametrize("change", [
-    {"expression": "rate(1 day)"}, {"time_zone": "UTC"}, {"start": None}, {"end": None}, {"enabled": False},
-    {"job": JOB | {"labels": {"a": "b"}}}, {"start": NOW - timedelta(days=1)},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"expression": "rate(1 day)"},
+        {"time_zone": "UTC"},
+        {"start": None},
+        {"end": None},
+        {"enabled": False},
+        {"job": JOB | {"labels": {"a": "b"}}},
+        {"start": NOW - timedelta(days=1)},
+    ],
+)
 def test_another_body_replaces_the_first(edge: Edge, change: dict[str, Any]) -> None:
     first, _ = scheduler.put(NIGHTLY, NOW)
     wanted = replace(NIGHTLY, **change)
@@ -109,8 +120,15 @@ def test_another_body_replaces_the_first(edge: Edge, change: dict[str, Any]) -> 
 def test_another_role_or_queue_of_the_stack_is_taken_over(edge: Edge) -> None:
     scheduler.put(NIGHTLY, NOW)
     old = kept()
-    same = ("GroupName", "Name", "ScheduleExpression", "ScheduleExpressionTimezone", "FlexibleTimeWindow", "EndDate",
-            "State")  # fmt: skip
+    same = (
+        "GroupName",
+        "Name",
+        "ScheduleExpression",
+        "ScheduleExpressionTimezone",
+        "FlexibleTimeWindow",
+        "EndDate",
+        "State",
+    )
     other = old["Target"] | {"RoleArn": "arn:aws:iam::123456789012:role/old"}
     client("scheduler").update_schedule(**{key: old[key] for key in same}, Target=other)
     scheduler.put(NIGHTLY, NOW)
@@ -129,8 +147,9 @@ def test_only_the_own_group_is_listed_page_by_page(edge: Edge) -> None:
     names = [f"s{number}" for number in range(5)]
     for name in names:
         scheduler.put(replace(NIGHTLY, name=name), NOW)
-    stranger = {key: value for key, value in kept("s0").items() if key in (
-        "ScheduleExpression", "FlexibleTimeWindow", "Target")}  # fmt: skip
+    stranger = {
+        key: value for key, value in kept("s0").items() if key in ("ScheduleExpression", "FlexibleTimeWindow", "Target")
+    }
     client("scheduler").create_schedule(**stranger, Name="theirs", GroupName="another-stack")
     found, token = [], None
     while True:
@@ -157,8 +176,12 @@ def test_a_rate_that_is_changed_keeps_its_beat(edge: Edge) -> None:
 def test_what_was_put_there_past_the_api_is_left_alone(edge: Edge, said: str) -> None:
     target = {"Arn": "arn:aws:lambda:us-east-1:123456789012:function:f", "RoleArn": "arn:aws:iam::123456789012:role/r"}
     client("scheduler").create_schedule(
-        Name="by-hand", GroupName=GROUP, ScheduleExpression="rate(1 day)", FlexibleTimeWindow={"Mode": "OFF"},
-        Target={**target, "Input": said})  # fmt: skip
+        Name="by-hand",
+        GroupName=GROUP,
+        ScheduleExpression="rate(1 day)",
+        FlexibleTimeWindow={"Mode": "OFF"},
+        Target={**target, "Input": said},
+    )
     assert scheduler.page(10, None) == ([], None)
     with pytest.raises(NoSchedule):
         scheduler.get("by-hand")
@@ -189,10 +212,14 @@ def test_other_trouble_is_not_taken_for_a_bad_request(edge: Edge, monkeypatch: p
         scheduler.put(NIGHTLY, NOW)
 
 
-@pytest.mark.parametrize(("operation", "code"), [
-    ("create_schedule", "ConflictException"), ("update_schedule", "ResourceNotFoundException"),
-    ("update_schedule", "ConflictException"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("operation", "code"),
+    [
+        ("create_schedule", "ConflictException"),
+        ("update_schedule", "ResourceNotFoundException"),
+        ("update_schedule", "ConflictException"),
+    ],
+)
 def test_two_puts_at_once_come_to_one_end(
     edge: Edge, monkeypatch: pytest.MonkeyPatch, operation: str, code: str
 ) -> None:

@@ -41,8 +41,12 @@ def test_a_task_is_one_transition_and_so_is_each_of_its_retries() -> None:
 def test_inside_a_map_each_download_more_pause_and_end_is_one() -> None:
     whole = {"more": False, "wait_seconds": 0}
     one = [entered("Map", ready=["f001"]), {"type": "TaskScheduled"}, succeeded(**whole), {"type": "MapStateExited"}]
-    legs = [{"type": "TaskScheduled"}, succeeded(more=True, wait_seconds=5), {"type": "TaskScheduled"},
-            succeeded(**whole)]  # fmt: skip
+    legs = [
+        {"type": "TaskScheduled"},
+        succeeded(more=True, wait_seconds=5),
+        {"type": "TaskScheduled"},
+        succeeded(**whole),
+    ]
 
     assert transitions(one) == 1 + 3, "DownloadReady; Download, More, Settled"
     assert transitions([one[0], *legs, one[-1]]) == 1 + 6, "… and Pause, Download, More before Settled"
@@ -51,17 +55,25 @@ def test_inside_a_map_each_download_more_pause_and_end_is_one() -> None:
 
 def run(size: int, requests: dict[tuple[str, str, str], float], **given: Any) -> Run:
     usage = Usage(Counter({"linkvisual": 6 * size, "ims": 2 * size}), Counter(requests))  # type: ignore[arg-type]
-    values: dict[str, Any] = {"statuses": Counter({"SUCCEEDED": size}), "lost": 0, "unequal": 0,
-                              "memory": {"poll": (100.0, 512)}}  # fmt: skip
+    values: dict[str, Any] = {
+        "statuses": Counter({"SUCCEEDED": size}),
+        "lost": 0,
+        "unequal": 0,
+        "memory": {"poll": (100.0, 512)},
+    }
     return Run(size, 60.0, size, transitions=13.0, usage=usage, **{**values, **given})
 
 
 REQUESTS = {
-    ("poll", "lambda", "invocations"): 16.0, ("poll", "lambda", "milliseconds"): 3200.0,
-    ("poll", "dynamodb", "Query"): 16.0, ("poll", "dynamodb", "UpdateItem"): 24.0,
-    ("poll", "capacity", "read"): 8.0, ("poll", "capacity", "write"): 80.0,
-    ("sweep", "dynamodb", "Query"): 999.0, ("sweep", "lambda", "invocations"): 9.0,
-}  # fmt: skip
+    ("poll", "lambda", "invocations"): 16.0,
+    ("poll", "lambda", "milliseconds"): 3200.0,
+    ("poll", "dynamodb", "Query"): 16.0,
+    ("poll", "dynamodb", "UpdateItem"): 24.0,
+    ("poll", "capacity", "read"): 8.0,
+    ("poll", "capacity", "write"): 80.0,
+    ("sweep", "dynamodb", "Query"): 999.0,
+    ("sweep", "lambda", "invocations"): 9.0,
+}
 
 
 def test_what_a_job_used_leaves_the_sweep_out_and_weighs_vendors_alike() -> None:
@@ -106,5 +118,6 @@ def test_the_door_counts_for_each_function_what_aws_would_bill() -> None:
         asyncio.run(ask("POST", "/", headers, b"{}", {}))
 
     assert counts.found == {
-        ("clipferry-poll", "dynamodb", "UpdateItem"): 1, ("clipferry-poll", "capacity", "write"): 5.0,
-    }  # fmt: skip
+        ("clipferry-poll", "dynamodb", "UpdateItem"): 1,
+        ("clipferry-poll", "capacity", "write"): 5.0,
+    }

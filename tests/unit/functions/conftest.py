@@ -72,8 +72,15 @@ class Functions:
         self.replies.append(reply)
         return reply
 
-    def api(self, method: str, path: str, body: Any = None, *, query: dict[str, str] | None = None,
-            headers: dict[str, str] | None = None) -> Answer:  # fmt: skip
+    def api(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        query: dict[str, str] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
         reply = self.call("api", proxy_event(method, path, body, query=query, headers=headers))
         found = {name: values[0] for name, values in reply["multiValueHeaders"].items()}
         return Answer(reply["statusCode"], json.loads(reply["body"] or "{}"), found)
@@ -86,17 +93,29 @@ class Answer:
     headers: dict[str, str]
 
 
-def proxy_event(method: str, path: str, body: Any = None, *, query: dict[str, str] | None = None,
-                headers: dict[str, str] | None = None) -> dict[str, Any]:  # fmt: skip
+def proxy_event(
+    method: str,
+    path: str,
+    body: Any = None,
+    *,
+    query: dict[str, str] | None = None,
+    headers: dict[str, str] | None = None,
+) -> dict[str, Any]:
     """As a REST API sends it (AWS_PROXY, payload 1.0)."""
     return {
-        "resource": path, "path": path, "httpMethod": method, "isBase64Encoded": False,
-        "headers": headers or {}, "multiValueHeaders": {name: [value] for name, value in (headers or {}).items()},
-        "queryStringParameters": query, "multiValueQueryStringParameters": {k: [v] for k, v in (query or {}).items()},
-        "pathParameters": None, "stageVariables": None,
+        "resource": path,
+        "path": path,
+        "httpMethod": method,
+        "isBase64Encoded": False,
+        "headers": headers or {},
+        "multiValueHeaders": {name: [value] for name, value in (headers or {}).items()},
+        "queryStringParameters": query,
+        "multiValueQueryStringParameters": {k: [v] for k, v in (query or {}).items()},
+        "pathParameters": None,
+        "stageVariables": None,
         "requestContext": {"stage": "v1", "path": f"/v1{path}", "httpMethod": method, "requestId": "gateway-1"},
         "body": body if body is None or isinstance(body, str) else json.dumps(body),
-    }  # fmt: skip
+    }
 
 
 @pytest.fixture

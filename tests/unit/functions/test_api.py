@@ -39,11 +39,36 @@ def test_a_job_shows_every_documented_field(functions: Functions) -> None:
     job = functions.api("POST", "/jobs", BODY).body
     functions.world.settle()
     job = functions.api("GET", f"/jobs/{job['job_id']}").body
-    assert {"job_id", "vendor", "account", "status", "progress", "request", "adopt", "vendor_refs", "labels", "files",
-            "error", "polls", "next_poll_at", "created_at", "updated_at", "finished_at"} <= set(job)  # fmt: skip
+    assert {
+        "job_id",
+        "vendor",
+        "account",
+        "status",
+        "progress",
+        "request",
+        "adopt",
+        "vendor_refs",
+        "labels",
+        "files",
+        "error",
+        "polls",
+        "next_poll_at",
+        "created_at",
+        "updated_at",
+        "finished_at",
+    } <= set(job)
     assert set(job["files"][0]) == {
-        "file_id", "name", "status", "size", "bytes_copied", "attempts", "parts", "s3_uri", "evidence", "error",
-    }  # fmt: skip
+        "file_id",
+        "name",
+        "status",
+        "size",
+        "bytes_copied",
+        "attempts",
+        "parts",
+        "s3_uri",
+        "evidence",
+        "error",
+    }
     assert (job["status"], job["progress"], job["error"]) == ("SUCCEEDED", 100, None)
 
 
@@ -89,10 +114,17 @@ def test_a_body_in_base64_is_read_and_one_that_is_no_text_refused(functions: Fun
         assert functions.call("api", event)["statusCode"] == status
 
 
-@pytest.mark.parametrize(("method", "path"), [
-    ("GET", f"/jobs/{'0' * 26}"), ("POST", f"/jobs/{'0' * 26}/cancel"), ("POST", f"/jobs/{'0' * 26}/retry"),
-    ("GET", f"/jobs/{'0' * 26}/files/f001/url"), ("GET", "/nowhere"), ("DELETE", "/jobs"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", f"/jobs/{'0' * 26}"),
+        ("POST", f"/jobs/{'0' * 26}/cancel"),
+        ("POST", f"/jobs/{'0' * 26}/retry"),
+        ("GET", f"/jobs/{'0' * 26}/files/f001/url"),
+        ("GET", "/nowhere"),
+        ("DELETE", "/jobs"),
+    ],
+)
 def test_what_is_not_there_is_a_404_problem(functions: Functions, method: str, path: str) -> None:
     answer = functions.api(method, path)
     assert (answer.status, answer.body["status"]) == (404, 404)
@@ -115,9 +147,16 @@ def test_a_list_pages_to_its_end_newest_first(functions: Functions) -> None:
     assert found == made[::-1]
 
 
-@pytest.mark.parametrize("query", [
-    {"next_token": "tampered"}, {"limit": "1000"}, {"vendor": "nobody"}, {"since": "soon"}, {"colour": "red"},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"next_token": "tampered"},
+        {"limit": "1000"},
+        {"vendor": "nobody"},
+        {"since": "soon"},
+        {"colour": "red"},
+    ],
+)
 def test_a_bad_query_is_named(functions: Functions, query: dict[str, str]) -> None:
     answer = functions.api("GET", "/jobs", query=query)
     assert answer.status == 400

@@ -30,10 +30,18 @@ def fires(functions: Functions, name: str, at: str) -> dict[str, Any]:
 def test_a_schedule_is_put_shown_replaced_and_deleted(functions: Functions) -> None:
     made = functions.api("PUT", "/schedules/nightly", NIGHTLY)
     assert (made.status, made.headers["Location"]) == (201, "/v1/schedules/nightly")
-    assert made.body.items() >= {
-        "name": "nightly", "expression": "cron(0 2 * * ? *)", "time_zone": "Asia/Shanghai", "start": None, "end": None,
-        "enabled": True, "job": JOB,
-    }.items()  # fmt: skip
+    assert (
+        made.body.items()
+        >= {
+            "name": "nightly",
+            "expression": "cron(0 2 * * ? *)",
+            "time_zone": "Asia/Shanghai",
+            "start": None,
+            "end": None,
+            "enabled": True,
+            "job": JOB,
+        }.items()
+    )
     again = functions.api("PUT", "/schedules/nightly", NIGHTLY)
     assert (again.status, again.body) == (200, made.body)
     silent = functions.api("PUT", "/schedules/nightly", made.body | {"enabled": False})

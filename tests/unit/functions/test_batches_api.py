@@ -49,9 +49,13 @@ def test_an_upload_link_is_for_one_new_manifest(functions: Functions) -> None:
     assert functions.api("POST", "/batches/uploads").body["manifest"]["key"].endswith(".jsonl")
 
 
-@pytest.mark.parametrize(("body", "pointer"), [
-    ({"format": "xml"}, "/format"), ({"colour": 1}, "/colour"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"format": "xml"}, "/format"),
+        ({"colour": 1}, "/colour"),
+    ],
+)
 def test_an_upload_of_something_else_is_refused(functions: Functions, body: dict[str, Any], pointer: str) -> None:
     answer = functions.api("POST", "/batches/uploads", body)
 
@@ -95,10 +99,15 @@ def test_what_the_status_does_not_allow_is_a_conflict(functions: Functions) -> N
     assert functions.api("GET", f"/batches/{batch_id}/report/url").status == 409
 
 
-@pytest.mark.parametrize(("method", "path"), [
-    ("GET", "/batches/none"), ("POST", "/batches/none/cancel"), ("POST", "/batches/none/resume"),
-    ("GET", "/batches/none/report/url"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/batches/none"),
+        ("POST", "/batches/none/cancel"),
+        ("POST", "/batches/none/resume"),
+        ("GET", "/batches/none/report/url"),
+    ],
+)
 def test_a_batch_that_is_not_there_is_not_found(functions: Functions, method: str, path: str) -> None:
     assert functions.api(method, path).status == 404
 

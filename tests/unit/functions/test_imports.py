@@ -13,9 +13,13 @@ ROOT = Path(__file__).resolve().parents[3]
 FUNCTIONS = sorted(path.name for path in (ROOT / "functions").iterdir() if (path / "app.py").exists())
 
 NOBODY = {
-    "jsonschema", "requests", "pydantic", "aws_xray_sdk", "aws_lambda_powertools.utilities.parameters",
+    "jsonschema",
+    "requests",
+    "pydantic",
+    "aws_xray_sdk",
+    "aws_lambda_powertools.utilities.parameters",
     "aws_lambda_powertools.event_handler.openapi.models",
-}  # fmt: skip
+}
 #: Besides: what is not for every function. Who is named may have it.
 ONLY = {
     "boto3": {"api", "batch", "download", "finish", "sweep"},

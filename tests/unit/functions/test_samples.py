@@ -26,17 +26,36 @@ SAMPLES = sorted(FOLDER.glob("*.json"))
 SUBJECT = json.loads((FOLDER / "trigger.json").read_text())["job_id"]  # the job that the samples speak of
 
 EXPECTED: dict[str, Any] = {
-    "api-cancel-job": 200, "api-create-job": 202, "api-get-file-url": 200, "api-get-job": 200, "api-list-jobs": 200,
-    "api-list-vendors": 200, "api-retry-job": 202, "api-put-schedule": 201, "api-get-schedule": 200,
-    "api-delete-schedule": 204, "api-list-schedules": 200, "api-list-jobs-of-schedule": 200,
-    "api-create-upload": 201, "api-create-batch": 202,
-    "api-get-batch": 200, "api-cancel-batch": 202, "api-resume-batch": 202, "api-get-report-url": 200,
-    "batch-prepare": {"next": "SUBMIT"}, "batch-submit": {"submitted": True}, "batch-close": {"next": "END"},
+    "api-cancel-job": 200,
+    "api-create-job": 202,
+    "api-get-file-url": 200,
+    "api-get-job": 200,
+    "api-list-jobs": 200,
+    "api-list-vendors": 200,
+    "api-retry-job": 202,
+    "api-put-schedule": 201,
+    "api-get-schedule": 200,
+    "api-delete-schedule": 204,
+    "api-list-schedules": 200,
+    "api-list-jobs-of-schedule": 200,
+    "api-create-upload": 201,
+    "api-create-batch": 202,
+    "api-get-batch": 200,
+    "api-cancel-batch": 202,
+    "api-resume-batch": 202,
+    "api-get-report-url": 200,
+    "batch-prepare": {"next": "SUBMIT"},
+    "batch-submit": {"submitted": True},
+    "batch-close": {"next": "END"},
     "sweep-cancel-chunk": {"wait_seconds": 0},
-    "trigger": {"next": "WAIT"}, "poll": {"next": "FINISH"}, "download": {"more": False},
-    "finish": {"next": "END"}, "finish-after-an-error": {"status": "PARTIAL"},
-    "sweep-execution-ended": {"restarted": [SUBJECT]}, "sweep-every-5-minutes": {"restarted": [SUBJECT]},
-}  # fmt: skip
+    "trigger": {"next": "WAIT"},
+    "poll": {"next": "FINISH"},
+    "download": {"more": False},
+    "finish": {"next": "END"},
+    "finish-after-an-error": {"status": "PARTIAL"},
+    "sweep-execution-ended": {"restarted": [SUBJECT]},
+    "sweep-every-5-minutes": {"restarted": [SUBJECT]},
+}
 
 
 def function_of(path: Path) -> str:

@@ -38,9 +38,15 @@ def test_a_job_goes_its_way_through_the_handlers(functions: Functions, capsys: p
     state = functions.call("poll", event)
     assert (state["next"], state["ready"], state["then"]) == ("DOWNLOAD", ["f001"], "FINISH")
     assert functions.call("download", event | {"file_id": "f001"}) == {
-        "file_id": "f001", "more": False, "wait_seconds": 0}  # fmt: skip
+        "file_id": "f001",
+        "more": False,
+        "wait_seconds": 0,
+    }
     assert functions.call("finish", event | {"caught": None}) == {
-        "next": "END", "status": "SUCCEEDED", "wait_seconds": 0}  # fmt: skip
+        "next": "END",
+        "status": "SUCCEEDED",
+        "wait_seconds": 0,
+    }
     found = metrics(capsys)
     assert found["DownloadCalls"][0] == found["JobsSucceeded"][0] == 1
     assert "vendor" in found["JobsSucceeded"][1]
@@ -102,8 +108,11 @@ def test_the_sweep_reports_what_it_did(functions: Functions, capsys: pytest.Capt
 def test_the_end_of_an_execution_sweeps_its_job_at_once(functions: Functions) -> None:
     job_id = functions.world.submit()
     functions.world.stop_execution(job_id)
-    event = {"source": "aws.states", "detail-type": "Step Functions Execution Status Change",
-             "detail": {"name": f"{job_id}-1", "status": "ABORTED"}}  # fmt: skip
+    event = {
+        "source": "aws.states",
+        "detail-type": "Step Functions Execution Status Change",
+        "detail": {"name": f"{job_id}-1", "status": "ABORTED"},
+    }
     assert functions.call("sweep", event)["restarted"] == [job_id]
     assert functions.call("sweep", event)["restarted"] == [], "the same event delivered again"
 
@@ -156,11 +165,14 @@ def test_no_secret_and_no_signed_url_is_in_a_log_row_event_object_or_reply(
     printed = capsys.readouterr()
     rows = [text for text in world.edge.written if "TableName" in text or "TransactItems" in text]
     places = {
-        "logs": functions.log.getvalue() + printed.out + printed.err, "replies": repr(functions.replies),
+        "logs": functions.log.getvalue() + printed.out + printed.err,
+        "replies": repr(functions.replies),
         "objects": repr([body for key, body in world.objects().items() if key.endswith(".json")]),
-        "events": repr(world.edge.sent), "errors": repr(caught.value), "rows": "".join(rows),
+        "events": repr(world.edge.sent),
+        "errors": repr(caught.value),
+        "rows": "".join(rows),
         "the rest": "".join(set(world.edge.written) - set(rows)),
-    }  # fmt: skip
+    }
     assert all(places.values()), "a place with nothing in it proves nothing"
     for place, text in places.items():
         assert SECRET not in text, place

@@ -102,7 +102,11 @@ def test_a_good_body_has_no_errors(body: dict[str, Any]) -> None:
 def test_every_bad_field_is_named_at_once() -> None:
     body = request(GOOD, record_duration=9, pre_record_duration=11) | {"deadline_seconds": 1, "colour": "red"}
     assert {error.pointer for error in check(body)} == {
-        "/request/record_duration", "/request/pre_record_duration", "/deadline_seconds", "/colour"}  # fmt: skip
+        "/request/record_duration",
+        "/request/pre_record_duration",
+        "/deadline_seconds",
+        "/colour",
+    }
 
 
 def test_no_error_repeats_the_value() -> None:
@@ -143,9 +147,22 @@ JSON = st.recursive(
 )
 
 
-@given(st.fixed_dictionaries({}, optional={
-    "vendor": st.sampled_from(list(VENDORS)) | JSON, "request": JSON, "adopt": JSON, "labels": JSON, "account": JSON,
-    "destination": JSON, "deadline_seconds": JSON, "on_uncertain": JSON, "more": JSON}))  # fmt: skip
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "vendor": st.sampled_from(list(VENDORS)) | JSON,
+            "request": JSON,
+            "adopt": JSON,
+            "labels": JSON,
+            "account": JSON,
+            "destination": JSON,
+            "deadline_seconds": JSON,
+            "on_uncertain": JSON,
+            "more": JSON,
+        },
+    )
+)
 def test_no_body_whatever_is_more_than_invalid(body: dict[str, Any]) -> None:
     for error in check(body):
         assert error.detail

@@ -96,10 +96,16 @@ class TestIndex:
         assert [c.line for c in indexed(b"{}\n" * 60).chunks] == [1, 26, 51]
         assert [c.line for c in indexed(b"x" * 600 + b"\n" + b"x" * 600 + b"\n{}").chunks] == [1, 3]
 
-    @pytest.mark.parametrize(("text", "code"), [
-        (b"", "MANIFEST_EMPTY"), (b"\n \n\r\n", "MANIFEST_EMPTY"), (b"\xef\xbb\xbf", "MANIFEST_EMPTY"),
-        ("{}".encode("utf-16"), "MANIFEST_UNREADABLE"), (b"\x1f\x8b\x08\x00", "MANIFEST_UNREADABLE"),
-    ])  # fmt: skip
+    @pytest.mark.parametrize(
+        ("text", "code"),
+        [
+            (b"", "MANIFEST_EMPTY"),
+            (b"\n \n\r\n", "MANIFEST_EMPTY"),
+            (b"\xef\xbb\xbf", "MANIFEST_EMPTY"),
+            ("{}".encode("utf-16"), "MANIFEST_UNREADABLE"),
+            (b"\x1f\x8b\x08\x00", "MANIFEST_UNREADABLE"),
+        ],
+    )
     def test_refuses_what_is_no_manifest(self, text: bytes, code: str) -> None:
         with pytest.raises(ManifestError) as refused:
             indexed(text)
@@ -119,10 +125,17 @@ class TestIndex:
         assert index.layout == Layout("csv", ";", ("vendor", "account"))
         assert (index.lines, [c.line for c in index.chunks]) == (1, [3])
 
-    @pytest.mark.parametrize(("header", "said"), [
-        (b"vendor,colour", "'colour'"), (b"vendor,vendor", "twice: vendor"), (b'vendor,"label.a', "no CSV header"),
-        (b"\xff", "no CSV header"), (b"vendor,", "''"), (b"label.,vendor", "'label.'"),
-    ])  # fmt: skip
+    @pytest.mark.parametrize(
+        ("header", "said"),
+        [
+            (b"vendor,colour", "'colour'"),
+            (b"vendor,vendor", "twice: vendor"),
+            (b'vendor,"label.a', "no CSV header"),
+            (b"\xff", "no CSV header"),
+            (b"vendor,", "''"),
+            (b"label.,vendor", "'label.'"),
+        ],
+    )
     def test_a_csv_header_that_cannot_be_is_told(self, header: bytes, said: str) -> None:
         with pytest.raises(ManifestError, match=said):
             indexed(header + b"\npolyv\n", "csv")
@@ -133,10 +146,17 @@ def csv_body(line: str, *columns: str, defaults: dict[str, Any] | None = None) -
 
 
 class TestBodies:
-    @pytest.mark.parametrize(("content", "said"), [
-        (None, "at most"), (b"\xff{}", "byte 1 of the line"), (b"{", "is not JSON: Expecting"),
-        (b"[]", "a JSON object"), (b"[" * 100_000, "can be read"), (b'{"a": 1} {', "Extra data at col"),
-    ])  # fmt: skip
+    @pytest.mark.parametrize(
+        ("content", "said"),
+        [
+            (None, "at most"),
+            (b"\xff{}", "byte 1 of the line"),
+            (b"{", "is not JSON: Expecting"),
+            (b"[]", "a JSON object"),
+            (b"[" * 100_000, "can be read"),
+            (b'{"a": 1} {', "Extra data at col"),
+        ],
+    )
     def test_a_line_that_is_no_body_says_why(self, content: bytes | None, said: str) -> None:
         with pytest.raises(InvalidBody, match=said):
             body_of(content, JSONL, NOTHING)
@@ -145,9 +165,12 @@ class TestBodies:
         columns = ("vendor", "prefix", "deadline_seconds", "label.site", "request.iot_id", "request.record_duration")
 
         assert csv_body('linkvisual,"a, b",600,7,123,60', *columns) == {
-            "vendor": "linkvisual", "destination": {"prefix": "a, b"}, "deadline_seconds": 600,
-            "labels": {"site": "7"}, "request": {"iot_id": "123", "record_duration": 60},
-        }  # fmt: skip
+            "vendor": "linkvisual",
+            "destination": {"prefix": "a, b"},
+            "deadline_seconds": 600,
+            "labels": {"site": "7"},
+            "request": {"iot_id": "123", "record_duration": 60},
+        }
 
     def test_a_csv_list_is_json_or_its_one_item(self) -> None:
         one = csv_body("polyv,123", "vendor", "request.vids")
@@ -170,13 +193,18 @@ class TestBodies:
 
     def test_the_types_follow_the_default_vendor_too(self) -> None:
         assert csv_body("77", "request.vids", defaults={"vendor": "polyv"}) == {
-            "vendor": "polyv", "request": {"vids": ["77"]},
-        }  # fmt: skip
+            "vendor": "polyv",
+            "request": {"vids": ["77"]},
+        }
 
-    @pytest.mark.parametrize(("line", "said"), [
-        ('polyv,"never closed', "is not CSV"), ("polyv", "has 1 cells; the header names 2"),
-        ("polyv,a,b", "has 3 cells; the header names 2"),
-    ])  # fmt: skip
+    @pytest.mark.parametrize(
+        ("line", "said"),
+        [
+            ('polyv,"never closed', "is not CSV"),
+            ("polyv", "has 1 cells; the header names 2"),
+            ("polyv,a,b", "has 3 cells; the header names 2"),
+        ],
+    )
     def test_a_csv_line_that_is_no_record_says_why(self, line: str, said: str) -> None:
         with pytest.raises(InvalidBody, match=said):
             csv_body(line, "vendor", "account")
@@ -191,8 +219,11 @@ class TestDefaults:
         defaults = {"vendor": "polyv", "account": "main", "labels": {"a": "1", "b": "1"}, "deadline_seconds": 60}
 
         assert merge({"labels": {"b": "2"}, "deadline_seconds": 90}, defaults) == {
-            "vendor": "polyv", "account": "main", "labels": {"a": "1", "b": "2"}, "deadline_seconds": 90,
-        }  # fmt: skip
+            "vendor": "polyv",
+            "account": "main",
+            "labels": {"a": "1", "b": "2"},
+            "deadline_seconds": 90,
+        }
 
     def test_an_account_is_for_its_vendor(self) -> None:
         assert "account" not in merge({"vendor": "ims"}, {"vendor": "polyv", "account": "main"})
@@ -203,9 +234,15 @@ class TestDefaults:
         assert merge({"labels": 5}, {"labels": {"a": "1"}}) == {"labels": 5}
 
 
-@pytest.mark.parametrize(("key", "given_", "found"), [
-    ("manifests/a.JSONL", None, "jsonl"), ("manifests/a.ndjson", None, "jsonl"), ("manifests/a.csv", None, "csv"),
-    ("manifests/a.txt", None, None), ("manifests/a.txt", "csv", "csv"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("key", "given_", "found"),
+    [
+        ("manifests/a.JSONL", None, "jsonl"),
+        ("manifests/a.ndjson", None, "jsonl"),
+        ("manifests/a.csv", None, "csv"),
+        ("manifests/a.txt", None, None),
+        ("manifests/a.txt", "csv", "csv"),
+    ],
+)
 def test_the_format_is_the_keys_suffix_unless_it_is_said(key: str, given_: str | None, found: str | None) -> None:
     assert format_of(key, given_) == found

@@ -23,9 +23,13 @@ NIGHTLY: dict[str, Any] = {"expression": "cron(0 2 * * ? *)", "job": JOB}
 ONCE: dict[str, Any] = {"expression": "at(2026-11-21T13:00:00)", "job": JOB}
 
 BAD = [
-    ({}, "/expression"), ({}, "/job"), ({"expression": "cron(0 2 * * ? *)"}, "/job"),
-    (NIGHTLY | {"expression": "cron(0 25 * * ? *)"}, "/expression"), (NIGHTLY | {"expression": 5}, "/expression"),
-    (NIGHTLY | {"expression": None}, "/expression"), (NIGHTLY | {"expression": "x" * 257}, "/expression"),
+    ({}, "/expression"),
+    ({}, "/job"),
+    ({"expression": "cron(0 2 * * ? *)"}, "/job"),
+    (NIGHTLY | {"expression": "cron(0 25 * * ? *)"}, "/expression"),
+    (NIGHTLY | {"expression": 5}, "/expression"),
+    (NIGHTLY | {"expression": None}, "/expression"),
+    (NIGHTLY | {"expression": "x" * 257}, "/expression"),
     (NIGHTLY | {"expression": "cron(0 2 30 2 ? *)"}, "/expression"),
     (NIGHTLY | {"expression": "cron(0 2 * * ? 2026)", "start": "2027-01-01"}, "/expression"),
     (ONCE | {"expression": "at(2026-11-21T11:59:59)"}, "/expression"),
@@ -33,19 +37,28 @@ BAD = [
     (ONCE | {"time_zone": "Asia/Shanghai"}, "/expression"),  # there it is 20:00 already
     (ONCE | {"expression": "at(2027-03-28T02:30:00)", "time_zone": "Europe/Berlin"}, "/expression"),  # left out
     (ONCE | {"expression": "at(0001-01-01T00:00:00)", "time_zone": "Asia/Shanghai"}, "/expression"),
-    (ONCE | {"start": "2026-11-22"}, "/start"), (ONCE | {"end": "2026-11-22"}, "/end"),
-    (NIGHTLY | {"time_zone": "Europe/Bielefeld"}, "/time_zone"), (NIGHTLY | {"time_zone": ""}, "/time_zone"),
-    (NIGHTLY | {"time_zone": "../UTC"}, "/time_zone"), (NIGHTLY | {"time_zone": "europe/berlin"}, "/time_zone"),
-    (NIGHTLY | {"time_zone": "UTC\n"}, "/time_zone"), (NIGHTLY | {"time_zone": 1}, "/time_zone"),
-    (NIGHTLY | {"start": "tomorrow"}, "/start"), (NIGHTLY | {"start": 1795226400}, "/start"),
+    (ONCE | {"start": "2026-11-22"}, "/start"),
+    (ONCE | {"end": "2026-11-22"}, "/end"),
+    (NIGHTLY | {"time_zone": "Europe/Bielefeld"}, "/time_zone"),
+    (NIGHTLY | {"time_zone": ""}, "/time_zone"),
+    (NIGHTLY | {"time_zone": "../UTC"}, "/time_zone"),
+    (NIGHTLY | {"time_zone": "europe/berlin"}, "/time_zone"),
+    (NIGHTLY | {"time_zone": "UTC\n"}, "/time_zone"),
+    (NIGHTLY | {"time_zone": 1}, "/time_zone"),
+    (NIGHTLY | {"start": "tomorrow"}, "/start"),
+    (NIGHTLY | {"start": 1795226400}, "/start"),
     (NIGHTLY | {"start": "9999-12-31T23:59:59-12:00"}, "/start"),
     (NIGHTLY | {"start": "2027-01-02", "end": "2027-01-01"}, "/end"),
     (NIGHTLY | {"start": "2027-01-02", "end": "2027-01-02"}, "/end"),
     (NIGHTLY | {"start": "2026-01-01", "end": "2026-01-02"}, "/end"),
-    (NIGHTLY | {"end": "2026-11-21T12:00:00Z"}, "/end"), (NIGHTLY | {"end": "soon"}, "/end"),
-    (NIGHTLY | {"enabled": "yes"}, "/enabled"), (NIGHTLY | {"enabled": 1}, "/enabled"),
-    (NIGHTLY | {"colour": "red"}, "/colour"), (NIGHTLY | {"name": "another"}, "/name"),
-    (NIGHTLY | {"job": [JOB]}, "/job"), (NIGHTLY | {"job": JOB | {"vendor": "nobody"}}, "/job/vendor"),
+    (NIGHTLY | {"end": "2026-11-21T12:00:00Z"}, "/end"),
+    (NIGHTLY | {"end": "soon"}, "/end"),
+    (NIGHTLY | {"enabled": "yes"}, "/enabled"),
+    (NIGHTLY | {"enabled": 1}, "/enabled"),
+    (NIGHTLY | {"colour": "red"}, "/colour"),
+    (NIGHTLY | {"name": "another"}, "/name"),
+    (NIGHTLY | {"job": [JOB]}, "/job"),
+    (NIGHTLY | {"job": JOB | {"vendor": "nobody"}}, "/job/vendor"),
     (NIGHTLY | {"job": {"jobs": [JOB]}}, "/job/jobs"),
     (NIGHTLY | {"job": JOB | {"destination": {"prefix": "a/{datum}"}}}, "/job/destination/prefix"),
     (NIGHTLY | {"job": JOB | {"destination": {"prefix": "a/{date"}}}, "/job/destination/prefix"),
@@ -53,8 +66,9 @@ BAD = [
     (NIGHTLY | {"job": JOB | {"labels": {"{date}": "x"}}}, "/job/labels"),
     (NIGHTLY | {"job": JOB | {"labels": {"day": "x" * 119 + "{date}"}}}, "/job/labels/day"),
     (NIGHTLY | {"job": request(IMS, upload_urls=[f"https://a.example/{n}/{'x' * 2025}" for n in range(100)])}, "/job"),
-    (NIGHTLY | {"half": "\ud800"}, ""), (NIGHTLY | {"enabled": float("nan")}, ""),
-]  # fmt: skip
+    (NIGHTLY | {"half": "\ud800"}, ""),
+    (NIGHTLY | {"enabled": float("nan")}, ""),
+]
 
 
 def errors(body: dict[str, Any], name: str = "nightly") -> dict[str, str]:
@@ -79,8 +93,16 @@ def test_a_bad_name_is_told(name: str) -> None:
 
 
 def test_every_bad_field_is_named_at_once_and_none_is_repeated() -> None:
-    found = errors({"expression": "cron(canary)", "time_zone": "canary", "start": "canary", "end": "canary",
-                    "enabled": "canary", "job": {"vendor": "canary"}})  # fmt: skip
+    found = errors(
+        {
+            "expression": "cron(canary)",
+            "time_zone": "canary",
+            "start": "canary",
+            "end": "canary",
+            "enabled": "canary",
+            "job": {"vendor": "canary"},
+        }
+    )
     assert set(found) == {"/expression", "/time_zone", "/start", "/end", "/enabled", "/job/vendor", "/job"}
     assert "canary" not in repr(list(found.values()))
 
@@ -98,12 +120,22 @@ def test_a_schedule_is_on_and_in_utc_unless_it_says_otherwise() -> None:
 
 
 def test_everything_said_is_understood() -> None:
-    body = NIGHTLY | {"expression": "cron(0  2 ? * MON-FRI *)", "time_zone": "Asia/Shanghai", "enabled": False,
-                      "start": "2027-01-01", "end": "2027-06-30T12:00:00.5+02:00"}  # fmt: skip
+    body = NIGHTLY | {
+        "expression": "cron(0  2 ? * MON-FRI *)",
+        "time_zone": "Asia/Shanghai",
+        "enabled": False,
+        "start": "2027-01-01",
+        "end": "2027-06-30T12:00:00.5+02:00",
+    }
     assert define("nightly", body, NOW) == Schedule(
-        "nightly", "cron(0 2 ? * MON-FRI *)", JOB, "Asia/Shanghai", datetime(2026, 12, 31, 16, tzinfo=UTC),
-        datetime(2027, 6, 30, 10, tzinfo=UTC), enabled=False,
-    )  # fmt: skip
+        "nightly",
+        "cron(0 2 ? * MON-FRI *)",
+        JOB,
+        "Asia/Shanghai",
+        datetime(2026, 12, 31, 16, tzinfo=UTC),
+        datetime(2027, 6, 30, 10, tzinfo=UTC),
+        enabled=False,
+    )
 
 
 def test_what_is_shown_can_be_put_back() -> None:
@@ -128,9 +160,12 @@ def test_the_time_zones_of_the_iana_database_are_known(name: str) -> None:
 
 
 NEXT = [
-    ({}, "2026-11-22T02:00:00.000Z"), ({"time_zone": "Asia/Shanghai"}, "2026-11-21T18:00:00.000Z"),
-    ({"enabled": False}, None), ({"start": "2027-01-01T02:00:00Z"}, "2027-01-01T02:00:00.000Z"),
-    ({"start": "2026-01-01"}, "2026-11-22T02:00:00.000Z"), ({"end": "2026-11-22"}, None),
+    ({}, "2026-11-22T02:00:00.000Z"),
+    ({"time_zone": "Asia/Shanghai"}, "2026-11-21T18:00:00.000Z"),
+    ({"enabled": False}, None),
+    ({"start": "2027-01-01T02:00:00Z"}, "2027-01-01T02:00:00.000Z"),
+    ({"start": "2026-01-01"}, "2026-11-22T02:00:00.000Z"),
+    ({"end": "2026-11-22"}, None),
     ({"expression": "rate(5 minutes)"}, None),
     ({"expression": "rate(5 minutes)", "start": "2026-11-21T11:58:00Z"}, "2026-11-21T12:03:00.000Z"),
     ({"expression": "rate(1 hour)", "start": "2026-11-20T12:00:00Z"}, "2026-11-21T13:00:00.000Z"),
@@ -139,7 +174,7 @@ NEXT = [
     ({"expression": "rate(2 days)", "start": "2026-11-20T01:00:00Z", "end": "2026-11-22T00:00:00Z"}, None),
     ({"expression": "at(2026-11-21T13:00:00)"}, "2026-11-21T13:00:00.000Z"),
     ({"expression": "at(2026-11-21T20:30:00)", "time_zone": "Asia/Shanghai"}, "2026-11-21T12:30:00.000Z"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("change", "next_at"), NEXT)
@@ -156,8 +191,13 @@ def test_no_time_zones_of_the_machine_are_needed() -> None:
         "import zoneinfo; zoneinfo.reset_tzpath(['/nowhere']); from clipferry.intake.schedule_body import time_zone; "
         "print(time_zone('Asia/Shanghai').utcoffset(__import__('datetime').datetime(2026, 1, 1)))"
     )
-    said = subprocess.run([sys.executable, "-c", command], env={"PYTHONPATH": str(REPOSITORY / "layers/clipferry")},
-                          capture_output=True, text=True, check=True)  # fmt: skip
+    said = subprocess.run(
+        [sys.executable, "-c", command],
+        env={"PYTHONPATH": str(REPOSITORY / "layers/clipferry")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert said.stdout.strip() == "8:00:00"
 
 
@@ -187,9 +227,21 @@ def test_filling_never_fails_whatever_was_kept(value: Any, scheduled: datetime) 
     assert set(filled) == {"destination", "labels", "request"}
 
 
-@given(st.fixed_dictionaries({}, optional={
-    "expression": JSON | st.just("rate(1 day)"), "job": JSON | st.just(JOB), "time_zone": JSON, "start": JSON,
-    "end": JSON, "enabled": JSON, "more": JSON, "name": JSON}))  # fmt: skip
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "expression": JSON | st.just("rate(1 day)"),
+            "job": JSON | st.just(JOB),
+            "time_zone": JSON,
+            "start": JSON,
+            "end": JSON,
+            "enabled": JSON,
+            "more": JSON,
+            "name": JSON,
+        },
+    )
+)
 def test_no_body_whatever_is_more_than_invalid(body: dict[str, Any]) -> None:
     reasons = []
     try:

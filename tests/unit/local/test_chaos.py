@@ -56,10 +56,16 @@ class TestPlans:
 
     def test_no_two_jobs_name_the_same_thing_at_a_vendor(self) -> None:
         some = [plan for seed in range(1, 21) for plan in plans(seed, 25)]
-        names = [name for plan in some for name in (
-            plan.request.get("upload_urls") or plan.request.get("vids")
-            or [file["fetch_url"] for file in plan.request.get("files", [])] or [plan.request["iot_id"]]
-        )]  # fmt: skip
+        names = [
+            name
+            for plan in some
+            for name in (
+                plan.request.get("upload_urls")
+                or plan.request.get("vids")
+                or [file["fetch_url"] for file in plan.request.get("files", [])]
+                or [plan.request["iot_id"]]
+            )
+        ]
 
         assert len(some) == 500
         assert len(set(names)) == len(names)
@@ -108,8 +114,12 @@ def upstream() -> Iterator[Upstream]:
         server.shutdown()
 
 
-HEADERS = {"Host": "elsewhere:1", "Authorization": "AWS4-HMAC-SHA256 Signature=00",
-           "X-Amz-Target": "AWSEvents.PutEvents", "Content-Type": "application/x-amz-json-1.1"}  # fmt: skip
+HEADERS = {
+    "Host": "elsewhere:1",
+    "Authorization": "AWS4-HMAC-SHA256 Signature=00",
+    "X-Amz-Target": "AWSEvents.PutEvents",
+    "Content-Type": "application/x-amz-json-1.1",
+}
 
 
 def ask(upstream: Upstream, harm: Harm | None, gate: Gate | None = None) -> tuple[int, Ledger]:
@@ -136,10 +146,17 @@ class TestRelay:
         assert {name: headers[name] for name in HEADERS} == HEADERS
         assert not ledger.faults
 
-    @pytest.mark.parametrize(("harm", "status", "acted"), [
-        (Harm.ERROR_BEFORE, 500, 0), (Harm.ERROR_AFTER, 500, 1), (Harm.THROTTLED, 400, 0), (Harm.LOST_BEFORE, 0, 0),
-        (Harm.LOST_AFTER, 0, 1), (Harm.LATE, 200, 1),
-    ])  # fmt: skip
+    @pytest.mark.parametrize(
+        ("harm", "status", "acted"),
+        [
+            (Harm.ERROR_BEFORE, 500, 0),
+            (Harm.ERROR_AFTER, 500, 1),
+            (Harm.THROTTLED, 400, 0),
+            (Harm.LOST_BEFORE, 0, 0),
+            (Harm.LOST_AFTER, 0, 1),
+            (Harm.LATE, 200, 1),
+        ],
+    )
     def test_harm_is_what_it_says(self, upstream: Upstream, harm: Harm, status: int, acted: int) -> None:
         found, ledger = ask(upstream, harm)
 
@@ -165,9 +182,14 @@ HOLD = (
 
 
 class TestKiller:
-    @pytest.mark.parametrize(("function", "related", "killed"), [
-        ("clipferry-poll", True, "clipferry-poll"), ("", True, None), ("clipferry-poll", False, None),
-    ])  # fmt: skip
+    @pytest.mark.parametrize(
+        ("function", "related", "killed"),
+        [
+            ("clipferry-poll", True, "clipferry-poll"),
+            ("", True, None),
+            ("clipferry-poll", False, None),
+        ],
+    )
     def test_only_a_worker_of_the_emulator_dies(self, function: str, related: bool, killed: str | None) -> None:
         environment = {"AWS_LAMBDA_FUNCTION_NAME": function} if function else {}
         with socket.create_server(("127.0.0.1", 0)) as server:

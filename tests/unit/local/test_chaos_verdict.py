@@ -47,18 +47,25 @@ class Scene:
         self.objects = {"s3://videos/f001.mp4": VIDEO}
         self.recordings = 1
         self.job: dict[str, Any] = {
-            "job_id": ROW.job_id, "status": "SUCCEEDED", "generation": 1, "error": None,
+            "job_id": ROW.job_id,
+            "status": "SUCCEEDED",
+            "generation": 1,
+            "error": None,
             "files": [{"status": "STORED", "s3_uri": "s3://videos/f001.mp4", "evidence": {"sha256": digest(VIDEO)}}],
-        }  # fmt: skip
+        }
 
     def judged(self, monkeypatch: pytest.MonkeyPatch) -> Tally:
         recording = SimpleNamespace(device=self.plan.request["iot_id"], files=[SimpleNamespace(name="file")])
-        vendor = SimpleNamespace(vendor="linkvisual", expected={"file": {"sha256": digest(VIDEO)}},
-                                 recordings={str(n): recording for n in range(self.recordings)})  # fmt: skip
+        vendor = SimpleNamespace(
+            vendor="linkvisual",
+            expected={"file": {"sha256": digest(VIDEO)}},
+            recordings={str(n): recording for n in range(self.recordings)},
+        )
         arena: Any = SimpleNamespace(
             stack=SimpleNamespace(job=lambda _: self.job, stored=self.objects.__getitem__),
-            simulators={"linkvisual": vendor}, ledger=SimpleNamespace(by_seed={"1": 0}),
-        )  # fmt: skip
+            simulators={"linkvisual": vendor},
+            ledger=SimpleNamespace(by_seed={"1": 0}),
+        )
         known = {row.mark: row for row in reversed(self.rows)}  # of two, the first
         rows: Any = SimpleNamespace(look=lambda: None, all=lambda: self.rows, of=known.get)
         user: Any = SimpleNamespace(plan=self.plan, retries=0)
@@ -103,12 +110,23 @@ class Scene:
         self.rows = [ROW, replace(ROW, job_id="1" * 26)]
 
 
-@pytest.mark.parametrize(("spoil", "promise"), [
-    (Scene.wrong_bytes, HASH), (Scene.wrong_evidence, HASH), (Scene.one_file_twice, HASH), (Scene.no_file, MISSING),
-    (Scene.never_ended, LOST), (Scene.two_recordings, TWICE), (Scene.an_upload_left, UPLOADS),
-    (Scene.two_endings_of_one_generation, ENDINGS), (Scene.two_endings_without_a_retry, ENDINGS),
-    (Scene.told_nobody, SILENT), (Scene.no_row, DOOR), (Scene.two_rows, DOOR),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("spoil", "promise"),
+    [
+        (Scene.wrong_bytes, HASH),
+        (Scene.wrong_evidence, HASH),
+        (Scene.one_file_twice, HASH),
+        (Scene.no_file, MISSING),
+        (Scene.never_ended, LOST),
+        (Scene.two_recordings, TWICE),
+        (Scene.an_upload_left, UPLOADS),
+        (Scene.two_endings_of_one_generation, ENDINGS),
+        (Scene.two_endings_without_a_retry, ENDINGS),
+        (Scene.told_nobody, SILENT),
+        (Scene.no_row, DOOR),
+        (Scene.two_rows, DOOR),
+    ],
+)
 def test_a_broken_promise_is_noticed(monkeypatch: pytest.MonkeyPatch, spoil: Any, promise: str) -> None:
     scene = Scene()
     spoil(scene)
@@ -121,16 +139,19 @@ def test_a_broken_promise_is_noticed(monkeypatch: pytest.MonkeyPatch, spoil: Any
     assert f"* seed 1, {promise}: 1-0" in report.text(campaign, "command")
 
 
-@pytest.mark.parametrize(("status", "code", "changes", "fair"), [
-    ("FAILED", "NO_RECORDING", {}, False),
-    ("FAILED", "TRIGGER_UNCERTAIN", {}, True),
-    ("PARTIAL", "SOURCE_GONE", {}, False),
-    ("FAILED", "NO_RECORDING", {"request": {"iot_id": "empty-1x0", "record_duration": 10}}, True),
-    ("TIMED_OUT", "DEADLINE_PASSED", {}, False),
-    ("TIMED_OUT", "DEADLINE_PASSED", {"deadline": TIGHT}, True),
-    ("CANCELLED", "CANCELLED", {}, False),
-    ("CANCELLED", "CANCELLED", {"cancels_after": 1.0}, True),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("status", "code", "changes", "fair"),
+    [
+        ("FAILED", "NO_RECORDING", {}, False),
+        ("FAILED", "TRIGGER_UNCERTAIN", {}, True),
+        ("PARTIAL", "SOURCE_GONE", {}, False),
+        ("FAILED", "NO_RECORDING", {"request": {"iot_id": "empty-1x0", "record_duration": 10}}, True),
+        ("TIMED_OUT", "DEADLINE_PASSED", {}, False),
+        ("TIMED_OUT", "DEADLINE_PASSED", {"deadline": TIGHT}, True),
+        ("CANCELLED", "CANCELLED", {}, False),
+        ("CANCELLED", "CANCELLED", {"cancels_after": 1.0}, True),
+    ],
+)
 def test_an_ending_needs_a_cause(
     monkeypatch: pytest.MonkeyPatch, status: str, code: str, changes: dict[str, Any], fair: bool
 ) -> None:

@@ -213,9 +213,16 @@ def test_five_redirects_are_followed_and_a_sixth_is_not(outbound: Outbound) -> N
 
 @pytest.mark.parametrize(
     "target",
-    ["http://169.254.169.254/latest/meta-data/", "http://[fd00:ec2::254]/", "file:///etc/passwd", "//169.254.169.254/",
-     "http://[::ffff:a9fe:a9fe]/", "https://user@127.0.0.1/", "http://2852039166/"],
-)  # fmt: skip
+    [
+        "http://169.254.169.254/latest/meta-data/",
+        "http://[fd00:ec2::254]/",
+        "file:///etc/passwd",
+        "//169.254.169.254/",
+        "http://[::ffff:a9fe:a9fe]/",
+        "https://user@127.0.0.1/",
+        "http://2852039166/",
+    ],
+)
 def test_redirect_to_a_refused_address_is_refused(outbound: Outbound, target: str) -> None:
     with serving(lambda h: h.reply(302, Location=target)) as (url, seen), pytest.raises(AddressRefused):
         outbound.stream(url, hosts=[])
@@ -304,11 +311,17 @@ def certificate(path: Path, *names: x509.GeneralName) -> tuple[ssl.SSLContext, s
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
     now = datetime.datetime.now(datetime.UTC)
     made = (
-        x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
-        .serial_number(1).not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1)).add_extension(x509.SubjectAlternativeName(names), False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True).sign(key, hashes.SHA256())
-    )  # fmt: skip
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName(names), False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
+        .sign(key, hashes.SHA256())
+    )
     pem = path / "server.pem"
     pem.write_bytes(
         made.public_bytes(serialization.Encoding.PEM)

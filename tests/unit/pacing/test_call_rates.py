@@ -158,9 +158,16 @@ def test_an_account_may_have_its_own_rate() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"calls": 0, "per": 1}, {"calls": 5, "per": 0}, {"calls": 5, "per": float("inf")}, {"calls": 5, "per": "nan"},
-     {"calls": "many", "per": 1}, {"calls": 5}, {"calls": None, "per": 1}],
-)  # fmt: skip
+    [
+        {"calls": 0, "per": 1},
+        {"calls": 5, "per": 0},
+        {"calls": 5, "per": float("inf")},
+        {"calls": 5, "per": "nan"},
+        {"calls": "many", "per": 1},
+        {"calls": 5},
+        {"calls": None, "per": 1},
+    ],
+)
 def test_a_rate_that_makes_no_sense_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"rate|invalid literal"):
         rate_for("cloudv", override=wrong)

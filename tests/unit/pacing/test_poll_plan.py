@@ -68,14 +68,27 @@ def test_no_look_is_wasted_between_two_clusters() -> None:
 
 
 @given(
-    elapsed=st.floats(0, 1e7), looks=st.integers(0, 1000), hint=st.floats(0, 1e5), tasks=st.integers(0, 60),
-    median=st.floats(1, 1e6), sigma=st.floats(0.01, 2), progress=st.none() | st.integers(-5, 120),
-    last=st.none() | st.tuples(st.floats(0, 1e7), st.integers(0, 100)), seed=st.integers(0, 9),
-)  # fmt: skip
+    elapsed=st.floats(0, 1e7),
+    looks=st.integers(0, 1000),
+    hint=st.floats(0, 1e5),
+    tasks=st.integers(0, 60),
+    median=st.floats(1, 1e6),
+    sigma=st.floats(0.01, 2),
+    progress=st.none() | st.integers(-5, 120),
+    last=st.none() | st.tuples(st.floats(0, 1e7), st.integers(0, 100)),
+    seed=st.integers(0, 9),
+)
 def test_every_wait_is_a_whole_number_of_seconds_between_floor_and_cap(
-    elapsed: float, looks: int, hint: float, tasks: int, median: float, sigma: float,
-    progress: int | None, last: tuple[float, int] | None, seed: int,
-) -> None:  # fmt: skip
+    elapsed: float,
+    looks: int,
+    hint: float,
+    tasks: int,
+    median: float,
+    sigma: float,
+    progress: int | None,
+    last: tuple[float, int] | None,
+    seed: int,
+) -> None:
     learned = taught(median, sigma, tasks)
     view = View(elapsed, looks + 1, hint, progress, last, learned=learned)
     wait = next_wait(view, random.Random(seed))

@@ -59,8 +59,13 @@ def call(
     to_sign = f"WS3-HMAC-SHA256\n{timestamp}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
     signature = hmac.new(secret.encode(), to_sign.encode(), hashlib.sha256).hexdigest()
     authorization = f"WS3-HMAC-SHA256 Credential={key}, SignedHeaders=content-type;host, Signature={signature}"
-    sent = {"Content-Type": content_type, "X-WS-AccessKey": key, "X-WS-Timestamp": timestamp,
-            "Authorization": authorization, **headers}  # fmt: skip
+    sent = {
+        "Content-Type": content_type,
+        "X-WS-AccessKey": key,
+        "X-WS-Timestamp": timestamp,
+        "Authorization": authorization,
+        **headers,
+    }
     return requests.request(method, sim.url + path, params=query or None, data=body or None, headers=sent, timeout=5)
 
 
@@ -126,11 +131,19 @@ def test_json_is_read_with_and_without_quoted_keys(sim, body):
     assert call(sim, QUERY, body, content_type="application/json; charset=utf-8").json()["data"]["transNo"] == "t1"
 
 
-@pytest.mark.parametrize("wrong", [
-    {"secret": "another"}, {"key": "another"}, {"at": -301}, {"at": 301}, {"Authorization": ""},
-    {"X-WS-AccessKey": "another"}, {"Authorization": "WS3-HMAC-SHA256 Credential=simCloudVKey"},
-    {"Content-Type": "application/json"},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"secret": "another"},
+        {"key": "another"},
+        {"at": -301},
+        {"at": 301},
+        {"Authorization": ""},
+        {"X-WS-AccessKey": "another"},
+        {"Authorization": "WS3-HMAC-SHA256 Credential=simCloudVKey"},
+        {"Content-Type": "application/json"},
+    ],
+)
 @pytest.mark.parametrize(("auth_reply", "expected"), [("401", (401, 401)), ("403", (403, 403)), ("200", (200, 1301))])
 def test_a_wrong_signature_or_clock_is_refused(wrong, auth_reply, expected):
     with CloudVSimulator(auth_reply=auth_reply) as sim:
@@ -147,19 +160,31 @@ def test_five_minutes_less_a_second_are_accepted(sim):
 # --- parameters ---
 
 
-@pytest.mark.parametrize("encoded", [
-    file_list(*FILES), file_list(*FILES).rstrip("="), base64.encodebytes(json.dumps(FILES * 9).encode()).decode(),
-    base64.b64encode(json.dumps(FILES).encode()).decode(),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "encoded",
+    [
+        file_list(*FILES),
+        file_list(*FILES).rstrip("="),
+        base64.encodebytes(json.dumps(FILES * 9).encode()).decode(),
+        base64.b64encode(json.dumps(FILES).encode()).decode(),
+    ],
+)
 def test_file_lists_are_decoded_leniently(sim, encoded):
     assert call(sim, PULL, {"fileList": encoded}).json()["code"] == 200
 
 
-@pytest.mark.parametrize("parameters", [
-    {}, {"fileList": "%%%"}, {"fileList": base64.b64encode(b"{}").decode()}, {"fileList": file_list(*FILES * 51)},
-    {"fileList": file_list({"fetchUrl": "ftp://x/y.mp4"})}, {"fileList": file_list({"fileName": "x"})},
-    {"fileList": file_list(), "transNo": "x" * 33},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"fileList": "%%%"},
+        {"fileList": base64.b64encode(b"{}").decode()},
+        {"fileList": file_list(*FILES * 51)},
+        {"fileList": file_list({"fetchUrl": "ftp://x/y.mp4"})},
+        {"fileList": file_list({"fileName": "x"})},
+        {"fileList": file_list(), "transNo": "x" * 33},
+    ],
+)
 def test_a_bad_file_list_is_a_parameter_error_over_http_200(sim, parameters):
     reply = call(sim, PULL, parameters)
     assert (reply.status_code, reply.json()["code"]) == (200, 1000)

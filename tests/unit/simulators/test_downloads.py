@@ -145,11 +145,17 @@ def test_a_file_may_be_invisible_for_a_while(sim):
 @pytest.mark.parametrize(
     ("fault", "status"),
     [
-        (Fault("missing"), 404), (Fault("expired"), 403), (Fault("status", status=503), 503), (Fault("html"), 200),
-        (Fault("throttle", retry_after=3), 503), (Fault("no_ranges"), 200), (Fault("no_length"), 200),
-        (Fault("redirect", location="http://127.0.0.1/x"), 302), (Fault("body", body="tiny"), 200),
+        (Fault("missing"), 404),
+        (Fault("expired"), 403),
+        (Fault("status", status=503), 503),
+        (Fault("html"), 200),
+        (Fault("throttle", retry_after=3), 503),
+        (Fault("no_ranges"), 200),
+        (Fault("no_length"), 200),
+        (Fault("redirect", location="http://127.0.0.1/x"), 302),
+        (Fault("body", body="tiny"), 200),
     ],
-)  # fmt: skip
+)
 def test_a_download_fault_happens_once(sim, url, fault, status):
     sim.fail_next("download:f", fault)
     assert get(url, Range="bytes=0-9").status_code == status

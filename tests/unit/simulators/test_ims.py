@@ -28,10 +28,13 @@ def sim() -> Iterator[ImsSimulator]:
 
 def sdk(sim: ImsSimulator, signature: str = "v3", **config: Any) -> Client:
     given = {
-        "access_key_id": sim.settings.access_key_id, "access_key_secret": sim.settings.access_key_secret,
-        "region_id": "cn-shanghai", "endpoint": sim.url.removeprefix("http://"), "protocol": "HTTP",
+        "access_key_id": sim.settings.access_key_id,
+        "access_key_secret": sim.settings.access_key_secret,
+        "region_id": "cn-shanghai",
+        "endpoint": sim.url.removeprefix("http://"),
+        "protocol": "HTTP",
         "signature_algorithm": "v2" if signature == "v1" else None,
-    }  # fmt: skip
+    }
     return Client(Config(**{**given, **config}))
 
 
@@ -96,12 +99,18 @@ def test_a_clock_sixteen_minutes_off_is_refused(sim):
         (["https://media.example.com/live"], {}, "InvalidParameter.UploadURLs"),
         ([], {}, "MissingParameter"),
         ([URL], {"media_meta_data": "no json"}, "InvalidParameter.MediaMetaData"),
-        ([URL], {"media_meta_data": json.dumps([{"SourceURL": "https://x/y.mp4", "Title": "t"}])},
-         "InvalidParameter.MediaMetaData"),
-        ([URL], {"media_meta_data": json.dumps([{"SourceURL": URL, "Title": "标" * 43}])},
-         "InvalidParameter.MediaMetaData"),
+        (
+            [URL],
+            {"media_meta_data": json.dumps([{"SourceURL": "https://x/y.mp4", "Title": "t"}])},
+            "InvalidParameter.MediaMetaData",
+        ),
+        (
+            [URL],
+            {"media_meta_data": json.dumps([{"SourceURL": URL, "Title": "标" * 43}])},
+            "InvalidParameter.MediaMetaData",
+        ),
     ],
-)  # fmt: skip
+)
 def test_bad_submissions_are_refused_whole(sim, urls, more, code):
     with pytest.raises(ClientException) as caught:
         upload(sdk(sim), *urls, **more)
@@ -154,8 +163,14 @@ def test_all_statuses_are_passed_through():
             seen.append(infos(client, job_ids=job.job_id).urlupload_info_list[0].status)
             sim.advance(1)
     assert list(dict.fromkeys(seen)) == [
-        "PENDING", "PROCESSING", "DOWNLOADING", "DOWNLOAD_SUCCESS", "UPLOADING", "UPLOAD_SUCCESS", "SUCCESS"
-    ]  # fmt: skip
+        "PENDING",
+        "PROCESSING",
+        "DOWNLOADING",
+        "DOWNLOAD_SUCCESS",
+        "UPLOADING",
+        "UPLOAD_SUCCESS",
+        "SUCCESS",
+    ]
 
 
 @pytest.mark.parametrize("status", ["DOWNLOAD_FAIL", "UPLOAD_FAIL"])

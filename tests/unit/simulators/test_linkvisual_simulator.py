@@ -39,21 +39,28 @@ def sdk(sim: LinkVisualSimulator, signature: str | None = None, **changes: Any) 
     secret = {**sim.secret(), **changes}
     return Client(
         Config(
-            access_key_id=secret["access_key_id"], access_key_secret=secret["access_key_secret"],
-            security_token=secret.get("security_token"), region_id="cn-shanghai",
-            endpoint=sim.url.removeprefix("http://"), protocol="HTTP", signature_algorithm=signature,
+            access_key_id=secret["access_key_id"],
+            access_key_secret=secret["access_key_secret"],
+            security_token=secret.get("security_token"),
+            region_id="cn-shanghai",
+            endpoint=sim.url.removeprefix("http://"),
+            protocol="HTTP",
+            signature_algorithm=signature,
         )
-    )  # fmt: skip
+    )
 
 
 def rpc(sim: LinkVisualSimulator, method: str, form: bool = False, **params: str) -> requests.Response:
     """A call signed the older way, by hand."""
     secret = sim.secret()
     common = {
-        "AccessKeyId": secret["access_key_id"], "SignatureMethod": "HMAC-SHA1", "SignatureVersion": "1.0",
-        "SignatureNonce": hashlib.md5(str(time.perf_counter_ns()).encode()).hexdigest(), "Version": "2018-01-20",
+        "AccessKeyId": secret["access_key_id"],
+        "SignatureMethod": "HMAC-SHA1",
+        "SignatureVersion": "1.0",
+        "SignatureNonce": hashlib.md5(str(time.perf_counter_ns()).encode()).hexdigest(),
+        "Version": "2018-01-20",
         "Timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    }  # fmt: skip
+    }
     given = {**common, **params}
     given.setdefault("Signature", rpc_signature(method, given, secret["access_key_secret"]))
     if form:

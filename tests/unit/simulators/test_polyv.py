@@ -62,8 +62,11 @@ def test_a_task_goes_through_its_statuses_item_by_item():
             sim.advance(1)
         listed = items(sim, task_id)
     assert list(dict.fromkeys(seen)) == [
-        ("INIT", "INIT"), ("PROCESS", "PROCESS"), ("SUCCESS", "PROCESS"), ("SUCCESS", "SUCCESS")
-    ]  # fmt: skip
+        ("INIT", "INIT"),
+        ("PROCESS", "PROCESS"),
+        ("SUCCESS", "PROCESS"),
+        ("SUCCESS", "SUCCESS"),
+    ]
     for item in listed:
         assert set(item) == {"vid", "url", "status", "createTime", "successTime"}
         assert item["successTime"] >= item["createTime"]
@@ -172,8 +175,9 @@ def test_a_blocked_address_may_just_lose_its_connections():
         call(sim, "get", taskId="x")
 
 
-@pytest.mark.parametrize(("after", "status", "has_url"), [("no_url", "SUCCESS", False), ("fail", "FAIL", False),
-                                                          ("url", "SUCCESS", True)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("after", "status", "has_url"), [("no_url", "SUCCESS", False), ("fail", "FAIL", False), ("url", "SUCCESS", True)]
+)
 def test_a_source_goes_back_to_cold_storage_after_its_days(after, status, has_url):
     with PolyvSimulator(expired_source=after) as sim:
         task_id = create(sim, VID, days=1)

@@ -79,8 +79,14 @@ def lambda_states(machine: str = "retrieve") -> dict[str, dict[str, Any]]:
     return {name: state for name, state in states.items() if state.get("Resource", "").endswith(":lambda:invoke")}
 
 
-def execute(play: Play, *, already_started: bool = False, machine: str = "retrieve",
-            given: Mapping[str, Any] = INPUT, objects: Mapping[str, Any] | None = None) -> Run:  # fmt: skip
+def execute(
+    play: Play,
+    *,
+    already_started: bool = False,
+    machine: str = "retrieve",
+    given: Mapping[str, Any] = INPUT,
+    objects: Mapping[str, Any] | None = None,
+) -> Run:
     """Run one execution to its end; `play` answers each call of a function, an exception being one it raises.
 
     `objects` are in the bucket, as JSON.
@@ -156,8 +162,11 @@ class _Starter:
         self._run.started.append({"name": request["Name"], "input": json.loads(request["Input"])})
         if self._already_started:
             raise refused("ExecutionAlreadyExists", "StartExecution")
-        return {"executionArn": f"arn:{request['Name']}", "startDate": "2026-11-21T02:00:00Z",
-                "ResponseMetadata": {"HTTPStatusCode": 200}}  # fmt: skip
+        return {
+            "executionArn": f"arn:{request['Name']}",
+            "startDate": "2026-11-21T02:00:00Z",
+            "ResponseMetadata": {"HTTPStatusCode": 200},
+        }
 
 
 def refused(code: str, operation: str = "Invoke") -> ClientError:

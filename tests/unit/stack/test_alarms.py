@@ -27,8 +27,12 @@ AWS_METRICS = {
 def _emitted() -> Iterator[tuple[str, frozenset[str]]]:
     """(metric, names of its dimensions) of every metric that a function adds by its name."""
     for folder in sorted((ROOT / "functions").iterdir()):
-        calls = [node for path in folder.rglob("*.py") for node in ast.walk(ast.parse(path.read_text()))
-                 if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]  # fmt: skip
+        calls = [
+            node
+            for path in folder.rglob("*.py")
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+        ]
         more = {_text(call.args[0]) for call in calls if _method(call) == "add_dimension"}
         for call in calls:
             if _method(call) == "add_metric" and isinstance(call.args[0], ast.Constant):

@@ -65,8 +65,15 @@ def test_a_vendor_never_imports_aws_or_what_knows_of_jobs(module: str) -> None:
 
     assert not {name.split(".")[0] for name in used} & AWS
     assert not {room(name) for name in used if name.startswith("clipferry.")} & {
-        "jobs", "batches", "store", "aws", "settings", "intake", "steps", "transfer",
-    }  # fmt: skip
+        "jobs",
+        "batches",
+        "store",
+        "aws",
+        "settings",
+        "intake",
+        "steps",
+        "transfer",
+    }
 
 
 @pytest.mark.parametrize("module", ["clipferry.jobs", *(name for name in MODULES if room(name) == "pacing")])

@@ -36,8 +36,14 @@ def state(following: str, status: str = "SUBMITTING") -> dict[str, Any]:
     return {**OF, "next": following, "status": status, "index_key": INDEX}
 
 
-def run(prepare: list[Answer], close: Answer, *, submit: Callable[[dict[str, Any]], Answer] | None = None,
-        cancel: Callable[[dict[str, Any]], Answer] | None = None, index: Any = CHUNKS) -> Run:  # fmt: skip
+def run(
+    prepare: list[Answer],
+    close: Answer,
+    *,
+    submit: Callable[[dict[str, Any]], Answer] | None = None,
+    cancel: Callable[[dict[str, Any]], Answer] | None = None,
+    index: Any = CHUNKS,
+) -> Run:
     prepared = list(prepare)
 
     def play(function: str, payload: dict[str, Any]) -> Answer:
@@ -98,10 +104,15 @@ class TestAnExecution:
         assert found.waits == [5, 5]
         assert (found.status, steps(found)) == ("SUCCEEDED", ["prepare", "close"])
 
-    @pytest.mark.parametrize(("following", "last", "status"), [
-        ("END", "Done", "SUCCEEDED"), ("STOP", "Superseded", "SUCCEEDED"), ("FAILED", "Failed", "FAILED"),
-        ("NOWHERE", "Failed", "FAILED"),
-    ])  # fmt: skip
+    @pytest.mark.parametrize(
+        ("following", "last", "status"),
+        [
+            ("END", "Done", "SUCCEEDED"),
+            ("STOP", "Superseded", "SUCCEEDED"),
+            ("FAILED", "Failed", "FAILED"),
+            ("NOWHERE", "Failed", "FAILED"),
+        ],
+    )
     def test_ends_as_it_is_told(self, following: str, last: str, status: str) -> None:
         prepared = run([state(following)], state("END"))
         closed = run([state("CLOSE")], state(following))
@@ -167,10 +178,15 @@ class TestTheDefinition:
     def test_whatever_a_function_raises_is_tried_again_as_in_the_other_machine(self, name: str) -> None:
         assert LAMBDAS[name]["Retry"] == lambda_states()["Poll"]["Retry"]
 
-    @pytest.mark.parametrize(("name", "sample"), [
-        ("Prepare", "batch-prepare"), ("SubmitChunk", "batch-submit"), ("Close", "batch-close"),
-        ("CancelChunk", "sweep-cancel-chunk"),
-    ])  # fmt: skip
+    @pytest.mark.parametrize(
+        ("name", "sample"),
+        [
+            ("Prepare", "batch-prepare"),
+            ("SubmitChunk", "batch-submit"),
+            ("Close", "batch-close"),
+            ("CancelChunk", "sweep-cancel-chunk"),
+        ],
+    )
     def test_a_function_is_handed_what_its_sample_shows(self, name: str, sample: str) -> None:
         event = json.loads((ROOT / "events" / f"{sample}.json").read_text())
 
@@ -203,9 +219,10 @@ class TestTheRole:
                 [{"Fn::Sub": arn + "execution:${AWS::StackName}-batch:*"}],
             ),
             "RedriveTheMaps": (
-                ["states:RedriveExecution"], [{"Fn::Sub": arn + "execution:${AWS::StackName}-batch/*"}],
+                ["states:RedriveExecution"],
+                [{"Fn::Sub": arn + "execution:${AWS::StackName}-batch/*"}],
             ),
-        }  # fmt: skip
+        }
         assert not self.role.get("ManagedPolicyArns")
 
     def test_names_the_machine_as_it_is_named(self) -> None:

@@ -73,8 +73,12 @@ def test_whatever_a_function_raises_is_tried_again_with_backoff_a_cap_and_full_j
     throttled, service, anything = LAMBDAS[name]["Retry"]
 
     assert anything["ErrorEquals"] == ["States.ALL"]
-    assert {"Lambda.ServiceException", "Lambda.AWSLambdaException", "Lambda.SdkClientException",
-            "Lambda.Unknown"} <= set(service["ErrorEquals"])  # fmt: skip
+    assert {
+        "Lambda.ServiceException",
+        "Lambda.AWSLambdaException",
+        "Lambda.SdkClientException",
+        "Lambda.Unknown",
+    } <= set(service["ErrorEquals"])
     for retrier in (throttled, service, anything):
         assert retrier["BackoffRate"] > 1
         assert retrier["MaxDelaySeconds"] <= 120
@@ -106,12 +110,15 @@ def test_a_file_that_cannot_be_copied_ends_its_own_iteration_only() -> None:
     assert inside[inside["Download"]["Catch"][-1]["Next"]]["Type"] == "Succeed"
 
 
-@pytest.mark.parametrize(("function", "keys"), [
-    ("Trigger", {"job_id", "generation", "events", "waited"}),
-    ("Poll", {"job_id", "generation", "events", "waited", "broken"}),
-    ("Download", {"job_id", "generation", "file_id"}),
-    ("Finish", {"job_id", "generation", "caught"}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("function", "keys"),
+    [
+        ("Trigger", {"job_id", "generation", "events", "waited"}),
+        ("Poll", {"job_id", "generation", "events", "waited", "broken"}),
+        ("Download", {"job_id", "generation", "file_id"}),
+        ("Finish", {"job_id", "generation", "caught"}),
+    ],
+)
 def test_a_function_is_handed_ids_and_counters_and_nothing_else(function: str, keys: set[str]) -> None:
     samples = [json.loads(path.read_text()) for path in EVENTS.glob(f"{function.lower()}*.json")]
 

@@ -27,8 +27,9 @@ FUNCTIONS = of_type(STACK, "AWS::Lambda::Function")
 ROLES = of_type(STACK, "AWS::IAM::Role")
 LAMBDA_STATES = lambda_states()
 EVENTS = ROOT / "events"
-OWN_MACHINE = {"Fn::Sub": "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:"
-                          "${AWS::StackName}-retrieve"}  # fmt: skip
+OWN_MACHINE = {
+    "Fn::Sub": "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:${AWS::StackName}-retrieve"
+}
 
 
 def arn_of(logical_id: str) -> dict[str, Any]:
@@ -90,18 +91,28 @@ class TestFunctionRoles:
     def test_no_function_may_scan_delete_or_change_the_table_itself(self) -> None:
         used = {action for function in FUNCTIONS for action in granted(function) if action.startswith("dynamodb:")}
 
-        assert used <= {f"dynamodb:{name}" for name in (
-            "GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "DeleteItem", "ConditionCheckItem",
-        )}  # fmt: skip
+        assert used <= {
+            f"dynamodb:{name}"
+            for name in (
+                "GetItem",
+                "BatchGetItem",
+                "Query",
+                "PutItem",
+                "UpdateItem",
+                "DeleteItem",
+                "ConditionCheckItem",
+            )
+        }
 
     def test_the_keys_policy_is_there_only_with_a_key(self) -> None:
         key = "arn:aws:kms:us-east-1:123456789012:key/5d1f"
 
         with_key = {
-            function for function in FUNCTIONS
+            function
+            for function in FUNCTIONS
             for s in statements(of_type(deployed(KmsKeyId=key), "AWS::IAM::Role")[f"{function}Role"])
             if any(action.startswith("kms:") for action in s["Action"]) and s["Resource"] == [{"Ref": "KmsKeyId"}]
-        }  # fmt: skip
+        }
 
         assert with_key == {"ApiFunction", "BatchFunction", "DownloadFunction", "FinishFunction", "SweepFunction"}
         assert not any(action.startswith("kms:") for function in FUNCTIONS for action in granted(function))
@@ -119,9 +130,14 @@ class TestFunctions:
     def test_are_given_only_variables_that_somebody_reads(self, function: str) -> None:
         read = set(re.findall(r'env\.get\("(\w+)"', (ROOT / "layers/clipferry/clipferry/settings.py").read_text()))
 
-        assert set(FUNCTIONS[function]["Environment"]["Variables"]) - {
-            "POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE",
-        } <= read  # fmt: skip
+        assert (
+            set(FUNCTIONS[function]["Environment"]["Variables"])
+            - {
+                "POWERTOOLS_SERVICE_NAME",
+                "POWERTOOLS_METRICS_NAMESPACE",
+            }
+            <= read
+        )
 
     def test_a_batchs_call_lives_as_long_as_a_cancel_waits_for_it(self) -> None:
         assert FUNCTIONS["BatchFunction"]["Timeout"] == CALL_LIFETIME.total_seconds()
@@ -156,8 +172,9 @@ class TestFunctions:
     def test_have_a_folder_of_their_own_with_a_handler(self, function: str) -> None:
         folder = ROOT / source()["Resources"][function]["Properties"]["CodeUri"]
 
-        names = {node.name for node in ast.parse((folder / "app.py").read_text()).body
-                 if isinstance(node, ast.FunctionDef)}  # fmt: skip
+        names = {
+            node.name for node in ast.parse((folder / "app.py").read_text()).body if isinstance(node, ast.FunctionDef)
+        }
 
         assert FUNCTIONS[function]["Handler"] == "app.handler"
         assert "handler" in names
@@ -316,8 +333,9 @@ class TestSchedules:
         (statement,) = self.role["AssumeRolePolicyDocument"]["Statement"]
 
         assert (statement["Principal"], statement["Action"]) == (
-            {"Service": "scheduler.amazonaws.com"}, "sts:AssumeRole",
-        )  # fmt: skip
+            {"Service": "scheduler.amazonaws.com"},
+            "sts:AssumeRole",
+        )
         assert statement["Condition"] == {
             "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}},
             "ArnEquals": {"aws:SourceArn": arn_of("ScheduleGroup")},
@@ -327,8 +345,9 @@ class TestSchedules:
         may = [(s["Action"], s["Resource"]) for s in statements(self.role)]
 
         assert may == [
-            (["lambda:InvokeFunction"], [arn_of("ScheduleFunction")]), (["sqs:SendMessage"], [arn_of("DeadLetters")]),
-        ]  # fmt: skip
+            (["lambda:InvokeFunction"], [arn_of("ScheduleFunction")]),
+            (["sqs:SendMessage"], [arn_of("DeadLetters")]),
+        ]
         assert "ManagedPolicyArns" not in self.role
 
     def test_the_api_keeps_those_of_its_own_group_and_no_others(self) -> None:
@@ -354,10 +373,15 @@ class TestSchedules:
     def test_the_api_knows_where_they_are_kept_and_what_they_call(self) -> None:
         variables = FUNCTIONS["ApiFunction"]["Environment"]["Variables"]
 
-        assert variables.items() >= {
-            "SCHEDULE_GROUP": {"Ref": "ScheduleGroup"}, "SCHEDULE_TARGET_ARN": arn_of("ScheduleFunction"),
-            "SCHEDULE_ROLE_ARN": arn_of("ScheduleRole"), "DEAD_LETTERS_ARN": arn_of("DeadLetters"),
-        }.items()  # fmt: skip
+        assert (
+            variables.items()
+            >= {
+                "SCHEDULE_GROUP": {"Ref": "ScheduleGroup"},
+                "SCHEDULE_TARGET_ARN": arn_of("ScheduleFunction"),
+                "SCHEDULE_ROLE_ARN": arn_of("ScheduleRole"),
+                "DEAD_LETTERS_ARN": arn_of("DeadLetters"),
+            }.items()
+        )
 
     def test_tell_of_a_firing_in_vain_on_the_bus(self) -> None:
         assert FUNCTIONS["ScheduleFunction"]["Environment"]["Variables"]["EVENT_BUS_NAME"] == {"Ref": "EventBus"}
@@ -391,9 +415,15 @@ class TestParametersAndOutputs:
 
     def test_the_promised_outputs_are_there(self) -> None:
         assert set(source()["Outputs"]) >= {
-            "ApiUrl", "BucketName", "TableName", "StateMachineArn", "BatchMachineArn", "EventBusName", "SecretPrefix",
+            "ApiUrl",
+            "BucketName",
+            "TableName",
+            "StateMachineArn",
+            "BatchMachineArn",
+            "EventBusName",
+            "SecretPrefix",
             "ScheduleFunctionArn",
-        }  # fmt: skip
+        }
 
     def test_two_stacks_in_one_account_do_not_meet(self) -> None:
         named = [

@@ -82,8 +82,9 @@ class TestTheTable:
         asked = {
             index.Meta.index_name: index
             for model in (Entry, TagRow)
-            for index in vars(model).values() if isinstance(index, Index)
-        }  # fmt: skip
+            for index in vars(model).values()
+            if isinstance(index, Index)
+        }
 
         made = {index["IndexName"]: index for index in self.table["GlobalSecondaryIndexes"]}
 
@@ -106,9 +107,16 @@ class TestAlarms:
         watched = {alarm["MetricName"] for alarm in self.alarms.values()}
 
         assert watched == {
-            "Errors", "ExecutionsFailed", "ExecutionsTimedOut", "ApproximateNumberOfMessagesVisible",
-            "OldestUnfinishedJobAge", "TriggerUncertain", "JobsSwept", "SchedulesRejected", "ApiErrors",
-        }  # fmt: skip
+            "Errors",
+            "ExecutionsFailed",
+            "ExecutionsTimedOut",
+            "ApproximateNumberOfMessagesVisible",
+            "OldestUnfinishedJobAge",
+            "TriggerUncertain",
+            "JobsSwept",
+            "SchedulesRejected",
+            "ApiErrors",
+        }
 
     def test_send_mail_only_when_there_is_an_address(self) -> None:
         assert "AlarmTopic" not in STACK

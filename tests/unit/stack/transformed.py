@@ -15,8 +15,11 @@ from samtranslator.translator.translator import Translator
 
 ROOT = Path(__file__).resolve().parents[3]
 REGION = "us-east-1"
-LOCAL_CODE = {"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::LayerVersion": "ContentUri",
-              "AWS::Serverless::StateMachine": "DefinitionUri"}  # fmt: skip
+LOCAL_CODE = {
+    "AWS::Serverless::Function": "CodeUri",
+    "AWS::Serverless::LayerVersion": "ContentUri",
+    "AWS::Serverless::StateMachine": "DefinitionUri",
+}
 DROPPED: Any = object()
 
 
@@ -52,8 +55,9 @@ def of_type(resources: Mapping[str, Any], kind: str) -> dict[str, dict[str, Any]
     """The properties of every resource of one type, by logical id."""
     return {
         logical_id: resource.get("Properties", {})
-        for logical_id, resource in resources.items() if resource["Type"] == kind
-    }  # fmt: skip
+        for logical_id, resource in resources.items()
+        if resource["Type"] == kind
+    }
 
 
 def statements(role: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -78,8 +78,9 @@ class Edge:
         def act() -> Any:
             result = real(client, operation, parameters)
             if operation == "PutEvents":
-                self.sent += [json.loads(entry["Detail"]) | {"type": entry["DetailType"]}
-                              for entry in parameters["Entries"]]  # fmt: skip
+                self.sent += [
+                    json.loads(entry["Detail"]) | {"type": entry["DetailType"]} for entry in parameters["Entries"]
+                ]
             return result
 
         return self.effect(operation, act)
@@ -94,16 +95,23 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Edge]:
 
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     for name, value in {
-        "AWS_DEFAULT_REGION": REGION, "AWS_REGION": REGION, "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test", "TABLE_NAME": Item.Meta.table_name, "BUCKET_NAME": BUCKET,
-        "SECRET_PREFIX": PREFIX, "EVENT_BUS_NAME": BUS, "POWERTOOLS_SERVICE_NAME": "clipferry",
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "TABLE_NAME": Item.Meta.table_name,
+        "BUCKET_NAME": BUCKET,
+        "SECRET_PREFIX": PREFIX,
+        "EVENT_BUS_NAME": BUS,
+        "POWERTOOLS_SERVICE_NAME": "clipferry",
         "POWERTOOLS_METRICS_NAMESPACE": "clipferry-test",
-        "STATE_MACHINE_ARN": f"arn:aws:states:{REGION}:123456789012:stateMachine:retrieve", "SCHEDULE_GROUP": GROUP,
+        "STATE_MACHINE_ARN": f"arn:aws:states:{REGION}:123456789012:stateMachine:retrieve",
+        "SCHEDULE_GROUP": GROUP,
         "SCHEDULE_TARGET_ARN": f"arn:aws:lambda:{REGION}:123456789012:function:schedule",
         "SCHEDULE_ROLE_ARN": "arn:aws:iam::123456789012:role/schedule",
         "DEAD_LETTERS_ARN": f"arn:aws:sqs:{REGION}:123456789012:dead-letters",
         "BATCH_MACHINE_ARN": f"arn:aws:states:{REGION}:123456789012:stateMachine:batch",
-    }.items():  # fmt: skip
+    }.items():
         monkeypatch.setenv(name, value)
     with mock_aws():
         monkeypatch.setattr(events, "_client", lambda: client("events"))
@@ -117,9 +125,10 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Edge]:
         client("scheduler").create_schedule_group(Name=GROUP)
         for name in ("retrieve", "batch"):
             client("stepfunctions").create_state_machine(
-                name=name, roleArn="arn:aws:iam::123456789012:role/machine",
+                name=name,
+                roleArn="arn:aws:iam::123456789012:role/machine",
                 definition=json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}),
-            )  # fmt: skip
+            )
         edge, real = Edge(), botocore.client.BaseClient._make_api_call
 
         def through_the_edge(client: Any, operation: str, parameters: dict[str, Any]) -> Any:

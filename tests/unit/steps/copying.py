@@ -24,8 +24,17 @@ class Copying:
         self.options: transfer.Options | None = None  # of the last leg
         self.during: Callable[[], None] = lambda: None  # runs between the upload and its completion
 
-    def copy(self, *, locate: Callable[[], Any], destination: transfer.Destination, s3: Any, checkpoint: dict[str, Any],
-             save: Callable[[dict[str, Any], int], None], options: transfer.Options, **_: Any) -> Any:  # fmt: skip
+    def copy(
+        self,
+        *,
+        locate: Callable[[], Any],
+        destination: transfer.Destination,
+        s3: Any,
+        checkpoint: dict[str, Any],
+        save: Callable[[dict[str, Any], int], None],
+        options: transfer.Options,
+        **_: Any,
+    ) -> Any:
         self.options = options
         result = self.results.pop(0) if self.results else None
         if isinstance(result, BaseException):

@@ -35,14 +35,23 @@ from tests.unit.steps.vendor import RUNNING, clip, look
 from tests.unit.steps.world import Crash
 
 TROUBLE = [
-    VendorUnavailable("timeout"), VendorUnavailable("refused", reached=False), VendorThrottled("slow", retry_after=9.0),
-    VendorRefused("no"), TriggerUncertain("cannot tell"), TriggerUncertain("not yet", look_again=9.0),
-]  # fmt: skip
+    VendorUnavailable("timeout"),
+    VendorUnavailable("refused", reached=False),
+    VendorThrottled("slow", retry_after=9.0),
+    VendorRefused("no"),
+    TriggerUncertain("cannot tell"),
+    TriggerUncertain("not yet", look_again=9.0),
+]
 LOOKS = [
-    None, RUNNING, Look(LookStatus.UNKNOWN, "?"), Look(LookStatus.FAILED), Look(LookStatus.EMPTY),
-    look(clip(0), clip(1, LookStatus.RUNNING), status=LookStatus.RUNNING), look(clip(0), clip(1, LookStatus.FAILED)),
+    None,
+    RUNNING,
+    Look(LookStatus.UNKNOWN, "?"),
+    Look(LookStatus.FAILED),
+    Look(LookStatus.EMPTY),
+    look(clip(0), clip(1, LookStatus.RUNNING), status=LookStatus.RUNNING),
+    look(clip(0), clip(1, LookStatus.FAILED)),
     *TROUBLE[:4],
-]  # fmt: skip
+]
 LEGS = [None, transfer.More(3), transfer.Retry("SHORT_BODY", "short"), transfer.Failed("NOT_A_VIDEO", "no")]
 GENERATION = st.integers(-1, 1)  # beside the job's own: late and early callers
 CRASH = st.none() | st.tuples(st.integers(0, 6), st.booleans())
@@ -72,8 +81,13 @@ class AnyOrder(RuleBasedStateMachine):
     def generation(self, offset: int) -> int:
         return self.before.generation + offset
 
-    @rule(offset=GENERATION, answer=st.sampled_from([None, *TROUBLE[:4]]), found=st.sampled_from([None, *TROUBLE]),
-          lost=st.booleans(), crash=CRASH)  # fmt: skip
+    @rule(
+        offset=GENERATION,
+        answer=st.sampled_from([None, *TROUBLE[:4]]),
+        found=st.sampled_from([None, *TROUBLE]),
+        lost=st.booleans(),
+        crash=CRASH,
+    )
     def trigger(self, offset: int, answer: Any, found: Any, lost: bool, crash: Any) -> None:
         stage = self.world.stage
         stage.trigger, stage.find, stage.lose = [answer], [found], [TROUBLE[0]] if lost else []
@@ -182,7 +196,9 @@ def _without_bookkeeping(job: Job) -> dict[str, Any]:
 
 
 AnyOrder.TestCase.settings = settings(
-    max_examples=15, stateful_step_count=14, deadline=None,
+    max_examples=15,
+    stateful_step_count=14,
+    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)  # fmt: skip
+)
 test_any_order = AnyOrder.TestCase

@@ -51,17 +51,27 @@ class TestAManifest:
 
     def test_with_every_kind_of_broken_line_yields_the_rest_and_a_report(self, batching: Batching) -> None:
         batch_id = batching.post(
-            b"\xef\xbb\xbf" + line(1).encode() + b"\r", b"\r", line(2), "{broken", line(1), b'{"vendor": "\xff"}',
-            '{"vendor": "scripted", "request": {"url": 5, "colour": 1}}', '{"vendor": "nobody", "request": {}}',
+            b"\xef\xbb\xbf" + line(1).encode() + b"\r",
+            b"\r",
+            line(2),
+            "{broken",
+            line(1),
+            b'{"vendor": "\xff"}',
+            '{"vendor": "scripted", "request": {"url": 5, "colour": 1}}',
+            '{"vendor": "nobody", "request": {}}',
             line(3),
-        )  # fmt: skip
+        )
 
         assert batching.execute(batch_id) == "END"
 
         assert [job.line for job in sorted(batching.jobs(batch_id), key=lambda job: job.line)] == [1, 3, 9]
         assert lines_of(batching, batch_id) == {
-            "total": 8, "accepted": 3, "rejected": 4, "duplicates": 1, "waiting": 0,
-        }  # fmt: skip
+            "total": 8,
+            "accepted": 3,
+            "rejected": 4,
+            "duplicates": 1,
+            "waiting": 0,
+        }
         report = batching.report(batch_id)
         assert [entry["line"] for entry in report] == [4, 5, 6, 7, 8]
         assert [entry["problem"]["status"] for entry in report] == [400, 409, 400, 400, 400]
@@ -73,9 +83,14 @@ class TestAManifest:
     def test_in_csv_is_read_by_its_header_over_the_defaults(self, batching: Batching) -> None:
         defaults = {"vendor": "scripted", "labels": {"site": "a", "day": "1"}, "deadline_seconds": 600}
         batch_id = batching.post(
-            b"\xef\xbb\xbfrequest.url;label.site;prefix", "https://media.example/1.mp4;b;x/y", ";;",
-            '"https://media.example/2.mp4;;', "https://media.example/3.mp4;;", key="manifests/a.csv", defaults=defaults,
-        )  # fmt: skip
+            b"\xef\xbb\xbfrequest.url;label.site;prefix",
+            "https://media.example/1.mp4;b;x/y",
+            ";;",
+            '"https://media.example/2.mp4;;',
+            "https://media.example/3.mp4;;",
+            key="manifests/a.csv",
+            defaults=defaults,
+        )
 
         batching.execute(batch_id)
 
@@ -85,9 +100,14 @@ class TestAManifest:
         assert first.deadline_seconds == 600
         assert [entry["line"] for entry in batching.report(batch_id)] == [4]
 
-    @pytest.mark.parametrize(("text", "code"), [
-        (b"", "MANIFEST_EMPTY"), (b"\n\n", "MANIFEST_EMPTY"), ("{}".encode("utf-16"), "MANIFEST_UNREADABLE"),
-    ])  # fmt: skip
+    @pytest.mark.parametrize(
+        ("text", "code"),
+        [
+            (b"", "MANIFEST_EMPTY"),
+            (b"\n\n", "MANIFEST_EMPTY"),
+            ("{}".encode("utf-16"), "MANIFEST_UNREADABLE"),
+        ],
+    )
     def test_that_is_none_fails_with_the_reason(self, batching: Batching, text: bytes, code: str) -> None:
         batch_id = batching.post(text)
 
@@ -150,9 +170,11 @@ class TestTheDoor:
 
     def test_other_content_other_defaults_or_a_key_of_its_own_make_another(self, batching: Batching) -> None:
         batches = {
-            batching.post(line(1)), batching.post(line(2)), batching.post(line(1), defaults={"labels": {"a": "b"}}),
+            batching.post(line(1)),
+            batching.post(line(2)),
+            batching.post(line(1), defaults={"labels": {"a": "b"}}),
             batching.post(line(1), idempotency="k"),
-        }  # fmt: skip
+        }
 
         assert len(batches) == 4
 
@@ -163,16 +185,19 @@ class TestTheDoor:
         with pytest.raises(BatchKeyReused):
             batching.post(line(1), idempotency="k", defaults={"vendor": "scripted"})
 
-    @pytest.mark.parametrize(("body", "pointer"), [
-        ({"manifest": {"key": "manifests/none.jsonl"}}, "/manifest/key"),
-        ({"manifest": {"key": "elsewhere/a.jsonl"}}, "/manifest/key"),
-        ({"manifest": {"key": "manifests/a.jsonl", "bucket": "other"}}, "/manifest/bucket"),
-        ({"manifest": {"key": KEY, "etag": "0" * 32}}, "/manifest/etag"),
-        ({"manifest": {"key": "manifests/a.txt"}}, "/format"),
-        ({"manifest": {"key": KEY}, "defaults": {"request": {}}}, "/defaults/request"),
-        ({"manifest": {"key": KEY}, "defaults": {"deadline_seconds": 1}}, "/defaults/deadline_seconds"),
-        ({}, "/manifest"),
-    ])  # fmt: skip
+    @pytest.mark.parametrize(
+        ("body", "pointer"),
+        [
+            ({"manifest": {"key": "manifests/none.jsonl"}}, "/manifest/key"),
+            ({"manifest": {"key": "elsewhere/a.jsonl"}}, "/manifest/key"),
+            ({"manifest": {"key": "manifests/a.jsonl", "bucket": "other"}}, "/manifest/bucket"),
+            ({"manifest": {"key": KEY, "etag": "0" * 32}}, "/manifest/etag"),
+            ({"manifest": {"key": "manifests/a.txt"}}, "/format"),
+            ({"manifest": {"key": KEY}, "defaults": {"request": {}}}, "/defaults/request"),
+            ({"manifest": {"key": KEY}, "defaults": {"deadline_seconds": 1}}, "/defaults/deadline_seconds"),
+            ({}, "/manifest"),
+        ],
+    )
     def test_what_cannot_be_is_refused_by_name(self, batching: Batching, body: dict[str, Any], pointer: str) -> None:
         batching.post(line(1))
 
@@ -217,8 +242,12 @@ class TestStoppedAndGoneOnWith:
 
         assert sorted(job.line for job in batching.jobs(batch_id)) == list(range(1, 13))
         assert lines_of(batching, batch_id) == {
-            "total": 14, "accepted": 12, "rejected": 1, "duplicates": 1, "waiting": 0,
-        }  # fmt: skip
+            "total": 14,
+            "accepted": 12,
+            "rejected": 1,
+            "duplicates": 1,
+            "waiting": 0,
+        }
         assert len(batching.world.executions()) == 12
 
     def test_an_execution_that_was_stopped_is_replaced_by_the_sweep(self, batching: Batching) -> None:
@@ -285,8 +314,12 @@ class TestStoppedAndGoneOnWith:
 
         assert kills > 5
         assert lines_of(batching, batch_id) == {
-            "total": 6, "accepted": 4, "rejected": 1, "duplicates": 1, "waiting": 0,
-        }  # fmt: skip
+            "total": 6,
+            "accepted": 4,
+            "rejected": 1,
+            "duplicates": 1,
+            "waiting": 0,
+        }
         assert len(batching.jobs(batch_id)) == len(set(world.executions())) == 4
         assert [entry["line"] for entry in batching.report(batch_id)] == [5, 6]
 

@@ -118,11 +118,14 @@ def test_a_final_no_fails_the_file_at_once(world: World, ready: str) -> None:
     assert world.job(ready).files[0].error.code == "ADDRESS_REFUSED"  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize(("error", "more", "status"), [
-    (VendorThrottled("slow down"), True, FileStatus.COPYING),
-    (VendorUnavailable("timeout"), True, FileStatus.COPYING),
-    (VendorRefused("expired", kind="SOURCE_EXPIRED"), False, FileStatus.FAILED),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("error", "more", "status"),
+    [
+        (VendorThrottled("slow down"), True, FileStatus.COPYING),
+        (VendorUnavailable("timeout"), True, FileStatus.COPYING),
+        (VendorRefused("expired", kind="SOURCE_EXPIRED"), False, FileStatus.FAILED),
+    ],
+)
 def test_trouble_with_the_link_is_sorted(
     world: World, ready: str, error: Exception, more: bool, status: FileStatus
 ) -> None:

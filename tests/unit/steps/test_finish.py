@@ -52,9 +52,11 @@ def downloading(world: World) -> str:
 
 
 LIVE = {
-    JobStatus.QUEUED: queued, JobStatus.TRIGGERING: triggering, JobStatus.WAITING: waiting,
+    JobStatus.QUEUED: queued,
+    JobStatus.TRIGGERING: triggering,
+    JobStatus.WAITING: waiting,
     JobStatus.DOWNLOADING: downloading,
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("status", LIVE)
@@ -184,9 +186,11 @@ def cancelled(world: World) -> str:
 
 
 ENDED = {
-    JobStatus.FAILED: failed, JobStatus.PARTIAL: partial, JobStatus.TIMED_OUT: timed_out,
+    JobStatus.FAILED: failed,
+    JobStatus.PARTIAL: partial,
+    JobStatus.TIMED_OUT: timed_out,
     JobStatus.CANCELLED: cancelled,
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("status", ENDED)
@@ -212,8 +216,9 @@ def test_a_second_retry_meets_the_first(world: World, status: JobStatus) -> None
     assert len(world.executions()) == 1
 
 
-@pytest.mark.parametrize(("status", "tasks"), [
-    (JobStatus.PARTIAL, 1), (JobStatus.TIMED_OUT, 2), (JobStatus.CANCELLED, 2)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("status", "tasks"), [(JobStatus.PARTIAL, 1), (JobStatus.TIMED_OUT, 2), (JobStatus.CANCELLED, 2)]
+)
 def test_vendor_work_that_is_still_good_is_used_again(world: World, status: JobStatus, tasks: int) -> None:
     """What was told to stop is spent; the copying of a finished task is not."""
     job_id = ENDED[status](world)

@@ -315,10 +315,15 @@ class TestLine:
             world.finish(job_id, caught="Poll")
 
         return {
-            "cancelled": lambda world, job_id: world.cancel(job_id), "listed": looked(None),
-            "failed": looked(Look(LookStatus.FAILED)), "empty": looked(Look(LookStatus.EMPTY)),
-            "refused": looked(VendorRefused("no")), "deadline": deadline, "swept": swept, "gone": gone,
-        }  # fmt: skip
+            "cancelled": lambda world, job_id: world.cancel(job_id),
+            "listed": looked(None),
+            "failed": looked(Look(LookStatus.FAILED)),
+            "empty": looked(Look(LookStatus.EMPTY)),
+            "refused": looked(VendorRefused("no")),
+            "deadline": deadline,
+            "swept": swept,
+            "gone": gone,
+        }
 
     ENDINGS = endings()
 

@@ -69,13 +69,16 @@ def test_a_status_known_again_starts_the_bound_anew(world: World, waiting: str) 
     assert looks(world, waiting) == "DOWNLOAD"
 
 
-@pytest.mark.parametrize(("seen", "code"), [
-    (Look(LookStatus.FAILED, "fail", message="disk full", vendor_code="77"), "VENDOR_TASK_FAILED"),
-    (Look(LookStatus.FAILED, "fail", code="VENDOR_TASK_NOT_FOUND"), "VENDOR_TASK_NOT_FOUND"),
-    (Look(LookStatus.EMPTY, code="NO_RECORDING"), "NO_RECORDING"),
-    (Look(LookStatus.EMPTY), "VENDOR_TASK_EMPTY"),
-    (Look(LookStatus.READY), "VENDOR_TASK_EMPTY"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("seen", "code"),
+    [
+        (Look(LookStatus.FAILED, "fail", message="disk full", vendor_code="77"), "VENDOR_TASK_FAILED"),
+        (Look(LookStatus.FAILED, "fail", code="VENDOR_TASK_NOT_FOUND"), "VENDOR_TASK_NOT_FOUND"),
+        (Look(LookStatus.EMPTY, code="NO_RECORDING"), "NO_RECORDING"),
+        (Look(LookStatus.EMPTY), "VENDOR_TASK_EMPTY"),
+        (Look(LookStatus.READY), "VENDOR_TASK_EMPTY"),
+    ],
+)
 def test_a_task_that_yields_nothing_fails_the_job_and_says_why(
     world: World, waiting: str, seen: Look, code: str
 ) -> None:

@@ -81,8 +81,9 @@ def test_the_good_jobs_are_made_and_the_bad_ones_told_of(world: World) -> None:
         fired.raise_for_invalid()
 
 
-@pytest.mark.parametrize("event", [
-    {"jobs": []}, {"jobs": BODY}, {"jobs": [1]}, {"jobs": [BODY], "job": BODY}, [BODY], "text", None])  # fmt: skip
+@pytest.mark.parametrize(
+    "event", [{"jobs": []}, {"jobs": BODY}, {"jobs": [1]}, {"jobs": [BODY], "job": BODY}, [BODY], "text", None]
+)
 def test_an_input_that_holds_no_jobs_is_refused(world: World, event: Any) -> None:
     with pytest.raises(ScheduleInvalid):
         fire(world.rt, world.logger, event, "r-1")
@@ -92,9 +93,12 @@ def test_an_input_that_holds_no_jobs_is_refused(world: World, event: Any) -> Non
 # -- schedules ---------------------------------------------------------------------------------------------------------
 
 SCHEDULED = {
-    "schedule": "nightly", "scheduled_time": "2026-11-20T18:00:00Z", "time_zone": "Asia/Shanghai", "start": None,
+    "schedule": "nightly",
+    "scheduled_time": "2026-11-20T18:00:00Z",
+    "time_zone": "Asia/Shanghai",
+    "start": None,
     "job": BODY | {"destination": {"prefix": "gate/{date}"}, "labels": {"at": "{time}"}},
-}  # fmt: skip
+}
 UNTOLD = SCHEDULED | {"scheduled_time": "<aws.scheduler.scheduled-time>"}  # as it stands when nobody has filled it in
 BROKEN = SCHEDULED | {"job": {"vendor": "nobody", "labels": {"secret": "canary"}}}
 
@@ -165,10 +169,15 @@ def test_a_schedules_input_that_names_its_firing_is_believed(world: World) -> No
     assert deliver(world, UNTOLD | {"firing": "8"}, "r-3") != first
 
 
-@pytest.mark.parametrize(("event", "pointer"), [
-    (BROKEN, "/job/vendor"), (SCHEDULED | {"job": None}, "/job"), (SCHEDULED | {"time_zone": "Mars"}, "/time_zone"),
-    (SCHEDULED | {"job": BODY | {"destination": {"prefix": "{datum}"}}}, "/job/destination/prefix"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("event", "pointer"),
+    [
+        (BROKEN, "/job/vendor"),
+        (SCHEDULED | {"job": None}, "/job"),
+        (SCHEDULED | {"time_zone": "Mars"}, "/time_zone"),
+        (SCHEDULED | {"job": BODY | {"destination": {"prefix": "{datum}"}}}, "/job/destination/prefix"),
+    ],
+)
 def test_a_body_that_has_become_invalid_is_told_of_and_not_tried_again(
     world: World, event: dict[str, Any], pointer: str
 ) -> None:

@@ -167,10 +167,16 @@ def test_an_event_about_a_job_long_gone_is_no_error(world: World) -> None:
     assert world.sweep_one("0" * 26).jobs == 0
 
 
-@pytest.mark.parametrize(("name", "parsed"), [
-    ("01K0000000000000000000000A-7", ("01K0000000000000000000000A", 7)), ("by-hand", None), ("7", None),
-    ("x-\N{SUPERSCRIPT TWO}", None), ("", None),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "parsed"),
+    [
+        ("01K0000000000000000000000A-7", ("01K0000000000000000000000A", 7)),
+        ("by-hand", None),
+        ("7", None),
+        ("x-\N{SUPERSCRIPT TWO}", None),
+        ("", None),
+    ],
+)
 def test_the_name_of_an_execution_names_the_job_and_its_generation(name: str, parsed: tuple[str, int] | None) -> None:
     assert executions.parse_name(name) == parsed
 

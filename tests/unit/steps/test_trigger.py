@@ -38,7 +38,13 @@ def test_the_refs_are_written_and_the_first_look_waits_for_the_vendors_hint(worl
     job_id = world.submit()
     state = world.trigger(job_id)
     assert state | {"job_id": "", "wait_seconds": 0} == {
-        "job_id": "", "generation": 1, "next": "WAIT", "wait_seconds": 0, "ready": [], "then": "WAIT"}  # fmt: skip
+        "job_id": "",
+        "generation": 1,
+        "next": "WAIT",
+        "wait_seconds": 0,
+        "ready": [],
+        "then": "WAIT",
+    }
     assert 5 <= state["wait_seconds"] < 30
     job = world.job(job_id)
     assert (job.status, job.refs_complete, job.hint) == (JobStatus.WAITING, True, 5)
@@ -223,12 +229,18 @@ def test_a_job_that_allows_it_goes_on_with_the_second_trigger(world: World) -> N
     assert len(world.stage.tasks) == 2
 
 
-@pytest.mark.parametrize(("error", "code", "vendor_code"), [
-    (VendorRefused("the camera is offline", code="9201", request_id="r-1"), "VENDOR_REFUSED", "9201"),
-    (VendorRefused("no such task", kind="VENDOR_TASK_NOT_FOUND"), "VENDOR_TASK_NOT_FOUND", None),
-    (VendorAuthFailed("signature does not match", code="SignatureDoesNotMatch"), "ACCOUNT_REFUSED",
-     "SignatureDoesNotMatch"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("error", "code", "vendor_code"),
+    [
+        (VendorRefused("the camera is offline", code="9201", request_id="r-1"), "VENDOR_REFUSED", "9201"),
+        (VendorRefused("no such task", kind="VENDOR_TASK_NOT_FOUND"), "VENDOR_TASK_NOT_FOUND", None),
+        (
+            VendorAuthFailed("signature does not match", code="SignatureDoesNotMatch"),
+            "ACCOUNT_REFUSED",
+            "SignatureDoesNotMatch",
+        ),
+    ],
+)
 def test_a_no_ends_the_job_in_the_vendors_words(
     world: World, error: VendorError, code: str, vendor_code: str | None
 ) -> None:

@@ -74,13 +74,17 @@ class Scripted:
     name: ClassVar[str] = "scripted"
     title: ClassVar[str] = "A vendor for tests"
     request_schema: ClassVar[Mapping[str, Any]] = {
-        "type": "object", "additionalProperties": False, "required": ["url"],
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["url"],
         "properties": {"url": {"type": "string"}, "record_duration": {"type": "integer", "minimum": 10}},
-    }  # fmt: skip
+    }
     adopt_schema: ClassVar[Mapping[str, Any]] = {
-        "type": "object", "additionalProperties": False, "required": ["task_id"],
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["task_id"],
         "properties": {"task_id": {"type": "string"}},
-    }  # fmt: skip
+    }
     secret_keys: ClassVar[tuple[str, ...]] = ("secret_key",)
     limits: ClassVar[Mapping[str, Any]] = {}
     can_abort: ClassVar[bool] = True

@@ -45,8 +45,7 @@ class World:
         self.edge, self.stage, self.copying = edge, Stage(effect=edge.effect), Copying()
         self.monkeypatch = monkeypatch
         self.time = datetime.now(UTC).replace(microsecond=0)
-        self.rt = Runtime(Jobs(("scripted",)), Outbound(), now=lambda: self.time, sleep=self.wait,
-                          rng=random.Random(7))  # fmt: skip
+        self.rt = Runtime(Jobs(("scripted",)), Outbound(), now=lambda: self.time, sleep=self.wait, rng=random.Random(7))
         self.logger, self.s3 = Logger(service="test"), client("s3")
         self.closing = Closing(self.rt, self.s3, self.logger)
         self.machine = client("stepfunctions")
@@ -173,9 +172,10 @@ class World:
         """By the machine itself, which hands over."""
         with self._aws_itself():
             self.machine.start_execution(
-                stateMachineArn=self._arn("stateMachine"), name=f"{job_id}-{generation}",
+                stateMachineArn=self._arn("stateMachine"),
+                name=f"{job_id}-{generation}",
                 input=json.dumps({"job_id": job_id, "generation": generation}),
-            )  # fmt: skip
+            )
 
     def stop_execution(self, job_id: str, generation: int = 1) -> None:
         """From outside, or because it is over: moto knows no other end of one that does not run."""

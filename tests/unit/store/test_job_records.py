@@ -23,21 +23,45 @@ NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
 def a_job(number: int = 1, **values: Any) -> Job:
-    basis = {"job_id": f"{number:026d}", "vendor": "ims", "account": "ims", "status": JobStatus.QUEUED,
-             "created_at": NOON + timedelta(milliseconds=number), "updated_at": NOON,
-             "deadline_at": NOON + timedelta(hours=1)}  # fmt: skip
+    basis = {
+        "job_id": f"{number:026d}",
+        "vendor": "ims",
+        "account": "ims",
+        "status": JobStatus.QUEUED,
+        "created_at": NOON + timedelta(milliseconds=number),
+        "updated_at": NOON,
+        "deadline_at": NOON + timedelta(hours=1),
+    }
     return Job(**(basis | values))
 
 
 def test_what_is_written_is_read(jobs: Jobs) -> None:
     job = a_job(
-        request={"upload_urls": ["https://a.example/ü?x=1"]}, labels={"site": "gate 3"}, vendor_refs={"ids": ["1"]},
-        deadline_seconds=3600, error=Problem("A", "b", "c", "d"), verdict=JobStatus.FAILED, triggered_at=NOON,
-        quiet_until=NOON, source="rule", fingerprint="f" * 64,
-    )  # fmt: skip
+        request={"upload_urls": ["https://a.example/ü?x=1"]},
+        labels={"site": "gate 3"},
+        vendor_refs={"ids": ["1"]},
+        deadline_seconds=3600,
+        error=Problem("A", "b", "c", "d"),
+        verdict=JobStatus.FAILED,
+        triggered_at=NOON,
+        quiet_until=NOON,
+        source="rule",
+        fingerprint="f" * 64,
+    )
     assert jobs.create(job) == (job, True)
-    file = jobs.add_file(job, File("f001", "r", "näme.mp4", size=2**43, detail={"a": [1]}, checkpoint={"u": "x"},
-                                   error=Problem("X", "y"), evidence={"level": "none"}))  # fmt: skip
+    file = jobs.add_file(
+        job,
+        File(
+            "f001",
+            "r",
+            "näme.mp4",
+            size=2**43,
+            detail={"a": [1]},
+            checkpoint={"u": "x"},
+            error=Problem("X", "y"),
+            evidence={"level": "none"},
+        ),
+    )
     assert jobs.load(job.job_id) == job
     assert jobs.load(job.job_id).files == [file]
     assert jobs.load(job.job_id, with_files=False).files == []
@@ -60,8 +84,10 @@ def test_the_same_id_is_made_once(jobs: Jobs, labels: dict[str, str]) -> None:
 def test_two_clicks_at_once_do_not_break_each_other(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
     """DynamoDB cancels one of two transactions on the same item, for that moment only."""
     call, conflicts = BaseClient._make_api_call, iter([True, True])  # type: ignore[attr-defined]
-    busy: Any = {"Error": {"Code": "TransactionCanceledException", "Message": "busy"},
-                 "CancellationReasons": [{"Code": "TransactionConflict"}, {"Code": "None"}]}  # fmt: skip
+    busy: Any = {
+        "Error": {"Code": "TransactionCanceledException", "Message": "busy"},
+        "CancellationReasons": [{"Code": "TransactionConflict"}, {"Code": "None"}],
+    }
 
     def conflicting(client: BaseClient, operation: str, parameters: dict[str, Any]) -> Any:
         if operation == "TransactWriteItems" and next(conflicts, False):
@@ -203,8 +229,14 @@ def test_paging_to_the_end_loses_and_doubles_no_job(specs: list[Any], listing: L
     with pytest.MonkeyPatch.context() as monkeypatch, aws(monkeypatch):
         jobs, made = Jobs(("ims", "polyv")), []
         for number, (vendor, tagged, failed, tick) in enumerate(specs):
-            job, _ = jobs.create(a_job(number, vendor=vendor, labels={"site": "gate"} if tagged else {},
-                                       created_at=NOON + timedelta(milliseconds=tick)))  # fmt: skip
+            job, _ = jobs.create(
+                a_job(
+                    number,
+                    vendor=vendor,
+                    labels={"site": "gate"} if tagged else {},
+                    created_at=NOON + timedelta(milliseconds=tick),
+                )
+            )
             if failed:
                 jobs.change(job, NOON, JobStatus.FAILED)
             made.append(job)

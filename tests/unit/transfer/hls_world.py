@@ -113,8 +113,17 @@ class Copy:
         self.checkpoint = checkpoint
 
     def __call__(self, time_left=lambda: 60.0, **other: Any) -> Any:
-        return copy_hls(**{
-            "locate": self.locate, "destination": Destination("bucket", "p/f001", tags={"site": "gate"}),
-            "outbound": Outbound(allow_private=True), "hosts": [], "s3": self.s3, "checkpoint": self.checkpoint,
-            "save": self.save, "time_left": time_left, "options": self.options, **other,
-        })  # fmt: skip
+        return copy_hls(
+            **{
+                "locate": self.locate,
+                "destination": Destination("bucket", "p/f001", tags={"site": "gate"}),
+                "outbound": Outbound(allow_private=True),
+                "hosts": [],
+                "s3": self.s3,
+                "checkpoint": self.checkpoint,
+                "save": self.save,
+                "time_left": time_left,
+                "options": self.options,
+                **other,
+            }
+        )

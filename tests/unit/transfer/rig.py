@@ -44,10 +44,16 @@ class Rig:
         """One invocation of the download function."""
         self.calls += 1
         return copy(
-            locate=self.locate, destination=self.destination, outbound=Outbound(allow_private=True), hosts=[],
-            s3=self.client or self.s3.client(), checkpoint=dict(self.checkpoint), save=self.save, time_left=time_left,
+            locate=self.locate,
+            destination=self.destination,
+            outbound=Outbound(allow_private=True),
+            hosts=[],
+            s3=self.client or self.s3.client(),
+            checkpoint=dict(self.checkpoint),
+            save=self.save,
+            time_left=time_left,
             options=replace(self.options, **options),
-        )  # fmt: skip
+        )
 
     def finish(self) -> Stored | Failed:
         """Call until it is over; the budget's last failed attempt is a failure."""

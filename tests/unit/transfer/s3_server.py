@@ -91,9 +91,13 @@ class S3Server:
 
     def client(self, **config: Any) -> Any:
         return boto3.client(
-            "s3", endpoint_url=self.url, region_name="us-east-1", aws_access_key_id="test",
-            aws_secret_access_key="test", config=client_config(16).merge(_one_attempt(config)),
-        )  # fmt: skip
+            "s3",
+            endpoint_url=self.url,
+            region_name="us-east-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+            config=client_config(16).merge(_one_attempt(config)),
+        )
 
     def fail(self, operation: str, *faults: S3Fault) -> None:
         self.faults.setdefault(operation, []).extend(faults)

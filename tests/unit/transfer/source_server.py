@@ -58,9 +58,14 @@ class Request:
 class SourceServer:
     """`script` decides about each request: it gets the request and its number from 0 on."""
 
-    def __init__(self, body: bytes | Callable[[int, int], bytes], *, size: int | None = None,
-                 script: Callable[[Request, int], Behaviour | None] | None = None,
-                 usual: Behaviour | None = None) -> None:  # fmt: skip
+    def __init__(
+        self,
+        body: bytes | Callable[[int, int], bytes],
+        *,
+        size: int | None = None,
+        script: Callable[[Request, int], Behaviour | None] | None = None,
+        usual: Behaviour | None = None,
+    ) -> None:
         self.body = body
         self.size = len(body) if isinstance(body, bytes) else size or 0
         self.script = script or (lambda request, number: None)

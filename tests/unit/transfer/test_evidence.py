@@ -31,8 +31,15 @@ def s3() -> Iterator[S3Server]:
         yield server
 
 
-def finish(s3: S3Server, headers: dict[str, str], *, etag: str | None = '"v1"', minimum: str = "content-length",
-           ranges: bool = True, **remote: Any) -> Stored | Failed:  # fmt: skip
+def finish(
+    s3: S3Server,
+    headers: dict[str, str],
+    *,
+    etag: str | None = '"v1"',
+    minimum: str = "content-length",
+    ranges: bool = True,
+    **remote: Any,
+) -> Stored | Failed:
     usual = Behaviour(headers=headers, etag=etag, ranges=ranges)
     with SourceServer(BODY, usual=usual) as source:
         rig = Rig(s3, source, remote=lambda: Remote(source.url, **remote))
@@ -144,8 +151,14 @@ def test_vendor_that_changes_its_word_midway_begins_a_new_copy(s3: S3Server) -> 
 
 def test_levels_are_ordered_as_documented() -> None:
     assert [level.value for level in sorted(Level, key=lambda level: -level.rank)] == [
-        "vendor-md5", "vendor-crc64", "content-md5", "etag-md5", "size-two-sources", "content-length", "none",
-    ]  # fmt: skip
+        "vendor-md5",
+        "vendor-crc64",
+        "content-md5",
+        "etag-md5",
+        "size-two-sources",
+        "content-length",
+        "none",
+    ]
 
 
 MD5S = st.one_of(st.none(), st.sampled_from([MD5, OTHER_MD5]))
@@ -153,18 +166,25 @@ MD5S = st.one_of(st.none(), st.sampled_from([MD5, OTHER_MD5]))
 
 @given(
     facts=st.builds(
-        Facts, size=st.sampled_from([None, len(BODY), 5]), etag=st.sampled_from([None, f'"{MD5}"', f'"{OTHER_MD5}"']),
-        vendor_size=st.sampled_from([None, len(BODY), 5]), vendor_md5=MD5S, content_md5=MD5S,
-        content_md5_strict=st.booleans(), crc64=st.sampled_from([None, int(CRC64), 5]),
+        Facts,
+        size=st.sampled_from([None, len(BODY), 5]),
+        etag=st.sampled_from([None, f'"{MD5}"', f'"{OTHER_MD5}"']),
+        vendor_size=st.sampled_from([None, len(BODY), 5]),
+        vendor_md5=MD5S,
+        content_md5=MD5S,
+        content_md5_strict=st.booleans(),
+        crc64=st.sampled_from([None, int(CRC64), 5]),
     )
-)  # fmt: skip
+)
 def test_no_wrong_strict_fact_is_ever_accepted_and_no_level_exceeds_what_was_possible(facts: Facts) -> None:
     digests = Digests(CRC32, md5=facts.wants_md5, crc64=facts.wants_crc64)
     digests.update(bytearray(BODY), len(BODY))
     verdict = judge(facts, digests)
     wrong = (
-        facts.vendor_md5 == OTHER_MD5 or facts.crc64 == 5 or 5 in (facts.size, facts.vendor_size)
+        facts.vendor_md5 == OTHER_MD5
+        or facts.crc64 == 5
+        or 5 in (facts.size, facts.vendor_size)
         or (facts.content_md5_strict and facts.content_md5 == OTHER_MD5)
-    )  # fmt: skip
+    )
     assert (verdict.mismatch is not None) == wrong
     assert verdict.level.rank <= strongest_possible(facts).rank

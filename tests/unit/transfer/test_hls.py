@@ -75,8 +75,13 @@ def test_names_are_our_own_whatever_the_playlist_says(library, s3):
     library.put("/v/deep/s.TS", TS * 6)
     library.put_media("/v/index.m3u8", "../x.ts", "../../../../etc/passwd", "n" * 900 + ".exe", "deep/s.TS?token=a%2Fb")
     assert isinstance(Copy(library, s3)(), Stored)
-    assert s3.objects() == {"index.m3u8": len(s3.read("index.m3u8")), "v0/00001.ts": 3 * 188, "v0/00002.ts": 4 * 188,
-                         "v0/00003.ts": 5 * 188, "v0/00004.ts": 6 * 188}  # fmt: skip
+    assert s3.objects() == {
+        "index.m3u8": len(s3.read("index.m3u8")),
+        "v0/00001.ts": 3 * 188,
+        "v0/00002.ts": 4 * 188,
+        "v0/00003.ts": 5 * 188,
+        "v0/00004.ts": 6 * 188,
+    }
     assert b"token" not in s3.read("index.m3u8")
 
 
@@ -84,18 +89,38 @@ def test_initialisation_sections_and_byte_ranges_become_objects_of_their_own(lib
     box = b"\x00\x00\x00\x08moof"
     init, first, second = b"\x00\x00\x00\x10ftypiso5" + b"i" * 84, box + b"1" * 192, box + b"2" * 92
     library.put("/v/all.mp4", init + first + second, "video/mp4")
-    library.put("/v/index.m3u8", "\n".join([
-        "#EXTM3U", "#EXT-X-TARGETDURATION:2", '#EXT-X-MAP:URI="all.mp4",BYTERANGE="96@0"', "#EXTINF:2,",
-        "#EXT-X-BYTERANGE:200@96", "all.mp4", "#EXTINF:2,", "#EXT-X-BYTERANGE:100", "all.mp4", "#EXT-X-ENDLIST",
-    ]), M3U8)  # fmt: skip
+    library.put(
+        "/v/index.m3u8",
+        "\n".join(
+            [
+                "#EXTM3U",
+                "#EXT-X-TARGETDURATION:2",
+                '#EXT-X-MAP:URI="all.mp4",BYTERANGE="96@0"',
+                "#EXTINF:2,",
+                "#EXT-X-BYTERANGE:200@96",
+                "all.mp4",
+                "#EXTINF:2,",
+                "#EXT-X-BYTERANGE:100",
+                "all.mp4",
+                "#EXT-X-ENDLIST",
+            ]
+        ),
+        M3U8,
+    )
     result = Copy(library, s3)()
     assert isinstance(result, Stored)
     assert [s3.read(f"v0/{name}") for name in ("init1.mp4", "00001.mp4", "00002.mp4")] == [init, first, second]
     assert result.evidence["level"] == "content-length"
     assert s3.read("index.m3u8").decode().splitlines() == [
-        "#EXTM3U", "#EXT-X-TARGETDURATION:2", '#EXT-X-MAP:URI="v0/init1.mp4"', "#EXTINF:2,", "v0/00001.mp4",
-        "#EXTINF:2,", "v0/00002.mp4", "#EXT-X-ENDLIST",
-    ]  # fmt: skip
+        "#EXTM3U",
+        "#EXT-X-TARGETDURATION:2",
+        '#EXT-X-MAP:URI="v0/init1.mp4"',
+        "#EXTINF:2,",
+        "v0/00001.mp4",
+        "#EXTINF:2,",
+        "v0/00002.mp4",
+        "#EXT-X-ENDLIST",
+    ]
 
 
 def test_audio_alternates_are_copied_and_what_is_shared_is_copied_once(library, s3):
@@ -103,10 +128,20 @@ def test_audio_alternates_are_copied_and_what_is_shared_is_copied_once(library, 
     library.put("/v/s.ts", TS * 2)
     library.put_media("/v/en.m3u8", "a.aac")
     library.put_media("/v/low.m3u8", "s.ts", "s.ts")
-    library.put("/v/index.m3u8", "\n".join([
-        "#EXTM3U", '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="en",URI="en.m3u8"',
-        '#EXT-X-STREAM-INF:BANDWIDTH=1,AUDIO="a"', "low.m3u8", "#EXT-X-STREAM-INF:BANDWIDTH=2", "low.m3u8",
-    ]), M3U8)  # fmt: skip
+    library.put(
+        "/v/index.m3u8",
+        "\n".join(
+            [
+                "#EXTM3U",
+                '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="en",URI="en.m3u8"',
+                '#EXT-X-STREAM-INF:BANDWIDTH=1,AUDIO="a"',
+                "low.m3u8",
+                "#EXT-X-STREAM-INF:BANDWIDTH=2",
+                "low.m3u8",
+            ]
+        ),
+        M3U8,
+    )
     assert isinstance(Copy(library, s3)(), Stored)
     assert sorted(s3.objects()) == ["index.m3u8", "v0/00001.aac", "v0/index.m3u8", "v1/00001.ts", "v1/index.m3u8"]
     assert s3.read("index.m3u8").decode().count("v1/index.m3u8") == 2
@@ -199,11 +234,23 @@ def test_a_missing_segment_is_named_and_the_root_playlist_is_not_stored(library,
     assert library.asked("/v/s0.ts") == 1
 
 
-@pytest.mark.parametrize("fault", [
-    Fault("status", status=500), Fault("throttle"), Fault("reset", after=100), Fault("short", after=100),
-    Fault("reset_before"), Fault("missing"), Fault("expired"), Fault("html", status=502), Fault("no_ranges"),
-    Fault("no_length"), Fault("gzip"),
-], ids=lambda fault: fault.kind)  # fmt: skip
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("status", status=500),
+        Fault("throttle"),
+        Fault("reset", after=100),
+        Fault("short", after=100),
+        Fault("reset_before"),
+        Fault("missing"),
+        Fault("expired"),
+        Fault("html", status=502),
+        Fault("no_ranges"),
+        Fault("no_length"),
+        Fault("gzip"),
+    ],
+    ids=lambda fault: fault.kind,
+)
 def test_one_fault_of_the_source_is_got_over_within_the_call(library, s3, fault):
     library.put_video(count=4)
     library.fail_next("download:/v/s2.ts", fault)
@@ -397,10 +444,14 @@ def _client_error(code: str, status: int) -> Any:
     )
 
 
-@pytest.mark.parametrize("failure", [
-    _client_error("SlowDown", 503), _client_error("InternalError", 500),
-    lambda key: EndpointConnectionError(endpoint_url="s3"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "failure",
+    [
+        _client_error("SlowDown", 503),
+        _client_error("InternalError", 500),
+        lambda key: EndpointConnectionError(endpoint_url="s3"),
+    ],
+)
 def test_a_busy_s3_is_tried_again(library, s3, failure):
     library.put_video(count=3)
     s3.failures["put_object"] = [failure, failure]

@@ -28,23 +28,43 @@ def s3() -> Iterator[S3]:
 
 def copied(sim: CloudVSimulator, s3: S3, url: str, clarity: int) -> Any:
     vendor = CloudV(Account("cloudv", sim.secret()), OUTBOUND)
-    work = Task("0" * 32, {"files": [{"fetch_url": url}], "cmd": "{a:b}", "renditions": [clarity]}, None, {},
-                datetime.now(UTC), 30.0)  # fmt: skip
+    work = Task(
+        "0" * 32,
+        {"files": [{"fetch_url": url}], "cmd": "{a:b}", "renditions": [clarity]},
+        None,
+        {},
+        datetime.now(UTC),
+        30.0,
+    )
     work = replace(work, refs=vendor.trigger(work).refs)
     sim.advance(120)
     (file,) = vendor.poll(work).files
     assert (file.status, file.kind) == (LookStatus.READY, "hls")
     known = KnownFile(file.ref, file.name, False, True, file.detail)
     return copy(
-        locate=lambda: vendor.locate(work, known), destination=Destination("bucket", "p/f001", file_name=file.name),
-        outbound=OUTBOUND, hosts=vendor.trusted_hosts, s3=s3, checkpoint={}, save=lambda checkpoint, size: None,
-        time_left=lambda: 60.0, options=QUICK,
-    )  # fmt: skip
+        locate=lambda: vendor.locate(work, known),
+        destination=Destination("bucket", "p/f001", file_name=file.name),
+        outbound=OUTBOUND,
+        hosts=vendor.trusted_hosts,
+        s3=s3,
+        checkpoint={},
+        save=lambda checkpoint, size: None,
+        time_left=lambda: 60.0,
+        options=QUICK,
+    )
 
 
-@pytest.mark.parametrize("assumed", [
-    {}, {"media_base": False}, {"url_style": "absolute"}, {"url_style": "signed", "media_base": False}, {"auth": "cnc"},
-], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    "assumed",
+    [
+        {},
+        {"media_base": False},
+        {"url_style": "absolute"},
+        {"url_style": "signed", "media_base": False},
+        {"auth": "cnc"},
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize(("clarity", "playlists"), [(2, 1), (4, 3)])
 def test_a_rendition_is_stored_whole(assumed, clarity, playlists, s3):
     url = "https://source.example.com/a.mp4"

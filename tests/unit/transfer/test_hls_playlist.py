@@ -56,8 +56,10 @@ low/index.m3u8
     playlist = parse(content, BASE)
     assert playlist.master
     assert [r.url.removeprefix("https://media.example.com/a/b/") for r in playlist.references] == [
-        "audio/en.m3u8", "low/index.m3u8", "low/iframes.m3u8",
-    ]  # fmt: skip
+        "audio/en.m3u8",
+        "low/index.m3u8",
+        "low/iframes.m3u8",
+    ]
     lines = playlist.render(lambda r: f"v/{r.url[-6]}.m3u8").splitlines()
     assert lines[1] == '#EXT-X-MEDIA:URI="v/n.m3u8",TYPE=AUDIO,GROUP-ID="a",NAME="English, stereo"'
     assert lines[2] == '#EXT-X-MEDIA:TYPE=CLOSED-CAPTIONS,GROUP-ID="c",NAME="CC",INSTREAM-ID="CC1"'
@@ -66,13 +68,20 @@ low/index.m3u8
 
 def test_byte_ranges_become_spans_and_the_tags_go():
     content = media(
-        '#EXT-X-MAP:URI="all.mp4",BYTERANGE="800@0"', "#EXTINF:4,", "#EXT-X-BYTERANGE:1000@800", "all.mp4",
-        "#EXTINF:4,", "#EXT-X-BYTERANGE:500", "all.mp4",
-    )  # fmt: skip
+        '#EXT-X-MAP:URI="all.mp4",BYTERANGE="800@0"',
+        "#EXTINF:4,",
+        "#EXT-X-BYTERANGE:1000@800",
+        "all.mp4",
+        "#EXTINF:4,",
+        "#EXT-X-BYTERANGE:500",
+        "all.mp4",
+    )
     playlist = parse(content, BASE)
     assert [(r.kind, r.span) for r in playlist.references] == [
-        (Kind.INIT, (0, 800)), (Kind.SEGMENT, (800, 1000)), (Kind.SEGMENT, (1800, 500)),
-    ]  # fmt: skip
+        (Kind.INIT, (0, 800)),
+        (Kind.SEGMENT, (800, 1000)),
+        (Kind.SEGMENT, (1800, 500)),
+    ]
     assert "BYTERANGE" not in playlist.render(lambda _: "x")
 
 
@@ -113,18 +122,41 @@ def test_unencrypted_by_its_own_words_is_not_encrypted():
 
 def test_tags_that_lead_elsewhere_do_not_survive():
     content = media(
-        '#EXT-X-DATERANGE:ID="ad",X-ASSET-URI="https://ads.example.com/?token=secret"', "# https://example.com/?secret",
-        '#EXT-X-CONTENT-STEERING:SERVER-URI="https://steer.example.com/secret"', "#EXTINF:4,", "s.ts?token=secret",
+        '#EXT-X-DATERANGE:ID="ad",X-ASSET-URI="https://ads.example.com/?token=secret"',
+        "# https://example.com/?secret",
+        '#EXT-X-CONTENT-STEERING:SERVER-URI="https://steer.example.com/secret"',
+        "#EXTINF:4,",
+        "s.ts?token=secret",
         '#EXT-X-PRELOAD-HINT:TYPE=PART,URI="next.ts?secret"',
-    )  # fmt: skip
+    )
     assert "secret" not in parse(content, BASE).render(lambda _: "v0/00001.ts")
 
 
-@given(st.lists(st.sampled_from([
-    "#EXTM3U", "#EXTINF:1,", "s.ts", "../../x", "#EXT-X-KEY:METHOD=NONE", "#EXT-X-MAP:URI=\"i.mp4\"", "#EXT-X-MAP:",
-    "#EXT-X-BYTERANGE:5@9", "#EXT-X-BYTERANGE:5", "#EXT-X-STREAM-INF:", "#EXT-X-MEDIA:URI=\"\"", "#EXT-X-ENDLIST",
-    "http://[", "#EXT", "\x00", "é\u2028s.ts",
-]) | st.text(max_size=30)))  # fmt: skip
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                "#EXTM3U",
+                "#EXTINF:1,",
+                "s.ts",
+                "../../x",
+                "#EXT-X-KEY:METHOD=NONE",
+                '#EXT-X-MAP:URI="i.mp4"',
+                "#EXT-X-MAP:",
+                "#EXT-X-BYTERANGE:5@9",
+                "#EXT-X-BYTERANGE:5",
+                "#EXT-X-STREAM-INF:",
+                '#EXT-X-MEDIA:URI=""',
+                "#EXT-X-ENDLIST",
+                "http://[",
+                "#EXT",
+                "\x00",
+                "é\u2028s.ts",
+            ]
+        )
+        | st.text(max_size=30)
+    )
+)
 def test_any_text_is_either_a_playlist_or_refused(lines):
     content = "\n".join(["#EXTM3U", *lines]).encode("utf-8", "replace")
     try:

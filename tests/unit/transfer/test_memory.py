@@ -41,9 +41,14 @@ def test_two_gibibytes_over_sixteen_connections_stay_below_256_megabytes() -> No
 
     with S3Server(keep=False) as s3, SourceServer(body, size=size, usual=Behaviour(delay=0.05)) as source:
         done = subprocess.run(
-            [sys.executable, "-c", COPY, source.url, s3.url], capture_output=True, text=True, timeout=240, check=True,
-            cwd=ROOT, env={"PYTHONPATH": str(ROOT / "layers" / "clipferry"), "PATH": ""},
-        )  # fmt: skip
+            [sys.executable, "-c", COPY, source.url, s3.url],
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=True,
+            cwd=ROOT,
+            env={"PYTHONPATH": str(ROOT / "layers" / "clipferry"), "PATH": ""},
+        )
         assert s3.objects["big.mp4"].size == size
         assert s3.calls["UploadPart"] == 256
         assert source.most_at_once >= 6

@@ -101,13 +101,21 @@ FTYP = b"\x00\x00\x00\x18ftyp%s\x00\x00\x00\x00isommp42"
 @pytest.mark.parametrize(
     ("head", "extension"),
     [
-        (FTYP % b"mp42", ".mp4"), (FTYP % b"isom", ".mp4"), (FTYP % b"qt  ", ".mov"), (FTYP % b"3gp4", ".3gp"),
-        (b"\x00\x00\x00\x08wide\x00\x00\x00\x10mdat", ".mp4"), (b"\x00\x00\x00\x01mdat" + bytes(7) + b"\x80", ".mp4"),
-        (b"FLV\x01\x05\x00\x00\x00\x09", ".flv"), (b"\x1a\x45\xdf\xa3\x9fB\x86\x81\x01webm", ".webm"),
-        (b"\x1a\x45\xdf\xa3\x9fB\x86\x81\x01matroska", ".mkv"), (b"RIFF\x00\x10\x00\x00AVI LIST", ".avi"),
-        (b"\x00\x00\x01\xba", ".mpg"), (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", ".wmv"), (b".RMF\x00\x00", ".rmvb"),
+        (FTYP % b"mp42", ".mp4"),
+        (FTYP % b"isom", ".mp4"),
+        (FTYP % b"qt  ", ".mov"),
+        (FTYP % b"3gp4", ".3gp"),
+        (b"\x00\x00\x00\x08wide\x00\x00\x00\x10mdat", ".mp4"),
+        (b"\x00\x00\x00\x01mdat" + bytes(7) + b"\x80", ".mp4"),
+        (b"FLV\x01\x05\x00\x00\x00\x09", ".flv"),
+        (b"\x1a\x45\xdf\xa3\x9fB\x86\x81\x01webm", ".webm"),
+        (b"\x1a\x45\xdf\xa3\x9fB\x86\x81\x01matroska", ".mkv"),
+        (b"RIFF\x00\x10\x00\x00AVI LIST", ".avi"),
+        (b"\x00\x00\x01\xba", ".mpg"),
+        (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", ".wmv"),
+        (b".RMF\x00\x00", ".rmvb"),
     ],
-)  # fmt: skip
+)
 def test_container_is_told_from_the_first_bytes(head: bytes, extension: str) -> None:
     found = detect(head.ljust(4096, b"\x11"), 1_000_000)
     assert found is not None
@@ -124,10 +132,21 @@ def test_transport_stream_needs_its_sync_bytes() -> None:
     assert detect(bdav, len(bdav)) == found
 
 
-@pytest.mark.parametrize("head", [b"", b"x", bytes(4096), b"GIF89a".ljust(900), b"\x89PNG".ljust(900),
-                                  b"%PDF".ljust(900), b"\xff\xff\xff\xffftypmp42".ljust(900),
-                                  b"\x00\x00\x00\x04ftyp".ljust(900), b"<html>".ljust(900),
-                                  b"PK\x03\x04".ljust(900)])  # fmt: skip
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"",
+        b"x",
+        bytes(4096),
+        b"GIF89a".ljust(900),
+        b"\x89PNG".ljust(900),
+        b"%PDF".ljust(900),
+        b"\xff\xff\xff\xffftypmp42".ljust(900),
+        b"\x00\x00\x00\x04ftyp".ljust(900),
+        b"<html>".ljust(900),
+        b"PK\x03\x04".ljust(900),
+    ],
+)
 def test_anything_else_is_no_video(head: bytes) -> None:
     assert detect(head, len(head)) is None
 
@@ -141,10 +160,17 @@ def test_tiny_file_is_no_video_whatever_it_begins_with() -> None:
     assert containers.SMALLEST > 20
 
 
-@pytest.mark.parametrize(("head", "what"), [
-    (b"", "empty"), (b"\xef\xbb\xbf <!DOCTYPE HTML>", "HTML"), (b'{"a":1}', "JSON"), (b"<?xml?><Error>", "XML"),
-    (b"12345", "5 bytes"), (b"z" * 999, "no known"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("head", "what"),
+    [
+        (b"", "empty"),
+        (b"\xef\xbb\xbf <!DOCTYPE HTML>", "HTML"),
+        (b'{"a":1}', "JSON"),
+        (b"<?xml?><Error>", "XML"),
+        (b"12345", "5 bytes"),
+        (b"z" * 999, "no known"),
+    ],
+)
 def test_what_came_instead_is_named(head: bytes, what: str) -> None:
     assert what in describe(head)
 
@@ -160,10 +186,13 @@ def test_what_came_instead_is_named(head: bytes, what: str) -> None:
         ("x-oss-date=20261121T020000Z&x-oss-expires=60", NOW + timedelta(seconds=60)),
         ("auth_key=1795232400-1-0-abc", datetime.fromtimestamp(1795232400, UTC)),
         ("auth_key=1600000000-1-0-abc", None),  # the moment of signing
-        ("Expires=never", None), ("Expires=3600", None), ("X-Amz-Date=nonsense&X-Amz-Expires=9", None), ("a=b", None),
+        ("Expires=never", None),
+        ("Expires=3600", None),
+        ("X-Amz-Date=nonsense&X-Amz-Expires=9", None),
+        ("a=b", None),
         ("Expires=99999999999999999999", None),
     ],
-)  # fmt: skip
+)
 def test_expiry_is_read_from_the_url(query: str, ends: datetime | None) -> None:
     assert expiry(f"https://a.aliyuncs.com/v.mp4?{query}", NOW) == ends
 
@@ -257,13 +286,16 @@ def test_part_size_grows_only_when_it_must() -> None:
         part_size_for(MAX_OBJECT + 1, 8 * MIB)
 
 
-@pytest.mark.parametrize(("name", "expected"), [
-    ("clip.mp4", 'attachment; filename="clip.mp4"'),
-    ("clip", 'attachment; filename="clip.mp4"'),
-    ("../../etc/pass\"wd\r\n", 'attachment; filename="passwd.mp4"'),
-    ("录像.mp4", "attachment; filename=\"__.mp4\"; filename*=UTF-8''%E5%BD%95%E5%83%8F.mp4"),
-    ("", 'attachment; filename="video.mp4"'),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("clip.mp4", 'attachment; filename="clip.mp4"'),
+        ("clip", 'attachment; filename="clip.mp4"'),
+        ('../../etc/pass"wd\r\n', 'attachment; filename="passwd.mp4"'),
+        ("录像.mp4", "attachment; filename=\"__.mp4\"; filename*=UTF-8''%E5%BD%95%E5%83%8F.mp4"),
+        ("", 'attachment; filename="video.mp4"'),
+    ],
+)
 def test_vendor_name_becomes_a_harmless_disposition(name: str, expected: str) -> None:
     assert content_disposition(name, ".mp4") == expected
 
@@ -274,9 +306,11 @@ def test_labels_become_tags_that_s3_takes() -> None:
     assert len(tags) == 10
     assert not any(name.startswith("aws:") for name in tags)
     assert tag_set(labels) == [
-        {"Key": "long", "Value": "x" * 256}, {"Key": "odd_key", "Value": "a_b_c_d"}, {"Key": "site", "Value": "gate-3"},
+        {"Key": "long", "Value": "x" * 256},
+        {"Key": "odd_key", "Value": "a_b_c_d"},
+        {"Key": "site", "Value": "gate-3"},
         {"Key": "名", "Value": "值"},
-    ]  # fmt: skip
+    ]
     assert tag_set({}) == []
 
 
@@ -325,9 +359,18 @@ def test_gate_waits_as_long_as_the_source_wishes() -> None:
     assert gate.enter(time.monotonic() + 5)
 
 
-@pytest.mark.parametrize(("value", "seconds"), [
-    ("7", 7.0), (" 0 ", 0.0), ("Sat, 21 Nov 2026 02:00:30 GMT", 30.0), ("Sat, 21 Nov 2026 01:00:00 GMT", 0.0),
-    ("soon", None), ("", None), (None, None), ("-5", None),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("7", 7.0),
+        (" 0 ", 0.0),
+        ("Sat, 21 Nov 2026 02:00:30 GMT", 30.0),
+        ("Sat, 21 Nov 2026 01:00:00 GMT", 0.0),
+        ("soon", None),
+        ("", None),
+        (None, None),
+        ("-5", None),
+    ],
+)
 def test_retry_after_is_seconds_or_a_date(value: str | None, seconds: float | None) -> None:
     assert retry_after(value, NOW) == seconds

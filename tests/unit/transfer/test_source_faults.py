@@ -27,8 +27,9 @@ def s3() -> Iterator[S3Server]:
         yield server
 
 
-def run(s3: S3Server, script: Script | None = None, usual: Behaviour | None = None, body: bytes = BODY,
-        **rig: Any) -> tuple[Rig, Any]:  # fmt: skip
+def run(
+    s3: S3Server, script: Script | None = None, usual: Behaviour | None = None, body: bytes = BODY, **rig: Any
+) -> tuple[Rig, Any]:
     with SourceServer(body, script=script, usual=usual) as source:
         under_test = Rig(s3, source, **rig)
         return under_test, under_test.finish()
@@ -49,8 +50,10 @@ def from_number(start: int, how: Behaviour) -> Script:
 # -- sizes ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", [128, 4095, 4096, 4097, PART - 1, PART, PART + 1, 2 * PART - 1, 2 * PART, 2 * PART + 1,
-                                  5 * PART, 5 * PART + 1])  # fmt: skip
+@pytest.mark.parametrize(
+    "size",
+    [128, 4095, 4096, 4097, PART - 1, PART, PART + 1, 2 * PART - 1, 2 * PART, 2 * PART + 1, 5 * PART, 5 * PART + 1],
+)
 @pytest.mark.parametrize("ranges", [True, False])
 def test_every_size_around_a_part_boundary_is_copied_whole(s3: S3Server, size: int, ranges: bool) -> None:
     body = video(size)
@@ -76,9 +79,18 @@ def test_later_ranges_are_pinned_to_the_first_answer(s3: S3Server) -> None:
     assert {r.headers.get("if-match") for r in source.requests[1:]} == {'"v1"'}
 
 
-@pytest.mark.parametrize("body", [b"", b"x" * 20, b"<!DOCTYPE html><html>" + b"x" * 5000, b'{"error":"x"}' * 100,
-                                  b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>' * 9,
-                                  b"just some text " * 1000, bytes(PART)])  # fmt: skip
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"x" * 20,
+        b"<!DOCTYPE html><html>" + b"x" * 5000,
+        b'{"error":"x"}' * 100,
+        b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>' * 9,
+        b"just some text " * 1000,
+        bytes(PART),
+    ],
+)
 @pytest.mark.parametrize("ranges", [True, False])
 def test_what_is_no_video_is_never_stored(s3: S3Server, body: bytes, ranges: bool) -> None:
     rig, result = run(s3, usual=Behaviour(ranges=ranges), body=body)
@@ -317,8 +329,10 @@ def test_server_errors_without_end_fail(s3: S3Server) -> None:
     rig.assert_failed(result, "SOURCE_UNAVAILABLE")
 
 
-@pytest.mark.parametrize("target", ["http://169.254.169.254/latest/meta-data/iam", "https://evil.example/",
-                                    "ftp://127.0.0.1/x", "/video?again=1"])  # fmt: skip
+@pytest.mark.parametrize(
+    "target",
+    ["http://169.254.169.254/latest/meta-data/iam", "https://evil.example/", "ftp://127.0.0.1/x", "/video?again=1"],
+)
 def test_redirects_to_nowhere_good_are_refused(s3: S3Server, target: str, monkeypatch: pytest.MonkeyPatch) -> None:
     lookup = socket.getaddrinfo
 

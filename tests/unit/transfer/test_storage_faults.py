@@ -42,8 +42,9 @@ def rig(s3: S3Server, source: SourceServer) -> Rig:
 
 
 @pytest.mark.parametrize("fault", [BUSY, BROKEN, CUT, LOST, LIED], ids=["busy", "broken", "cut", "lost", "lied"])
-@pytest.mark.parametrize("operation", ["CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload",
-                                       "ListMultipartUploads"])  # fmt: skip
+@pytest.mark.parametrize(
+    "operation", ["CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload", "ListMultipartUploads"]
+)
 def test_an_operation_that_fails_for_a_while_is_repeated(rig: Rig, operation: str, fault: S3Fault) -> None:
     rig.s3.fail(operation, *[fault] * 3)
     rig.assert_stored(rig.finish(), BODY)
@@ -326,9 +327,15 @@ def test_checkpoint_stays_small_and_holds_no_url(s3: S3Server) -> None:
 
 def test_object_gets_everything_the_destination_asks_for(rig: Rig) -> None:
     rig.destination = Destination(
-        "bucket", STEM, file_name="前门 camera?.mp4", metadata={"job-id": "j1", "name": "录像"},
-        tags={"site": "gate-3", "b": "c"}, storage_class="STANDARD_IA", kms_key_id="alias/clips", expected_owner=OWNER,
-    )  # fmt: skip
+        "bucket",
+        STEM,
+        file_name="前门 camera?.mp4",
+        metadata={"job-id": "j1", "name": "录像"},
+        tags={"site": "gate-3", "b": "c"},
+        storage_class="STANDARD_IA",
+        kms_key_id="alias/clips",
+        expected_owner=OWNER,
+    )
     rig.assert_stored(rig.finish(), BODY)
     stored = rig.s3.objects[STEM + ".mp4"]
     assert stored.tags == {"site": "gate-3", "b": "c"}

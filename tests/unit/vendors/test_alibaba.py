@@ -65,10 +65,13 @@ def test_the_acs3_vectors_are_reproduced(name):
 def test_the_published_acs3_vector_is_reproduced():
     query = {"ImageId": "win2019_1809_x64_dtc_zh-cn_40G_alibase_20230811.vhd", "RegionId": "cn-shanghai"}
     headers = {
-        "host": "ecs.cn-shanghai.aliyuncs.com", "x-acs-action": "RunInstances", "x-acs-version": "2014-05-26",
-        "x-acs-date": "2023-10-26T10:22:32Z", "x-acs-signature-nonce": "3156853299f313e23d1673dc12e1703d",
+        "host": "ecs.cn-shanghai.aliyuncs.com",
+        "x-acs-action": "RunInstances",
+        "x-acs-version": "2014-05-26",
+        "x-acs-date": "2023-10-26T10:22:32Z",
+        "x-acs-signature-nonce": "3156853299f313e23d1673dc12e1703d",
         "x-acs-content-sha256": EMPTY,
-    }  # fmt: skip
+    }
     url = f"https://ecs.cn-shanghai.aliyuncs.com/?{urlencode(query)}"
     signed = authorization("POST", url, headers, EMPTY, "YourAccessKeyId", "YourAccessKeySecret")
     assert signed.endswith("Signature=" + VECTORS["published_v3_doc"]["want"])
@@ -84,18 +87,34 @@ def test_the_older_signature_that_the_simulator_verifies_reproduces_its_vectors(
 @pytest.mark.parametrize(
     ("vector", "secret", "params"),
     [
-        ("published_rpc_vod_doc", "testAccessKeySecret", {
-            "AccessKeyId": "testAccessKeyId", "Action": "GetVideoPlayAuth", "Format": "JSON", "Version": "2017-03-21",
-            "SignatureNonce": "8f8a035d-6496-4268-afd4-67c22837e38d", "Timestamp": "2017-10-10T12:02:54Z",
-            "VideoId": "5aed81b74ba84920be578cdfe004af4b",
-        }),
-        ("published_rpc_ecs_doc", "testsecret", {
-            "AccessKeyId": "testid", "Action": "DescribeDedicatedHosts", "Format": "JSON", "RegionId": "cn-beijing",
-            "SignatureNonce": "edb2b34af0af9a6d14deaf7c1a5315eb", "Timestamp": "2023-03-13T08:34:30Z",
-            "Version": "2014-05-26",
-        }),
+        (
+            "published_rpc_vod_doc",
+            "testAccessKeySecret",
+            {
+                "AccessKeyId": "testAccessKeyId",
+                "Action": "GetVideoPlayAuth",
+                "Format": "JSON",
+                "Version": "2017-03-21",
+                "SignatureNonce": "8f8a035d-6496-4268-afd4-67c22837e38d",
+                "Timestamp": "2017-10-10T12:02:54Z",
+                "VideoId": "5aed81b74ba84920be578cdfe004af4b",
+            },
+        ),
+        (
+            "published_rpc_ecs_doc",
+            "testsecret",
+            {
+                "AccessKeyId": "testid",
+                "Action": "DescribeDedicatedHosts",
+                "Format": "JSON",
+                "RegionId": "cn-beijing",
+                "SignatureNonce": "edb2b34af0af9a6d14deaf7c1a5315eb",
+                "Timestamp": "2023-03-13T08:34:30Z",
+                "Version": "2014-05-26",
+            },
+        ),
     ],
-)  # fmt: skip
+)
 def test_the_published_vectors_of_the_older_signature_are_reproduced(vector, secret, params):
     common = {"SignatureMethod": "HMAC-SHA1", "SignatureVersion": "1.0"}
     assert rpc_signature("GET", {**common, **params}, secret) == VECTORS[vector]["want"]

@@ -81,8 +81,15 @@ def entry(clarity: Any = 1, url: str | None = "pullvideo/x/a.mp4", server_type: 
 
 def item(pull: Any = 2, command: Any = 2, *entries: Any, url: str = SOURCE, **more: Any) -> dict[str, Any]:
     info = {"videoId": "v1", "duration": 105, "videoFileList": list(entries)} if entries else None
-    return {"fetchUrl": url, "fileName": "a.mp4", "md5": "", "pullStatus": pull, "cmdStatus": command,
-            "videoInfo": info, **more}  # fmt: skip
+    return {
+        "fetchUrl": url,
+        "fileName": "a.mp4",
+        "md5": "",
+        "pullStatus": pull,
+        "cmdStatus": command,
+        "videoInfo": info,
+        **more,
+    }
 
 
 def task_data(*items: Any, status: Any = 2, **more: Any) -> dict[str, Any]:
@@ -144,15 +151,24 @@ def test_good_requests(body):
 @pytest.mark.parametrize(
     "body",
     [
-        {}, {"files": []}, {"files": [{"fetch_url": SOURCE}] * 51}, {"files": [{}]},
-        {"files": [{"fetch_url": "ftp://x/a"}]}, {"files": [{"fetch_url": "x"}]}, {"files": [{"fetch_url": "http:///a"}]},
-        {"files": [{"fetch_url": "https://x/a b"}]}, {"files": [{"fetch_url": SOURCE, "md5": "xyz"}]},
-        {"files": [{"fetch_url": SOURCE, "size": 1}]}, {"files": [{"fetch_url": SOURCE}], "fetch_ts": 2},
-        {"files": [{"fetch_url": SOURCE}], "renditions": []}, {"files": [{"fetch_url": SOURCE}], "renditions": [6]},
+        {},
+        {"files": []},
+        {"files": [{"fetch_url": SOURCE}] * 51},
+        {"files": [{}]},
+        {"files": [{"fetch_url": "ftp://x/a"}]},
+        {"files": [{"fetch_url": "x"}]},
+        {"files": [{"fetch_url": "http:///a"}]},
+        {"files": [{"fetch_url": "https://x/a b"}]},
+        {"files": [{"fetch_url": SOURCE, "md5": "xyz"}]},
+        {"files": [{"fetch_url": SOURCE, "size": 1}]},
+        {"files": [{"fetch_url": SOURCE}], "fetch_ts": 2},
+        {"files": [{"fetch_url": SOURCE}], "renditions": []},
+        {"files": [{"fetch_url": SOURCE}], "renditions": [6]},
         {"files": [{"fetch_url": SOURCE}], "renditions": [1, 1]},
-        {"files": [{"fetch_url": SOURCE}], "renditions": "hd"}, {"files": [{"fetch_url": SOURCE}], "surprise": 1},
+        {"files": [{"fetch_url": SOURCE}], "renditions": "hd"},
+        {"files": [{"fetch_url": SOURCE}], "surprise": 1},
     ],
-)  # fmt: skip
+)
 def test_bad_requests(body):
     assert not valid("request_schema", body)
 
@@ -197,8 +213,9 @@ def test_a_trigger_sends_the_files_under_a_key_of_our_own():
     ((url, form, headers),) = outbound.sent
     assert url == "https://api.cloudv.haplat.net/vod/videoManage/pullVideo"
     assert sent_files(form) == [
-        {"fileName": "ü?>~.mp4", "fetchUrl": SOURCE, "md5": MD5}, {"fetchUrl": "http://x/b.flv"},
-    ]  # fmt: skip
+        {"fileName": "ü?>~.mp4", "fetchUrl": SOURCE, "md5": MD5},
+        {"fetchUrl": "http://x/b.flv"},
+    ]
     assert not set("+/") & set(form.pop("fileList"))
     assert form == {"transNo": KEY, "cmd": "{a:b}", "workflowId": "w7", "fetchTs": "0"}
     assert headers["Authorization"].startswith("WS3-HMAC-SHA256 Credential=testAccessKey0001, SignedHeaders=")
@@ -295,11 +312,19 @@ def test_the_sample_of_the_vendors_page():
 @pytest.mark.parametrize(
     ("pull", "command", "status", "code"),
     [
-        (1, 1, RUNNING, None), ("1", "1", RUNNING, None), (2, 1, READY, None), ("2", None, READY, None),
-        (2.0, 3, READY, None), (3, 3, FAILED, "VENDOR_FILE_FAILED"), ("3", "", FAILED, "VENDOR_FILE_FAILED"),
-        (7, 1, UNKNOWN, None), (None, None, UNKNOWN, None), ("done", 2, UNKNOWN, None), (True, True, UNKNOWN, None),
+        (1, 1, RUNNING, None),
+        ("1", "1", RUNNING, None),
+        (2, 1, READY, None),
+        ("2", None, READY, None),
+        (2.0, 3, READY, None),
+        (3, 3, FAILED, "VENDOR_FILE_FAILED"),
+        ("3", "", FAILED, "VENDOR_FILE_FAILED"),
+        (7, 1, UNKNOWN, None),
+        (None, None, UNKNOWN, None),
+        ("done", 2, UNKNOWN, None),
+        (True, True, UNKNOWN, None),
     ],
-)  # fmt: skip
+)
 def test_an_original_settles_by_its_own_pull_status(pull, command, status, code):
     look = look_at(task_data(item(pull, command, entry())))
     assert [(file.status, file.code) for file in look.files] == [(status, code)]
@@ -312,9 +337,7 @@ def test_completed_is_not_success():
     assert [file.status for file in look.files] == [FAILED, READY]
 
 
-@pytest.mark.parametrize(
-    ("status", "expected"), [(1, READY), ("2", READY), (None, READY), (9, READY)]
-)  # fmt: skip
+@pytest.mark.parametrize(("status", "expected"), [(1, READY), ("2", READY), (None, READY), (9, READY)])
 def test_all_that_was_asked_for_being_settled_is_enough(status, expected):
     assert look_at(task_data(item(2, 2, entry()), status=status)).status is expected
 
@@ -336,8 +359,9 @@ def test_a_running_task_without_items_is_running():
 def test_a_file_that_a_completed_task_does_not_list_has_failed():
     look = look_at(task_data(item(2, 2, entry())), requested(SOURCE, "http://x/lost.mp4"))
     assert [(file.status, file.code, file.name) for file in look.files] == [
-        (READY, None, "a.mp4"), (FAILED, "VENDOR_FILE_FAILED", "lost.mp4"),
-    ]  # fmt: skip
+        (READY, None, "a.mp4"),
+        (FAILED, "VENDOR_FILE_FAILED", "lost.mp4"),
+    ]
 
 
 def test_refs_do_not_depend_on_the_order_of_the_items():
@@ -379,8 +403,9 @@ def test_a_file_of_an_earlier_look_that_a_completed_task_does_not_list_is_not_wa
     )
     look = look_at(task_data(item(2, 2, entry())), requested(files=known))
     assert [(f.name, f.status, f.code) for f in look.files] == [
-        ("a.mp4", READY, None), ("gone.mp4", FAILED, "VENDOR_FILE_FAILED"),
-    ]  # fmt: skip
+        ("a.mp4", READY, None),
+        ("gone.mp4", FAILED, "VENDOR_FILE_FAILED"),
+    ]
 
 
 def test_two_entries_of_one_clarity_are_two_files():
@@ -546,20 +571,35 @@ def test_the_hosts_that_the_account_names_are_trusted():
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
-        (NotSent("refused"), VendorUnavailable), (NoReply("reset"), VendorUnavailable),
-        (AddressRefused("private"), VendorRefused), (reply(b"<html>bad gateway</html>", 502), VendorUnavailable),
-        (reply(b""), VendorUnavailable), (reply(b'{"code": 200, '), VendorUnavailable), (reply([]), VendorUnavailable),
-        (reply({"data": {}}), VendorUnavailable), (reply({"code": None}), VendorUnavailable),
-        (reply({"code": 200}, 302), VendorUnavailable), (reply(b"nope", 404), VendorUnavailable),
-        (no(500), VendorUnavailable), (no("503"), VendorUnavailable), (no(1000, status=500), VendorUnavailable),
-        (no(429), VendorThrottled), (no(1000, status=429), VendorThrottled), (no(403, "请求过于频繁"), VendorThrottled),
-        (no(1, "x", 403, Retry_After="3"), VendorThrottled), (no(403, "limit exceeded", 403), VendorThrottled),
-        (no(403, "permission limited", 403), VendorAuthFailed), (no(403, "signature", 403), VendorAuthFailed),
+        (NotSent("refused"), VendorUnavailable),
+        (NoReply("reset"), VendorUnavailable),
+        (AddressRefused("private"), VendorRefused),
+        (reply(b"<html>bad gateway</html>", 502), VendorUnavailable),
+        (reply(b""), VendorUnavailable),
+        (reply(b'{"code": 200, '), VendorUnavailable),
+        (reply([]), VendorUnavailable),
+        (reply({"data": {}}), VendorUnavailable),
+        (reply({"code": None}), VendorUnavailable),
+        (reply({"code": 200}, 302), VendorUnavailable),
+        (reply(b"nope", 404), VendorUnavailable),
+        (no(500), VendorUnavailable),
+        (no("503"), VendorUnavailable),
+        (no(1000, status=500), VendorUnavailable),
+        (no(429), VendorThrottled),
+        (no(1000, status=429), VendorThrottled),
+        (no(403, "请求过于频繁"), VendorThrottled),
+        (no(1, "x", 403, Retry_After="3"), VendorThrottled),
+        (no(403, "limit exceeded", 403), VendorThrottled),
+        (no(403, "permission limited", 403), VendorAuthFailed),
+        (no(403, "signature", 403), VendorAuthFailed),
         (reply(b"<html>", 403), VendorAuthFailed),
-        (no(401, status=401), VendorAuthFailed), (no(1301), VendorAuthFailed), (no("1301"), VendorAuthFailed),
-        (no(1000, status=400), VendorRefused), (no("InvalidParameter"), VendorRefused),
+        (no(401, status=401), VendorAuthFailed),
+        (no(1301), VendorAuthFailed),
+        (no("1301"), VendorAuthFailed),
+        (no(1000, status=400), VendorRefused),
+        (no("InvalidParameter"), VendorRefused),
     ],
-)  # fmt: skip
+)
 def test_every_answer_is_one_of_the_contracts_errors(answer, error):
     with pytest.raises(error):
         cloudv(answer, no(1000))[0].trigger(requested())
@@ -633,29 +673,103 @@ def test_a_refusal_that_the_clock_does_not_explain_is_not_repeated(date):
 
 junk = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just([]) | st.just({})
 numbers = st.sampled_from([1, 2, 3, "1", "2", "3", 0, 7, -1, "-1"]) | junk
-addresses = st.sampled_from([
-    "a/b.mp4", "a/b.m3u8", "https://c/x.mp4", "//c/x", "http://[", "?", "#", "ftp://x", "\ud800", " ", "a?sign=1",
-]) | junk  # fmt: skip
-entries = st.fixed_dictionaries({}, optional={
-    "clarity": numbers, "serverType": numbers, "fileUrl": addresses, "fileSize": numbers | junk,
-}) | junk  # fmt: skip
-infos = st.fixed_dictionaries({}, optional={
-    "videoId": st.just("v1") | junk, "videoFileList": st.lists(entries, max_size=4) | entries,
-}) | junk  # fmt: skip
-items = st.fixed_dictionaries({}, optional={
-    "fetchUrl": st.sampled_from([SOURCE, "http://x/b", "http://["]) | junk, "fileName": st.text() | junk,
-    "md5": st.just(MD5) | junk, "pullStatus": numbers, "cmdStatus": numbers, "videoInfo": infos,
-}) | junk  # fmt: skip
-tasks = st.fixed_dictionaries({}, optional={
-    "taskId": st.just(TASK_ID) | junk, "transNo": junk, "tranNo": junk, "status": numbers,
-    "items": st.lists(items, max_size=4) | items, "timestamp": junk,
-}) | junk  # fmt: skip
-published = st.fixed_dictionaries({}, optional={"videoUrl": st.lists(st.fixed_dictionaries({}, optional={
-    "urlType": st.just("PC") | junk, "originUrl": addresses, "highUrl": addresses,
-}) | junk, max_size=2) | junk}) | junk  # fmt: skip
-envelopes = st.fixed_dictionaries({}, optional={
-    "code": st.sampled_from([200, "200", 1000, 1301, 429, 403, 500]) | junk, "message": st.text() | junk, "data": tasks,
-})  # fmt: skip
+addresses = (
+    st.sampled_from(
+        [
+            "a/b.mp4",
+            "a/b.m3u8",
+            "https://c/x.mp4",
+            "//c/x",
+            "http://[",
+            "?",
+            "#",
+            "ftp://x",
+            "\ud800",
+            " ",
+            "a?sign=1",
+        ]
+    )
+    | junk
+)
+entries = (
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "clarity": numbers,
+            "serverType": numbers,
+            "fileUrl": addresses,
+            "fileSize": numbers | junk,
+        },
+    )
+    | junk
+)
+infos = (
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "videoId": st.just("v1") | junk,
+            "videoFileList": st.lists(entries, max_size=4) | entries,
+        },
+    )
+    | junk
+)
+items = (
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "fetchUrl": st.sampled_from([SOURCE, "http://x/b", "http://["]) | junk,
+            "fileName": st.text() | junk,
+            "md5": st.just(MD5) | junk,
+            "pullStatus": numbers,
+            "cmdStatus": numbers,
+            "videoInfo": infos,
+        },
+    )
+    | junk
+)
+tasks = (
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "taskId": st.just(TASK_ID) | junk,
+            "transNo": junk,
+            "tranNo": junk,
+            "status": numbers,
+            "items": st.lists(items, max_size=4) | items,
+            "timestamp": junk,
+        },
+    )
+    | junk
+)
+published = (
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "videoUrl": st.lists(
+                st.fixed_dictionaries(
+                    {},
+                    optional={
+                        "urlType": st.just("PC") | junk,
+                        "originUrl": addresses,
+                        "highUrl": addresses,
+                    },
+                )
+                | junk,
+                max_size=2,
+            )
+            | junk
+        },
+    )
+    | junk
+)
+envelopes = st.fixed_dictionaries(
+    {},
+    optional={
+        "code": st.sampled_from([200, "200", 1000, 1301, 429, 403, 500]) | junk,
+        "message": st.text() | junk,
+        "data": tasks,
+    },
+)
 
 
 def wire(value: Any) -> bytes:
@@ -674,9 +788,14 @@ class Endless(Scripted):
 
 
 @settings(max_examples=1000, deadline=None)
-@given(st.one_of(tasks.map(lambda data: ({"code": 200, "data": data})), envelopes, junk), published,
-       st.sampled_from([200, 200, 200, 403, 404, 500]), st.sampled_from(["original", "all", [1, 4]]), st.booleans(),
-       st.integers(0, 2000))  # fmt: skip
+@given(
+    st.one_of(tasks.map(lambda data: ({"code": 200, "data": data})), envelopes, junk),
+    published,
+    st.sampled_from([200, 200, 200, 403, 404, 500]),
+    st.sampled_from(["original", "all", [1, 4]]),
+    st.booleans(),
+    st.integers(0, 2000),
+)
 def test_any_reply_is_a_look_or_one_of_the_contracts_errors(body, urls, status, renditions, based, cut):
     content = wire(body)
     outbound = Endless(

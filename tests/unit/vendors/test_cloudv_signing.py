@@ -49,8 +49,16 @@ queries = st.text(st.characters(codec="ascii", min_codepoint=33, exclude_charact
 content_types = st.sampled_from([JSON, FORM, f"{JSON}; charset=UTF-8", f"{FORM};charset=utf-8"])
 
 
-@given(st.sampled_from([WS3, CNC]), st.sampled_from(["GET", "POST"]), hosts, queries, content_types, st.text(),
-       st.text(min_size=1), st.integers(0, 2**33))  # fmt: skip
+@given(
+    st.sampled_from([WS3, CNC]),
+    st.sampled_from(["GET", "POST"]),
+    hosts,
+    queries,
+    content_types,
+    st.text(),
+    st.text(min_size=1),
+    st.integers(0, 2**33),
+)
 def test_any_request_is_signed_as_the_official_code_signs_it(
     scheme, method, host, query, content_type, body, secret, at
 ):

@@ -132,8 +132,9 @@ def test_chosen_renditions_and_one_that_is_missing(sim):
     work = started(sim, SOURCES[0], workflow_id="w", renditions=[3, 5])
     look, _ = seen_through(sim, work)
     assert [(file.status, file.kind, file.code) for file in look.files] == [
-        (READY, "hls", None), (FAILED, "file", "RENDITION_MISSING"),
-    ]  # fmt: skip
+        (READY, "hls", None),
+        (FAILED, "file", "RENDITION_MISSING"),
+    ]
 
 
 @pytest.mark.parametrize("spelling", ["mixed", "numbers", "strings"])
@@ -281,11 +282,24 @@ def test_too_many_calls(rate_reply, hint):
         assert caught.value.retry_after == (hint or None)
 
 
-@pytest.mark.parametrize("fault", [
-    Fault("html"), Fault("html", status=200), Fault("empty"), Fault("truncated"), Fault("status", status=500),
-    Fault("body", body='{"code": 200'), Fault("body", body="null"), Fault("body", body="[" * 5000),
-    Fault("reset_before"), Fault("reset_after"), Fault("throttle"), Fault("throttle", retry_after=3),
-], ids=lambda f: f"{f.kind}-{f.status}-{f.body[:4]}")  # fmt: skip
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("html"),
+        Fault("html", status=200),
+        Fault("empty"),
+        Fault("truncated"),
+        Fault("status", status=500),
+        Fault("body", body='{"code": 200'),
+        Fault("body", body="null"),
+        Fault("body", body="[" * 5000),
+        Fault("reset_before"),
+        Fault("reset_after"),
+        Fault("throttle"),
+        Fault("throttle", retry_after=3),
+    ],
+    ids=lambda f: f"{f.kind}-{f.status}-{f.body[:4]}",
+)
 def test_a_look_that_fails_can_be_repeated(sim, fault):
     work = started(sim, SOURCES[0])
     sim.fail_next("pullVideoQuery", fault)

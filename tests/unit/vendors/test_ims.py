@@ -47,8 +47,9 @@ class Scripted:
     def __init__(self, **answers: Any) -> None:
         self.answers, self.sent = answers, []
 
-    def call(self, method: str, url: str, *, hosts: Any, params: Any, data: Any, headers: Any, auth: Any,
-             operation: str) -> Reply:  # fmt: skip
+    def call(
+        self, method: str, url: str, *, hosts: Any, params: Any, data: Any, headers: Any, auth: Any, operation: str
+    ) -> Reply:
         action = headers["x-acs-action"]
         sent = dict(params or {k: v[0] for k, v in parse_qs(data, keep_blank_values=True).items()})
         self.sent.append((action, url, sent))
@@ -89,10 +90,18 @@ def entry(index: int) -> dict[str, Any]:
 
 def info(job: str, status: str = "DOWNLOADING", url: str = B, **more: Any) -> dict[str, Any]:
     return {
-        "JobId": job, "UploadURL": url, "MediaId": job.replace("j", "m"), "Status": status, "ErrorCode": "",
-        "ErrorMessage": "", "FileSize": "0", "CreationTime": "2021-11-07T10:03:37Z", "CompleteTime": "", "UserData": "",
+        "JobId": job,
+        "UploadURL": url,
+        "MediaId": job.replace("j", "m"),
+        "Status": status,
+        "ErrorCode": "",
+        "ErrorMessage": "",
+        "FileSize": "0",
+        "CreationTime": "2021-11-07T10:03:37Z",
+        "CompleteTime": "",
+        "UserData": "",
         **more,
-    }  # fmt: skip
+    }
 
 
 def infos(*entries: Any, absent: Any = ()) -> dict[str, Any]:
@@ -202,19 +211,22 @@ def test_a_refused_first_chunk_fails_the_job_a_later_one_its_files():
     client, _ = ims(GetUrlUploadInfos=[infos(info("j0"))])
     look = client.poll(task(A, B, jobs=given.refs["jobs"]))
     assert {f.status: f.code for f in look.files} == {
-        LookStatus.RUNNING: None, LookStatus.FAILED: "VENDOR_FILE_REFUSED"
-    }  # fmt: skip
+        LookStatus.RUNNING: None,
+        LookStatus.FAILED: "VENDOR_FILE_REFUSED",
+    }
 
 
 @pytest.mark.parametrize(
     ("given", "sent"),
     [
         (None, {"Extend": {"clipferry": KEY}}),
-        ({"Extend": {"localId": "7"}, "MessageCallback": {"CallbackURL": "http://cb.example.com"}},
-         {"Extend": {"localId": "7", "clipferry": KEY}, "MessageCallback": {"CallbackURL": "http://cb.example.com"}}),
+        (
+            {"Extend": {"localId": "7"}, "MessageCallback": {"CallbackURL": "http://cb.example.com"}},
+            {"Extend": {"localId": "7", "clipferry": KEY}, "MessageCallback": {"CallbackURL": "http://cb.example.com"}},
+        ),
         ({"Extend": "text"}, {"Extend": "text"}),
     ],
-)  # fmt: skip
+)
 def test_our_key_joins_the_users_data_without_hurting_it(given, sent):
     client, outbound = ims(UploadMediaByURL=accept)
     client.trigger(task(B, **({} if given is None else {"user_data": given})))
@@ -260,12 +272,20 @@ def test_metadata_that_ims_would_refuse_is_refused_before_any_call(metadata, nam
 @pytest.mark.parametrize(
     "request_",
     [
-        {}, {"upload_urls": []}, {"upload_urls": [B] * 101}, {"upload_urls": ["ftp://x/a.mp4"]}, {"upload_urls": B},
-        {"upload_urls": ["https://[bad/a.mp4"]}, {"upload_urls": ["https://"]}, {"upload_urls": ["http://a/b c"]},
-        {"upload_urls": [B], "user_data": 7}, {"upload_urls": [B], "media_metadata": [{"Title": "x"}]},
-        {"upload_urls": [B], "media_metadata": [{"SourceURL": B, "Title": ""}]}, {"upload_urls": [B], "more": 1},
+        {},
+        {"upload_urls": []},
+        {"upload_urls": [B] * 101},
+        {"upload_urls": ["ftp://x/a.mp4"]},
+        {"upload_urls": B},
+        {"upload_urls": ["https://[bad/a.mp4"]},
+        {"upload_urls": ["https://"]},
+        {"upload_urls": ["http://a/b c"]},
+        {"upload_urls": [B], "user_data": 7},
+        {"upload_urls": [B], "media_metadata": [{"Title": "x"}]},
+        {"upload_urls": [B], "media_metadata": [{"SourceURL": B, "Title": ""}]},
+        {"upload_urls": [B], "more": 1},
     ],
-)  # fmt: skip
+)
 def test_request_schema_refuses(request_):
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(request_, Ims.request_schema)
@@ -442,9 +462,7 @@ def test_one_unknown_url_fails_its_own_file_only():
     client, _ = ims(GetUrlUploadInfos=[infos(info("j0", url=B))])
     look = client.poll(work)
     assert look.status is LookStatus.RUNNING
-    assert {f.ref: f.code for f in look.files} == {
-        B: None, "https://media.example.com/a.mp4": "VENDOR_TASK_NOT_FOUND"
-    }  # fmt: skip
+    assert {f.ref: f.code for f in look.files} == {B: None, "https://media.example.com/a.mp4": "VENDOR_TASK_NOT_FOUND"}
 
 
 # --- looking ---
@@ -453,13 +471,23 @@ def test_one_unknown_url_fails_its_own_file_only():
 @pytest.mark.parametrize(
     ("raw", "status"),
     [
-        *[(raw, LookStatus.RUNNING) for raw in ("PENDING", "PROCESSING", "DOWNLOADING", "DOWNLOAD_SUCCESS",
-                                                 "UPLOADING", "UPLOAD_SUCCESS", "pending")],
+        *[
+            (raw, LookStatus.RUNNING)
+            for raw in (
+                "PENDING",
+                "PROCESSING",
+                "DOWNLOADING",
+                "DOWNLOAD_SUCCESS",
+                "UPLOADING",
+                "UPLOAD_SUCCESS",
+                "pending",
+            )
+        ],
         *[(raw, LookStatus.FAILED) for raw in ("DOWNLOAD_FAIL", "UPLOAD_FAIL", "PrepareFail", "TRANSCODE_FAILED")],
         *[(raw, LookStatus.READY) for raw in ("SUCCESS", "Normal", "success")],
         *[(raw, LookStatus.UNKNOWN) for raw in ("Init", "", "42")],
     ],
-)  # fmt: skip
+)
 def test_statuses(raw, status):
     assert Record.parse(info("j0", raw)).status is status
 
@@ -653,9 +681,10 @@ JOBS = st.fixed_dictionaries(
 @given(listed=LISTS | JSON, shown=MEDIA | JSON, jobs=JOBS | JSON, elapsed=st.sampled_from([0.0, 9e5]))
 def test_no_reply_whatever_breaks_it_or_is_ready_without_a_url(listed, shown, jobs, elapsed):
     client, _ = ims(
-        GetUrlUploadInfos=lambda _: reply(listed), GetMediaInfo=lambda _: reply(shown),
+        GetUrlUploadInfos=lambda _: reply(listed),
+        GetMediaInfo=lambda _: reply(shown),
         UploadMediaByURL=lambda _: reply(jobs),
-    )  # fmt: skip
+    )
     work = task(A, B, jobs=[entry(0), entry(1)], elapsed=elapsed)
     for act in (client.trigger, client.find):
         with suppress(VendorError):
@@ -671,13 +700,18 @@ def test_no_reply_whatever_breaks_it_or_is_ready_without_a_url(listed, shown, jo
 
 
 SAMPLES = [
-    {"RequestId": "r1", "UploadJobs": [{"JobId": "j0", "MediaId": "m0", "SourceURL": A},
-                                       {"JobId": "j1", "MediaId": "m1", "SourceURL": B}]},
+    {
+        "RequestId": "r1",
+        "UploadJobs": [
+            {"JobId": "j0", "MediaId": "m0", "SourceURL": A},
+            {"JobId": "j1", "MediaId": "m1", "SourceURL": B},
+        ],
+    },
     infos(info("j0", "SUCCESS", A), info("j1", "Normal", ErrorCode="200", ErrorMessage="Success", FileSize="64610")),
     infos(info("j0", "DOWNLOAD_FAIL", A, ErrorCode="URLInvalidError"), absent=["['j1']"]),
     media(),
     {"RequestId": "r1", "Code": "Throttling.User", "Message": "slow down"},
-]  # fmt: skip
+]
 
 
 @settings(max_examples=400, deadline=None)

@@ -144,8 +144,10 @@ def test_partial_failure_says_which_and_why():
         look = client(sim).poll(work)
         assert look.status is LookStatus.READY
         assert [f.status for f in sorted(look.files, key=lambda f: f.ref)] == [
-            LookStatus.READY, LookStatus.FAILED, LookStatus.READY
-        ]  # fmt: skip
+            LookStatus.READY,
+            LookStatus.FAILED,
+            LookStatus.READY,
+        ]
         (failed,) = (f for f in look.files if f.code)
         assert (failed.code, failed.vendor_code) == ("VENDOR_FILE_FAILED", "URLInvalidError")
 

@@ -33,8 +33,12 @@ from tests.conformance.replies import Answering, mutated, never_misread, reply
 from tests.conformance.walk import Walk
 
 READY, RUNNING, FAILED, EMPTY, UNKNOWN = (
-    LookStatus.READY, LookStatus.RUNNING, LookStatus.FAILED, LookStatus.EMPTY, LookStatus.UNKNOWN,
-)  # fmt: skip
+    LookStatus.READY,
+    LookStatus.RUNNING,
+    LookStatus.FAILED,
+    LookStatus.EMPTY,
+    LookStatus.UNKNOWN,
+)
 
 
 @pytest.fixture
@@ -206,11 +210,18 @@ def test_the_accounts_instance_is_used_unless_the_request_names_another():
 @pytest.mark.parametrize(
     "quirk",
     [
-        {"code_as_integer": True}, {"numbers_as_strings": True}, {"status_zero_early": True}, {"null_url": True},
-        {"before_upload": "error"}, {"by_record_id": False}, {"zone_hours": 8.0, "by_record_id": False},
-        {"throttling_status": 429}, {"signature_status": 403}, {"security_token": "temporary"},
+        {"code_as_integer": True},
+        {"numbers_as_strings": True},
+        {"status_zero_early": True},
+        {"null_url": True},
+        {"before_upload": "error"},
+        {"by_record_id": False},
+        {"zone_hours": 8.0, "by_record_id": False},
+        {"throttling_status": 429},
+        {"signature_status": 403},
+        {"security_token": "temporary"},
     ],
-)  # fmt: skip
+)
 def test_a_recording_succeeds_under_every_reading_of_the_vendors_pages(quirk):
     with LinkVisualSimulator(media="small", **quirk) as sim:
         walk = recording(sim, 2000)
@@ -246,9 +257,13 @@ def download_reply(data: Any) -> LinkVisual:
 
 def a_task(**changes: Any) -> Task:
     given = {
-        "key": "0" * 32, "request": {"iot_id": "cam", "record_duration": 60}, "adopt": None,
-        "refs": {"record_id": "r-1"}, "triggered_at": datetime.now(UTC), "elapsed": 100.0,
-    }  # fmt: skip
+        "key": "0" * 32,
+        "request": {"iot_id": "cam", "record_duration": 60},
+        "adopt": None,
+        "refs": {"record_id": "r-1"},
+        "triggered_at": datetime.now(UTC),
+        "elapsed": 100.0,
+    }
     return Task(**{**given, **changes})
 
 
@@ -526,11 +541,18 @@ def test_wrong_credentials_are_an_auth_failure(sim):
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault("html"), Fault("html", status=200), Fault("empty"), Fault("truncated"), Fault("status", status=500),
-        Fault("status", status=503), Fault("reset_before"), Fault("reset_after"), Fault("body", body="[]"),
+        Fault("html"),
+        Fault("html", status=200),
+        Fault("empty"),
+        Fault("truncated"),
+        Fault("status", status=500),
+        Fault("status", status=503),
+        Fault("reset_before"),
+        Fault("reset_after"),
+        Fault("body", body="[]"),
         Fault("body", body='{"Success": true}'),
     ],
-)  # fmt: skip
+)
 def test_a_trigger_without_a_readable_reply_is_never_known_not_to_have_acted(sim, fault):
     sim.fail_next("TriggerRecord", fault)
     with pytest.raises(VendorUnavailable) as raised:
@@ -713,8 +735,10 @@ LISTED = [
 SAMPLES = {
     "TriggerRecord": [{**ENVELOPE, "Data": "fc82774fa749485bad7d719f96700000"}],
     "StopTriggeredRecord": [ENVELOPE],
-    "QueryRecordByRecordId": [{**ENVELOPE, "Data": LISTED}, {**ENVELOPE, "Success": False, "Code": "400",
-                                                             "ErrorMessage": "Record not exist."}],
+    "QueryRecordByRecordId": [
+        {**ENVELOPE, "Data": LISTED},
+        {**ENVELOPE, "Success": False, "Code": "400", "ErrorMessage": "Record not exist."},
+    ],
     "QueryRecord": [{**ENVELOPE, "Data": {"Page": 1, "PageSize": 50, "List": LISTED}}],
     "QueryRecordDownloadUrl": [
         {**ENVELOPE, "Data": {"Status": 0, "Progress": 100, "Url": URL}},
@@ -723,7 +747,7 @@ SAMPLES = {
         {**ENVELOPE, "Success": False, "Code": "403", "ErrorMessage": "device status error."},
         {"RequestId": "R", "Code": "Throttling.User", "Message": "Request was denied.", "HostId": "h"},
     ],
-}  # fmt: skip
+}
 
 
 @settings(max_examples=300, deadline=None)
@@ -737,8 +761,11 @@ def test_no_reply_whatever_breaks_it_or_is_ready_without_a_url(replies, status, 
     vendor = LinkVisual(Account("a", {"access_key_id": "k", "access_key_secret": "s"}), outbound)  # type: ignore[arg-type]
     triggered_at = datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC)
     device = {"iot_id": "cam"}
-    never_misread(vendor, [
-        a_task(request={**device, "record_duration": 2400}, elapsed=elapsed, triggered_at=triggered_at),
-        a_task(request=None, adopt={**device, "record_id": "r-1"}, elapsed=elapsed),
-        a_task(request=None, adopt={**device, "file_names": ["a"]}, refs={"file_names": ["a"]}, elapsed=elapsed),
-    ])  # fmt: skip
+    never_misread(
+        vendor,
+        [
+            a_task(request={**device, "record_duration": 2400}, elapsed=elapsed, triggered_at=triggered_at),
+            a_task(request=None, adopt={**device, "record_id": "r-1"}, elapsed=elapsed),
+            a_task(request=None, adopt={**device, "file_names": ["a"]}, refs={"file_names": ["a"]}, elapsed=elapsed),
+        ],
+    )

@@ -160,10 +160,16 @@ def test_a_finely_divided_recording_is_plausible_as_a_whole(spans, asked, names)
         (1735787045, START),
         ("1735787045", START),
         (1735787045000, START),
-        ("", None), (None, None), ("yesterday", None), ([], None), ("0001-01-01 00:00:00", None),
-        ("9999-12-31 23:59:59", None), (-5, None), (True, None),
+        ("", None),
+        (None, None),
+        ("yesterday", None),
+        ([], None),
+        ("0001-01-01 00:00:00", None),
+        ("9999-12-31 23:59:59", None),
+        (-5, None),
+        (True, None),
     ],
-)  # fmt: skip
+)
 def test_times_are_read_in_every_form_seen(value, expected):
     assert moment(value, CHINA) == expected
 
@@ -186,8 +192,13 @@ def test_a_listing_is_read_in_order_and_each_name_once():
     listing = [
         {"FileName": "b", "BeginTime": "2025-01-02 11:34:05", "EndTime": "2025-01-02 11:44:05"},
         {"FileName": "a", "BeginTime": "2025-01-02 11:04:05", "EndTime": "2025-01-02 11:34:05"},
-        {"FileName": "c"}, {"FileName": "a"}, {"FileName": ""}, {}, None, 3,
-    ]  # fmt: skip
+        {"FileName": "c"},
+        {"FileName": "a"},
+        {"FileName": ""},
+        {},
+        None,
+        3,
+    ]
     found = segments(listing, CHINA)
     assert [(s.name, s.seconds) for s in found] == [("a", FILE_SECONDS), ("b", 600), ("c", 0)]
     assert [Segment.from_detail(s.name, s.detail()) for s in found] == found

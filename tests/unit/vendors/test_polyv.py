@@ -47,8 +47,17 @@ class Scripted:
     def __init__(self, *answers: Reply | Exception) -> None:
         self.answers, self.sent, self.origin = list(answers), [], self
 
-    def call(self, method: str, url: str, *, hosts: Any, params: Any = None, data: Any = None, headers: Any = None,
-             operation: str = ""):  # fmt: skip
+    def call(
+        self,
+        method: str,
+        url: str,
+        *,
+        hosts: Any,
+        params: Any = None,
+        data: Any = None,
+        headers: Any = None,
+        operation: str = "",
+    ):
         form = {k: v[0] for k, v in parse_qs(data or "").items()}
         self.sent.append((method, url, {**(params or {}), **form}))
         answer = self.answers.pop(0)
@@ -101,8 +110,11 @@ def known(vid: str, **detail: Any) -> KnownFile:
     [
         (
             {
-                "ts": "1552447784505", "userId": "e6b23c6f51", "videoId": "e6b23c6f51c4b1cb9f0302a92ed42440_e",
-                "viewerId": "abcd1234", "viewerIp": "127.0.0.1",
+                "ts": "1552447784505",
+                "userId": "e6b23c6f51",
+                "videoId": "e6b23c6f51c4b1cb9f0302a92ed42440_e",
+                "viewerId": "abcd1234",
+                "viewerIp": "127.0.0.1",
             },
             "abc",
             "polyv_md5_doc_example_secret_abc",
@@ -114,14 +126,16 @@ def known(vid: str, **detail: Any) -> KnownFile:
         ),
         (
             {
-                "appId": "testAppId01", "expireDays": "1", "timestamp": "1700000000000",
+                "appId": "testAppId01",
+                "expireDays": "1",
+                "timestamp": "1700000000000",
                 "vids": "1b448be32370f4822ac40fd926112a66_1,1b448be32305bb29879b1eb06abd9fa1_1",
             },
             "testSecret01",
             "polyv_md5_create",
         ),
     ],
-)  # fmt: skip
+)
 def test_signature_equals_the_published_one(params, secret, vector):
     assert sign(params, secret) == VECTORS[vector][1]
 
@@ -187,9 +201,17 @@ def test_a_task_cannot_be_stopped():
 
 
 @pytest.mark.parametrize(
-    "request_", [{"vids": []}, {"vids": [f"v{n}" for n in range(101)]}, {"vids": ["v1"], "expire_days": 0},
-                 {"vids": ["v1"], "expire_days": 8}, {"vids": ["a,b"]}, {"vids": ["v1"], "extra": 1}, {}],
-)  # fmt: skip
+    "request_",
+    [
+        {"vids": []},
+        {"vids": [f"v{n}" for n in range(101)]},
+        {"vids": ["v1"], "expire_days": 0},
+        {"vids": ["v1"], "expire_days": 8},
+        {"vids": ["a,b"]},
+        {"vids": ["v1"], "extra": 1},
+        {},
+    ],
+)
 def test_schema_refuses(request_):
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(request_, Polyv.request_schema)
@@ -219,8 +241,11 @@ def test_each_video_settles_by_itself():
     assert look.status is LookStatus.RUNNING
     assert look.progress == 50
     assert [(f.ref, f.status) for f in look.files] == [
-        ("a", LookStatus.READY), ("b", LookStatus.RUNNING), ("c", LookStatus.RUNNING), ("d", LookStatus.FAILED)
-    ]  # fmt: skip
+        ("a", LookStatus.READY),
+        ("b", LookStatus.RUNNING),
+        ("c", LookStatus.RUNNING),
+        ("d", LookStatus.FAILED),
+    ]
     assert look.files[0].name == "a.mp4"
     assert look.files[3].code == "VENDOR_FILE_FAILED"
 
@@ -374,9 +399,18 @@ def test_an_invalid_vid_is_refused_in_the_vendors_words():
 
 @pytest.mark.parametrize(
     "answer",
-    [reply(b"<html>502</html>", 502), reply(b"", 200), reply(b'{"code":20', 200), reply([1], 200), reply({}, 200),
-     refusal(500, 500), reply(b"<html></html>", 200), reply(b"[" * 100_000, 200), reply({"code": 200}, 200)],
-)  # fmt: skip
+    [
+        reply(b"<html>502</html>", 502),
+        reply(b"", 200),
+        reply(b'{"code":20', 200),
+        reply([1], 200),
+        reply({}, 200),
+        refusal(500, 500),
+        reply(b"<html></html>", 200),
+        reply(b"[" * 100_000, 200),
+        reply({"code": 200}, 200),
+    ],
+)
 def test_garbage_and_server_trouble_are_tried_again(answer):
     client, _ = polyv(answer)
     with pytest.raises(VendorUnavailable) as caught:
@@ -384,9 +418,7 @@ def test_garbage_and_server_trouble_are_tried_again(answer):
     assert caught.value.reached
 
 
-@pytest.mark.parametrize(
-    ("trouble", "reached"), [(NotSent("refused"), False), (NoReply("timed out"), True)]
-)  # fmt: skip
+@pytest.mark.parametrize(("trouble", "reached"), [(NotSent("refused"), False), (NoReply("timed out"), True)])
 def test_network_trouble_says_whether_it_reached_polyv(trouble, reached):
     client, _ = polyv(trouble)
     with pytest.raises(VendorUnavailable) as caught:
@@ -498,12 +530,21 @@ def test_no_reply_whatever_breaks_it_or_is_ready_without_a_url(body, status, ela
 
 SAMPLES = [
     {"requestId": "r1", "code": 200, "status": "success", "error": None, "data": {"taskId": TASK_ID}},
-    {"requestId": "r1", "code": 200, "status": "success", "error": None, "data": [
-        item("a", "SUCCESS", URL, NOW), item("b", "PROCESS"), item("c", "SUCCESS", URL, NOW - timedelta(days=30))]},
+    {
+        "requestId": "r1",
+        "code": 200,
+        "status": "success",
+        "error": None,
+        "data": [
+            item("a", "SUCCESS", URL, NOW),
+            item("b", "PROCESS"),
+            item("c", "SUCCESS", URL, NOW - timedelta(days=30)),
+        ],
+    },
     {"requestId": "r1", "code": 200, "status": "success", "error": None, "data": [item("a", "FAIL"), item("b", "ODD")]},
     {"requestId": "r1", "code": 403, "status": "error", "error": {"code": 104, "desc": "invalid signature"}},
     {"requestId": "r1", "code": 400, "status": "error", "error": {"code": 100, "desc": "invalid timestamp"}},
-]  # fmt: skip
+]
 
 
 @settings(max_examples=400, deadline=None)

@@ -48,9 +48,15 @@ def announce_rejected(schedule: str, firing: str, reasons: Sequence[Mapping[str,
 
     Raises EventNotSent or botocore's errors.
     """
-    _send("Clipferry Schedule Rejected", {
-        "schema_version": SCHEMA_VERSION, "event_id": firing, "schedule": schedule, "errors": list(reasons),
-    })  # fmt: skip
+    _send(
+        "Clipferry Schedule Rejected",
+        {
+            "schema_version": SCHEMA_VERSION,
+            "event_id": firing,
+            "schedule": schedule,
+            "errors": list(reasons),
+        },
+    )
 
 
 def _send(detail_type: str, said: Mapping[str, Any]) -> None:

@@ -128,11 +128,16 @@ def _schedule(found: GetScheduleOutputTypeDef) -> Schedule | None:
         return None
     end = found.get("EndDate")
     return Schedule(
-        name=found["Name"], expression=found["ScheduleExpression"], time_zone=found["ScheduleExpressionTimezone"],
-        start=datetime.fromisoformat(start) if start else None, end=end.astimezone(UTC) if end else None,
-        enabled=found["State"] == "ENABLED", job=job,
-        created_at=found["CreationDate"], updated_at=found["LastModificationDate"],
-    )  # fmt: skip
+        name=found["Name"],
+        expression=found["ScheduleExpression"],
+        time_zone=found["ScheduleExpressionTimezone"],
+        start=datetime.fromisoformat(start) if start else None,
+        end=end.astimezone(UTC) if end else None,
+        enabled=found["State"] == "ENABLED",
+        job=job,
+        created_at=found["CreationDate"],
+        updated_at=found["LastModificationDate"],
+    )
 
 
 def _arguments(wanted: Schedule, now: datetime) -> CreateScheduleInputTypeDef:
@@ -165,7 +170,11 @@ def _target(wanted: Schedule) -> TargetTypeDef:
 
 def _input(wanted: Schedule) -> str:
     """What the schedule function gets. No `<` of the job's may start one of Scheduler's own placeholders."""
-    said = {"schedule": wanted.name, "time_zone": wanted.time_zone,
-            "start": wanted.start.isoformat() if wanted.start else None, "job": wanted.job}  # fmt: skip
+    said = {
+        "schedule": wanted.name,
+        "time_zone": wanted.time_zone,
+        "start": wanted.start.isoformat() if wanted.start else None,
+        "job": wanted.job,
+    }
     text = json.dumps(said).replace("<", "\\u003c")
     return f'{{"scheduled_time": "<aws.scheduler.scheduled-time>", {text[1:]}'

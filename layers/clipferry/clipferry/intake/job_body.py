@@ -23,28 +23,44 @@ if TYPE_CHECKING:
 BODY_MAX = 256 * 1024  # bytes: a DynamoDB item holds 400 KB (AWS limit), and the row holds the request
 
 _TAG = r"^(?![aA][wW][sS]:)[\w .:/=+@-]*$(?!\n)"  # what S3 object tags may hold; labels become tags
+#: First part of an object's key: safe characters of S3, no empty part, no `.` or `..`, not the stack's own `.clipferry/`.
+_PREFIX = r"^(?!/|\.clipferry(/|$))(?!.*(^|/)\.{1,2}(/|$))(?!.*//)[A-Za-z0-9!_.*'()/ =@:+-]*$(?!\n)"
 BODY_SCHEMA: Mapping[str, Any] = {
     "type": "object",
     "properties": {
         "vendor": {"type": "string", "description": "whose cloud the video is in: a name of the registry"},
-        "account": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$(?!\n)",
-                    "description": "name of the secret below the secret prefix; the vendor's name when absent"},
+        "account": {
+            "type": "string",
+            "pattern": r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$(?!\n)",
+            "description": "name of the secret below the secret prefix; the vendor's name when absent",
+        },
         "request": {"type": "object", "description": "new work for the vendor; see GET /vendors"},
         "adopt": {"type": "object", "description": "work that exists at the vendor already; see GET /vendors"},
         "destination": {
             "type": "object",
-            "properties": {"prefix": {
-                "type": "string", "maxLength": 512,
-                "pattern": r"^(?!/|\.clipferry(/|$))(?!.*(^|/)\.{1,2}(/|$))(?!.*//)[A-Za-z0-9!_.*'()/ =@:+-]*$(?!\n)",
-                "description": "first part of the objects' keys in the bucket"}},
+            "properties": {
+                "prefix": {
+                    "type": "string",
+                    "maxLength": 512,
+                    "pattern": _PREFIX,
+                    "description": "first part of the objects' keys in the bucket",
+                }
+            },
             "additionalProperties": False,
         },
-        "deadline_seconds": {"type": "integer", "minimum": DEADLINE_MIN, "maximum": DEADLINE_MAX,
-                             "description": "seconds from now after which the job is TIMED_OUT"},
-        "on_uncertain": {"enum": ["fail", "retrigger"],
-                         "description": "when nobody can tell whether a lost trigger reached the vendor"},
+        "deadline_seconds": {
+            "type": "integer",
+            "minimum": DEADLINE_MIN,
+            "maximum": DEADLINE_MAX,
+            "description": "seconds from now after which the job is TIMED_OUT",
+        },
+        "on_uncertain": {
+            "enum": ["fail", "retrigger"],
+            "description": "when nobody can tell whether a lost trigger reached the vendor",
+        },
         "labels": {
-            "type": "object", "maxProperties": 8,
+            "type": "object",
+            "maxProperties": 8,
             "propertyNames": {"pattern": _TAG, "minLength": 1, "maxLength": 64},
             "additionalProperties": {"type": "string", "pattern": _TAG, "maxLength": 128},
             "description": "for listings, events and object tags",
@@ -54,7 +70,7 @@ BODY_SCHEMA: Mapping[str, Any] = {
     "oneOf": [{"required": ["request"]}, {"required": ["adopt"]}],
     "x-problem": "give exactly one of request and adopt",
     "additionalProperties": False,
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -75,8 +91,13 @@ class InvalidBody(Exception):
     def problem(self) -> dict[str, Any]:
         """What problem+json (RFC 9457) says of it, in a reply or in a batch's report."""
         errors = [{"pointer": e.pointer, "detail": e.detail} for e in self.errors]
-        return {"type": "about:blank", "status": HTTPStatus.BAD_REQUEST, "title": "the request is invalid",
-                "detail": str(self), "errors": errors}  # fmt: skip
+        return {
+            "type": "about:blank",
+            "status": HTTPStatus.BAD_REQUEST,
+            "title": "the request is invalid",
+            "detail": str(self),
+            "errors": errors,
+        }
 
 
 def broken(schema: Mapping[str, Any], value: object) -> list[FieldError]:
@@ -125,8 +146,14 @@ def fingerprint(body: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def new_job(body: Mapping[str, Any], now: datetime, *, seed: str | None = None, source: str | None = None,
-            line: int | None = None) -> Job:  # fmt: skip
+def new_job(
+    body: Mapping[str, Any],
+    now: datetime,
+    *,
+    seed: str | None = None,
+    source: str | None = None,
+    line: int | None = None,
+) -> Job:
     """A QUEUED job for a body. With a `seed` its id is a function of the seed (see `jobs.job_id`).
 
     Raises InvalidBody.
@@ -193,19 +220,31 @@ def _field_errors(found: Iterator[ValidationError], base: str) -> Iterator[Field
 
 def _limit(error: ValidationError) -> str:
     """The broken limit in words, without the value that broke it."""
-    if isinstance(error.schema, dict) and error.validator in ("oneOf", "anyOf", "not", "pattern", "dependentRequired",
-                                                              "propertyNames"):  # fmt: skip
+    if isinstance(error.schema, dict) and error.validator in (
+        "oneOf",
+        "anyOf",
+        "not",
+        "pattern",
+        "dependentRequired",
+        "propertyNames",
+    ):
         told = error.schema.get("x-problem")
         if told:
             return str(told)
     limit = error.validator_value
     words = {
-        "type": f"must be of type {limit}", "enum": f"must be one of {', '.join(map(str, limit))}"
-        if isinstance(limit, list) else "", "minimum": f"must be at least {limit}",
-        "maximum": f"must be at most {limit}", "minItems": f"must have at least {limit} items",
-        "maxItems": f"must have at most {limit} items", "minLength": f"must have at least {limit} characters",
-        "maxLength": f"must have at most {limit} characters", "pattern": f"must match {limit}",
-        "uniqueItems": "must not hold the same item twice", "maxProperties": f"must have at most {limit} entries",
-        "const": f"must be {limit}", "minProperties": f"must have at least {limit} entries",
-    }  # fmt: skip
+        "type": f"must be of type {limit}",
+        "enum": f"must be one of {', '.join(map(str, limit))}" if isinstance(limit, list) else "",
+        "minimum": f"must be at least {limit}",
+        "maximum": f"must be at most {limit}",
+        "minItems": f"must have at least {limit} items",
+        "maxItems": f"must have at most {limit} items",
+        "minLength": f"must have at least {limit} characters",
+        "maxLength": f"must have at most {limit} characters",
+        "pattern": f"must match {limit}",
+        "uniqueItems": "must not hold the same item twice",
+        "maxProperties": f"must have at most {limit} entries",
+        "const": f"must be {limit}",
+        "minProperties": f"must have at least {limit} entries",
+    }
     return words.get(str(error.validator), f"breaks the rule {error.validator}")

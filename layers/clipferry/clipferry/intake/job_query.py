@@ -51,9 +51,12 @@ def parse_query(parameters: Mapping[str, str]) -> Query:
     if status is not None and status not in JobStatus.__members__:
         raise BadQuery("status", f"must be one of {', '.join(JobStatus)}")
     listing = Listing(
-        vendor=vendor, status=JobStatus(status) if status else None, tag=_tag(parameters),
-        since=_moment(parameters, "since"), until=_moment(parameters, "until"),
-    )  # fmt: skip
+        vendor=vendor,
+        status=JobStatus(status) if status else None,
+        tag=_tag(parameters),
+        since=_moment(parameters, "since"),
+        until=_moment(parameters, "until"),
+    )
     if listing.since and listing.until and listing.since > listing.until:
         raise BadQuery("since", "must not be after until")
     token = parameters.get("next_token")

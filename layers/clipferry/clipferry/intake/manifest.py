@@ -196,8 +196,16 @@ class Index:
         """As far as whole chunks go."""
         layout = asdict(self.layout) if self.layout else None
         chunks = [[c.start, c.end, c.line] for c in self.chunks]
-        return json.dumps({"format": self.format, "layout": layout, "chunks": chunks, "lines": self.lines,
-                           "offset": self.offset, "next_line": self.next_line})  # fmt: skip
+        return json.dumps(
+            {
+                "format": self.format,
+                "layout": layout,
+                "chunks": chunks,
+                "lines": self.lines,
+                "offset": self.offset,
+                "next_line": self.next_line,
+            }
+        )
 
     @classmethod
     def parse(cls, text: str | bytes) -> Index:

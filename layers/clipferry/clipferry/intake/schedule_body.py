@@ -29,8 +29,11 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$(?!\n)"
 SCHEMA: Mapping[str, Any] = {
     "type": "object",
     "properties": {
-        "expression": {"type": "string", "maxLength": 256,
-                       "description": "cron(…), rate(…) or at(…) in the syntax of EventBridge Scheduler"},
+        "expression": {
+            "type": "string",
+            "maxLength": 256,
+            "description": "cron(…), rate(…) or at(…) in the syntax of EventBridge Scheduler",
+        },
         "time_zone": {"type": "string", "description": "IANA name in which the expression is read; UTC when absent"},
         "start": {"type": "string", "description": "ISO 8601: nothing fires before"},
         "end": {"type": "string", "description": "ISO 8601: nothing fires after"},
@@ -43,7 +46,7 @@ SCHEMA: Mapping[str, Any] = {
     },
     "required": ["expression", "job"],
     "additionalProperties": False,
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -61,11 +64,17 @@ class Schedule:
     def public(self, now: datetime) -> dict[str, Any]:
         """As the API shows it. URLs in the job lose their queries, which may hold a signature."""
         return {
-            "name": self.name, "expression": self.expression, "time_zone": self.time_zone, "start": iso(self.start),
-            "end": iso(self.end), "enabled": self.enabled, "next_at": iso(self.next_firing(now)),
-            "job": bare(self.job), "created_at": iso(self.created_at),
+            "name": self.name,
+            "expression": self.expression,
+            "time_zone": self.time_zone,
+            "start": iso(self.start),
+            "end": iso(self.end),
+            "enabled": self.enabled,
+            "next_at": iso(self.next_firing(now)),
+            "job": bare(self.job),
+            "created_at": iso(self.created_at),
             "updated_at": iso(self.updated_at),
-        }  # fmt: skip
+        }
 
     def next_firing(self, now: datetime) -> datetime | None:
         """None when there is none to come, or none that is known: Scheduler counts a rate without a start by itself."""
@@ -109,8 +118,12 @@ def define(name: str, body: Mapping[str, Any], now: datetime) -> Schedule:
     given = {key: value for key, value in body.items() if value is not None}
     errors = broken_limits(SCHEMA, given)
     if not is_name(name):
-        errors.append(FieldError("name", "must have 1 to 64 letters, digits, dots, dashes and underscores, and start "
-                                         "with a letter or a digit"))  # fmt: skip
+        errors.append(
+            FieldError(
+                "name",
+                "must have 1 to 64 letters, digits, dots, dashes and underscores, and start with a letter or a digit",
+            )
+        )
     elif given.get("name", name) != name:
         errors.append(FieldError("/name", "must be the name in the path"))
     if isinstance(given.get("job"), dict):
@@ -120,16 +133,24 @@ def define(name: str, body: Mapping[str, Any], now: datetime) -> Schedule:
     end = _read(errors, given, "end", lambda text: _moment(text, zone))
     expression = _read(errors, given, "expression", lambda text: _firing(text, zone, start, now))
     if isinstance(expression, At):
-        errors += [FieldError(f"/{field}", "does not go with at(), which fires once")
-                   for field in ("start", "end") if field in given]  # fmt: skip
+        errors += [
+            FieldError(f"/{field}", "does not go with at(), which fires once")
+            for field in ("start", "end")
+            if field in given
+        ]
     elif end and end <= max(start or now, now):
         errors.append(FieldError("/end", "must be after start" if start and end <= start else "must be in the future"))
     if errors:
         raise InvalidBody(errors)
     return Schedule(
-        name=name, expression=str(expression), job=given["job"], time_zone=zone.key, start=start, end=end,
+        name=name,
+        expression=str(expression),
+        job=given["job"],
+        time_zone=zone.key,
+        start=start,
+        end=end,
         enabled=given.get("enabled", True),
-    )  # fmt: skip
+    )
 
 
 def time_zone(name: str) -> ZoneInfo:
@@ -159,9 +180,11 @@ def _job_errors(job: Mapping[str, Any]) -> Iterator[FieldError]:
     errors = check(sample)
     braces = {
         f"/{field}/{key.replace('~', '~0').replace('/', '~1')}"
-        for field in TEMPLATED if isinstance(sample.get(field), Mapping)
-        for key, value in sample[field].items() if isinstance(value, str) and re.search("[{}]", value)
-    }  # fmt: skip
+        for field in TEMPLATED
+        if isinstance(sample.get(field), Mapping)
+        for key, value in sample[field].items()
+        if isinstance(value, str) and re.search("[{}]", value)
+    }
     for error in errors:
         told = "knows the templates {date} and {time}, and no other braces" if error.pointer in braces else error.detail
         yield FieldError(f"/job{error.pointer}", told)
@@ -169,8 +192,9 @@ def _job_errors(job: Mapping[str, Any]) -> Iterator[FieldError]:
         yield FieldError("/job", f"must be at most {JOB_MAX} bytes, written in ASCII")
 
 
-def _read(errors: list[FieldError], body: Mapping[str, Any], field: str,
-          reader: Callable[[str], Value]) -> Value | None:  # fmt: skip
+def _read(
+    errors: list[FieldError], body: Mapping[str, Any], field: str, reader: Callable[[str], Value]
+) -> Value | None:
     """One field of a body; None when it is absent, of another type, or refused by its reader with a ValueError."""
     text = body.get(field)
     if not isinstance(text, str):

@@ -211,8 +211,9 @@ _YEAR = _Field("year", 1970, LAST_YEAR, {})
 def _cron(inside: str) -> Cron:
     fields = tuple(inside.split())
     if len(fields) != 6:
-        raise BadExpression(f"cron() takes six fields, minutes hours day-of-month month day-of-week year, not "
-                            f"{len(fields)}")  # fmt: skip
+        raise BadExpression(
+            f"cron() takes six fields, minutes hours day-of-month month day-of-week year, not {len(fields)}"
+        )
     minutes, hours, day, month, weekday, year = fields
     at = _MINUTES.numbers(minutes), _HOURS.numbers(hours)
     if (day == "?") is (weekday == "?"):

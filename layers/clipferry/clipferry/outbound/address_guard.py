@@ -143,13 +143,20 @@ def _networks(*texts: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Networ
 #: Refused whatever is allowed: what answers here is the machine or the cloud itself, or nobody.
 _NEVER = {
     "a cloud metadata address": _networks(
-        "169.254.169.254/32", "169.254.170.2/32", "169.254.170.23/32", "100.100.100.200/32", "168.63.129.16/32",
-        "192.0.0.192/32", "fd00:ec2::/32", "fd20:ce::/32", "fe80::a9fe:a9fe/128",
+        "169.254.169.254/32",
+        "169.254.170.2/32",
+        "169.254.170.23/32",
+        "100.100.100.200/32",
+        "168.63.129.16/32",
+        "192.0.0.192/32",
+        "fd00:ec2::/32",
+        "fd20:ce::/32",
+        "fe80::a9fe:a9fe/128",
     ),
     "a link-local address": _networks("169.254.0.0/16", "fe80::/10"),
     "a multicast address": _networks("224.0.0.0/4", "ff00::/8"),
     "an unspecified address": _networks("0.0.0.0/8", "::/128"),
-}  # fmt: skip
+}
 
 #: Admitted by allow_private only.
 _PRIVATE = {
@@ -161,14 +168,29 @@ _PRIVATE = {
 _SPECIAL = {
     "a shared (carrier NAT) address": _networks("100.64.0.0/10"),
     "a reserved address": _networks(
-        "192.0.0.0/24", "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24", "192.175.48.0/24",
-        "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4",
-        "::/96", "64:ff9b:1::/48", "100::/64", "100:0:0:1::/64", "2001::/23", "2001:db8::/32", "2620:4f:8000::/48",
-        "3fff::/20", "5f00::/16",
+        "192.0.0.0/24",
+        "192.0.2.0/24",
+        "192.31.196.0/24",
+        "192.52.193.0/24",
+        "192.88.99.0/24",
+        "192.175.48.0/24",
+        "198.18.0.0/15",
+        "198.51.100.0/24",
+        "203.0.113.0/24",
+        "240.0.0.0/4",
+        "::/96",
+        "64:ff9b:1::/48",
+        "100::/64",
+        "100:0:0:1::/64",
+        "2001::/23",
+        "2001:db8::/32",
+        "2620:4f:8000::/48",
+        "3fff::/20",
+        "5f00::/16",
     ),
     "a 6to4 address": _networks("2002::/16"),
     "a site-local address": _networks("fec0::/10"),
-}  # fmt: skip
+}
 
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: what DNS64 gives for a host that has only an IPv4 address

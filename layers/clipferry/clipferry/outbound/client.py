@@ -1,9 +1,9 @@
 """The one way out: every request that leaves for a vendor or a file host goes through an `Outbound`.
 
-It checks each URL and address (`address_guard`), connects to exactly the address it checked under the right TLS name (`connection`),
-bounds every wait and every size, and sorts what can go wrong by the only question a caller has: did it reach the other
-side? It knows no vendor and nothing of AWS. It reads no proxy settings, no netrc and no cookies, and it repeats
-nothing that could act twice.
+It checks each URL and address (`address_guard`), connects to exactly the address it checked under the right TLS name
+(`connection`), and bounds every wait and every size. It sorts failures by one question: did the request reach the other
+side? It knows no vendor and nothing of AWS. It reads no proxy settings, no netrc and no cookies, and it repeats nothing
+that could act twice.
 """
 
 from __future__ import annotations
@@ -29,9 +29,19 @@ if TYPE_CHECKING:
     from requests.auth import AuthBase
 
 __all__ = [
-    "API_TIMEOUTS", "DOWNLOAD_TIMEOUTS", "AddressRefused", "Headers", "NoReply", "NotSent", "Outbound", "OutboundError",
-    "Reply", "Stream", "Timeouts", "Truncated",
-]  # fmt: skip
+    "API_TIMEOUTS",
+    "DOWNLOAD_TIMEOUTS",
+    "AddressRefused",
+    "Headers",
+    "NoReply",
+    "NotSent",
+    "Outbound",
+    "OutboundError",
+    "Reply",
+    "Stream",
+    "Timeouts",
+    "Truncated",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -101,8 +111,9 @@ class Outbound:
     `extra_hosts` are host suffixes allowed besides those each call names; `tls` replaces the default verification.
     """
 
-    def __init__(self, *, allow_private: bool = False, extra_hosts: Sequence[str] = (),
-                 tls: ssl.SSLContext | None = None) -> None:  # fmt: skip
+    def __init__(
+        self, *, allow_private: bool = False, extra_hosts: Sequence[str] = (), tls: ssl.SSLContext | None = None
+    ) -> None:
         self._allow_private = allow_private
         self._extra_hosts = tuple(extra_hosts)
         self._tls = tls
@@ -130,9 +141,20 @@ class Outbound:
         if self._gate is not None:
             self._gate(operation)
 
-    def call(self, method: str, url: str, *, hosts: Sequence[str], params: Mapping[str, str] | None = None,
-             data: bytes | str | None = None, headers: Mapping[str, str] | None = None, auth: AuthBase | None = None,
-             timeout: Timeouts = API_TIMEOUTS, max_body: int = MAX_BODY, operation: str = "") -> Reply:  # fmt: skip
+    def call(
+        self,
+        method: str,
+        url: str,
+        *,
+        hosts: Sequence[str],
+        params: Mapping[str, str] | None = None,
+        data: bytes | str | None = None,
+        headers: Mapping[str, str] | None = None,
+        auth: AuthBase | None = None,
+        timeout: Timeouts = API_TIMEOUTS,
+        max_body: int = MAX_BODY,
+        operation: str = "",
+    ) -> Reply:
         """One API call over a connection of its own; any HTTP status is a Reply, a redirect is never followed.
 
         `operation` is the vendor's name for what is called: the gate, if there is one, counts by it.
@@ -161,8 +183,14 @@ class Outbound:
         logger.info("%s %s %d in %.2f s", method.upper(), target, response.status, time.monotonic() - started)
         return Reply(response.status, Headers(response.getheaders()), content)
 
-    def stream(self, url: str, *, hosts: Sequence[str], headers: Mapping[str, str] | None = None,
-               timeout: Timeouts = DOWNLOAD_TIMEOUTS) -> Stream:  # fmt: skip
+    def stream(
+        self,
+        url: str,
+        *,
+        hosts: Sequence[str],
+        headers: Mapping[str, str] | None = None,
+        timeout: Timeouts = DOWNLOAD_TIMEOUTS,
+    ) -> Stream:
         """GET for a download: a context manager with `status`, `headers` and a reader of the raw body.
 
         Follows at most 5 redirects, each checked like the first; credentials stay behind when the origin changes. The
@@ -208,8 +236,9 @@ class Outbound:
     def _connect(self, target: Target, timeout: Timeouts, deadline: float) -> Connection:
         return Connection(target, timeout, deadline, tls=self._tls, allow_private=self._allow_private)
 
-    def _get(self, target: Target, headers: Mapping[str, str], timeout: Timeouts,
-             deadline: float) -> tuple[Connection, http.client.HTTPResponse]:  # fmt: skip
+    def _get(
+        self, target: Target, headers: Mapping[str, str], timeout: Timeouts, deadline: float
+    ) -> tuple[Connection, http.client.HTTPResponse]:
         kept = self._take(target)
         if kept:
             try:
@@ -238,8 +267,9 @@ class Outbound:
 class Stream:
     """An open download. Use as a context manager; the body is read with `readinto` or `read`, never decoded."""
 
-    def __init__(self, outbound: Outbound, connection: Connection, response: http.client.HTTPResponse,
-                 target: Target) -> None:  # fmt: skip
+    def __init__(
+        self, outbound: Outbound, connection: Connection, response: http.client.HTTPResponse, target: Target
+    ) -> None:
         self._outbound, self._connection, self._response = outbound, connection, response
         self._left: int | None = response.length
         self._ended = response.length == 0
@@ -252,8 +282,9 @@ class Stream:
     def __enter__(self) -> Stream:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:  # fmt: skip
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         reusable = self._ended and not self._response.will_close
         self._response.close()
         if reusable:

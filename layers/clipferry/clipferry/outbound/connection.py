@@ -64,8 +64,9 @@ def no_reply(host: str, error: Exception) -> NoReply:
 class Connection(http.client.HTTPConnection):
     """Connected when made; raises NotSent or AddressRefused. `deadline` is on the monotonic clock."""
 
-    def __init__(self, target: Target, timeout: Timeouts, deadline: float, *, tls: ssl.SSLContext | None,
-                 allow_private: bool) -> None:  # fmt: skip
+    def __init__(
+        self, target: Target, timeout: Timeouts, deadline: float, *, tls: ssl.SSLContext | None, allow_private: bool
+    ) -> None:
         super().__init__(target.host, target.port)
         self.origin = target.origin
         self.sock = _open(target, timeout, deadline, tls=tls, allow_private=allow_private)
@@ -76,8 +77,9 @@ class Connection(http.client.HTTPConnection):
         """Set the limits of the next request."""
         self._limits = _Limits(self.sock, timeout.read, deadline)
 
-    def exchange(self, method: str, target: Target, headers: Mapping[str, str],
-                 body: bytes | None = None) -> http.client.HTTPResponse:  # fmt: skip
+    def exchange(
+        self, method: str, target: Target, headers: Mapping[str, str], body: bytes | None = None
+    ) -> http.client.HTTPResponse:
         """Send one request and read the answer's head; the body is the caller's to read. Raises NoReply."""
         try:
             self._limits.check()
@@ -160,8 +162,9 @@ class _LimitedRaw(io.RawIOBase):
         super().close()
 
 
-def _open(target: Target, timeout: Timeouts, deadline: float, *, tls: ssl.SSLContext | None,
-          allow_private: bool) -> socket.socket:  # fmt: skip
+def _open(
+    target: Target, timeout: Timeouts, deadline: float, *, tls: ssl.SSLContext | None, allow_private: bool
+) -> socket.socket:
     try:
         sock = _connect(target, timeout, deadline, allow_private)
     except socket.gaierror as error:

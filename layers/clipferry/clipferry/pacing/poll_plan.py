@@ -158,9 +158,17 @@ def solve(times: Sequence[float], done: Sequence[float], price: Price, latest_fi
 
 
 def _best(
-    times: Sequence[float], done: Sequence[float], spent: Sequence[float], costs: Sequence[float],
-    worth: float, done_by: float, spent_by: float, start: int, end: int, limit: float,
-) -> tuple[float, int]:  # fmt: skip
+    times: Sequence[float],
+    done: Sequence[float],
+    spent: Sequence[float],
+    costs: Sequence[float],
+    worth: float,
+    done_by: float,
+    spent_by: float,
+    start: int,
+    end: int,
+    limit: float,
+) -> tuple[float, int]:
     """The cheapest next look among moments start … end: (what it costs from there on, its index)."""
     best, chosen = math.inf, start
     for j in range(start, end + 1):

@@ -80,9 +80,14 @@ class Queue:
 
 
 def decide(
-    job: str, ticket: int | None, held: Sequence[Held], waiting: Sequence[Waiting],
-    max_in_flight: int, now: float, hold: float = TYPICAL_HOLD,
-) -> Start | Queue:  # fmt: skip
+    job: str,
+    ticket: int | None,
+    held: Sequence[Held],
+    waiting: Sequence[Waiting],
+    max_in_flight: int,
+    now: float,
+    hold: float = TYPICAL_HOLD,
+) -> Start | Queue:
     """Whether `job` may start its vendor task now.
 
     `held` are the account's slot rows, `waiting` the first rows of its queue (at least `max_in_flight`, or all);

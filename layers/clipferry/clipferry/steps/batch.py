@@ -54,8 +54,14 @@ def prepare(bulk: Bulk, batch_id: str, generation: int, time_left: Callable[[], 
     _put(bulk, batch.bucket, batch.index_key, json.dumps([asdict(chunk) for chunk in index.chunks]))
     assert index.layout is not None  # noqa: S101 - an index without a layout has no lines, and was refused
     try:
-        bulk.batches.change(batch, bulk.rt.now(), BatchStatus.SUBMITTING, layout=asdict(index.layout),
-                            lines=index.lines, chunks=len(index.chunks))  # fmt: skip
+        bulk.batches.change(
+            batch,
+            bulk.rt.now(),
+            BatchStatus.SUBMITTING,
+            layout=asdict(index.layout),
+            lines=index.lines,
+            chunks=len(index.chunks),
+        )
     except Superseded:
         return _state(batch, generation, "STOP")
     return _state(batch, generation, "SUBMIT")
@@ -138,8 +144,13 @@ def _end(bulk: Bulk, batch: Batch, status: BatchStatus, problem: Problem | None 
 
 def _state(batch: Batch, generation: int, following: str) -> dict[str, Any]:
     """`next`: PREPARE, SUBMIT, CANCEL, CLOSE, END, FAILED or STOP (this generation has been superseded)."""
-    return {"batch_id": batch.batch_id, "generation": generation, "next": following, "status": batch.status.value,
-            "index_key": batch.index_key}  # fmt: skip
+    return {
+        "batch_id": batch.batch_id,
+        "generation": generation,
+        "next": following,
+        "status": batch.status.value,
+        "index_key": batch.index_key,
+    }
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------
@@ -187,8 +198,9 @@ def _blocks(bulk: Bulk, batch: Batch, start: int, end: int) -> Iterator[bytes]:
     if start >= end:
         return
     try:
-        reply = bulk.s3.get_object(Bucket=batch.bucket, Key=batch.key, IfMatch=batch.etag,
-                                   Range=f"bytes={start}-{end - 1}", **bucket_owner())  # fmt: skip
+        reply = bulk.s3.get_object(
+            Bucket=batch.bucket, Key=batch.key, IfMatch=batch.etag, Range=f"bytes={start}-{end - 1}", **bucket_owner()
+        )
     except ClientError as error:
         match error.response["ResponseMetadata"]["HTTPStatusCode"]:
             case 403 | 404:
@@ -234,8 +246,12 @@ def _job(bulk: Bulk, batch: Batch, body: Mapping[str, Any], line: int) -> Job:
 
 
 def _duplicate(job: Job, made: Job) -> Told:
-    problem = {"type": "about:blank", "status": HTTPStatus.CONFLICT, "title": "a duplicate line",
-               "detail": f"says the same as line {made.line}; both are one job"}  # fmt: skip
+    problem = {
+        "type": "about:blank",
+        "status": HTTPStatus.CONFLICT,
+        "title": "a duplicate line",
+        "detail": f"says the same as line {made.line}; both are one job",
+    }
     return {"line": job.line, "problem": problem, "job_id": made.job_id}
 
 
@@ -253,9 +269,12 @@ def _report(bulk: Bulk, batch: Batch) -> int:
         from boto3.s3.transfer import TransferConfig
 
         bulk.s3.upload_fileobj(
-            cast("IO[bytes]", _Joined(_parts(bulk, batch, reported))), batch.bucket, batch.report_key,
-            ExtraArgs={"ContentType": "application/jsonl", **bucket_owner()}, Config=TransferConfig(use_threads=False),
-        )  # fmt: skip
+            cast("IO[bytes]", _Joined(_parts(bulk, batch, reported))),
+            batch.bucket,
+            batch.report_key,
+            ExtraArgs={"ContentType": "application/jsonl", **bucket_owner()},
+            Config=TransferConfig(use_threads=False),
+        )
         batch.report = batch.report_key
     return (batch.chunks or 0) - done
 

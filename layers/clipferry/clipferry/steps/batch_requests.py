@@ -119,8 +119,9 @@ def resume(bulk: Bulk, batch_id: str) -> Batch:
 
 def _take_over(bulk: Bulk, batch: Batch, status: BatchStatus, **changes: Any) -> Batch:
     """By an execution of its own. The one before finds itself superseded, wherever it is."""
-    bulk.batches.change(batch, bulk.rt.now(), status, generation=batch.generation + 1, error=None, finished_at=None,
-                        **changes)  # fmt: skip
+    bulk.batches.change(
+        batch, bulk.rt.now(), status, generation=batch.generation + 1, error=None, finished_at=None, **changes
+    )
     _start(bulk, batch)
     return batch
 
@@ -156,10 +157,18 @@ def _new_batch(bulk: Bulk, body: Mapping[str, Any], etag: str, size: int, key: s
     place = f"{settings().bucket_name}/{manifest['key']}"
     seed = f"batch-key:{key}" if key else f"batch:{place}:{etag}:{fingerprint(body)}"
     return Batch(
-        batch_id=job_id(now, seed), status=BatchStatus.READING, bucket=settings().bucket_name, key=manifest["key"],
-        etag=etag, size=size, format=format_of(manifest["key"], body.get("format")) or "",
-        created_at=now, updated_at=now, fingerprint=fingerprint(body), defaults=dict(body.get("defaults", {})),
-    )  # fmt: skip
+        batch_id=job_id(now, seed),
+        status=BatchStatus.READING,
+        bucket=settings().bucket_name,
+        key=manifest["key"],
+        etag=etag,
+        size=size,
+        format=format_of(manifest["key"], body.get("format")) or "",
+        created_at=now,
+        updated_at=now,
+        fingerprint=fingerprint(body),
+        defaults=dict(body.get("defaults", {})),
+    )
 
 
 def _started(bulk: Bulk, batch: Batch, body: Mapping[str, Any]) -> Batch:

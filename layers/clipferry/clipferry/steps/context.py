@@ -65,8 +65,14 @@ class Runtime:
         booking = Booking.parse((asker or job).reservation)
         return Gate(self.budgets, self.account(job), job.vendor, booking, self.epoch, self.sleep, near)
 
-    def ask(self, job: Job, question: Callable[[Vendor], Answer], *, asker: Job | File | None = None,
-            gate: Gate | None = None) -> Answer:  # fmt: skip
+    def ask(
+        self,
+        job: Job,
+        question: Callable[[Vendor], Answer],
+        *,
+        asker: Job | File | None = None,
+        gate: Gate | None = None,
+    ) -> Answer:
         """Put a question to the job's vendor, each of its calls in a slot of the account's budget.
 
         A slot too far off raises OverBudget, and is kept in the `reservation` of the asker (the job, unless a file
@@ -131,8 +137,9 @@ def problem_of(error: VendorError | AccountError) -> Problem:
         case AccountError():
             return Problem(error.code, error.message)
         case VendorAuthFailed():
-            return Problem("ACCOUNT_REFUSED", f"the vendor refuses the account: {error.message}",
-                           error.code, error.request_id)  # fmt: skip
+            return Problem(
+                "ACCOUNT_REFUSED", f"the vendor refuses the account: {error.message}", error.code, error.request_id
+            )
         case VendorRefused():
             return Problem(error.kind, error.message, error.code, error.request_id)
     return Problem("VENDOR_UNAVAILABLE", error.message, error.code, error.request_id)

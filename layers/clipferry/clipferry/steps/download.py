@@ -40,8 +40,9 @@ class Leg:
         return {"file_id": self.file_id, "more": self.more, "wait_seconds": self.wait_seconds}
 
 
-def download(rt: Runtime, s3: S3Client, job_id: str, generation: int, file_id: str,
-             time_left: Callable[[], float]) -> Leg:  # fmt: skip
+def download(
+    rt: Runtime, s3: S3Client, job_id: str, generation: int, file_id: str, time_left: Callable[[], float]
+) -> Leg:
     """Copy on. `time_left` is in seconds, until this call must have returned. Raises NotFound."""
     job = rt.jobs.load(job_id)
     file = job.file(file_id)
@@ -62,10 +63,16 @@ def _copy(rt: Runtime, s3: S3Client, job: Job, file: File, time_left: Callable[[
     try:
         vendor = rt.vendor(job)
         result = transfer.copy(
-            locate=lambda: _locate(rt, job, file), destination=_destination(job, file), outbound=rt.outbound,
-            hosts=download_hosts(vendor), s3=s3, checkpoint=dict(file.checkpoint), save=_saver(rt, job, file),
-            time_left=time_left, options=_options(rt.account(job)),
-        )  # fmt: skip
+            locate=lambda: _locate(rt, job, file),
+            destination=_destination(job, file),
+            outbound=rt.outbound,
+            hosts=download_hosts(vendor),
+            s3=s3,
+            checkpoint=dict(file.checkpoint),
+            save=_saver(rt, job, file),
+            time_left=time_left,
+            options=_options(rt.account(job)),
+        )
     except transfer.Superseded as error:
         raise Superseded(str(error)) from error
     except OverBudget as error:
@@ -80,8 +87,17 @@ def _copy(rt: Runtime, s3: S3Client, job: Job, file: File, time_left: Callable[[
     match result:
         case transfer.Stored():
             uri = f"s3://{settings().bucket_name}/{result.key}"
-            rt.jobs.change_file(job, file, FileStatus.STORED, size=result.size, bytes_copied=result.size, s3_uri=uri,
-                                evidence=result.evidence, checkpoint={}, error=None)  # fmt: skip
+            rt.jobs.change_file(
+                job,
+                file,
+                FileStatus.STORED,
+                size=result.size,
+                bytes_copied=result.size,
+                s3_uri=uri,
+                evidence=result.evidence,
+                checkpoint={},
+                error=None,
+            )
             return Leg(file.file_id, more=False)
         case transfer.More():
             return Leg(file.file_id, more=True, wait_seconds=_whole(result.wait_seconds))
@@ -103,9 +119,14 @@ def _locate(rt: Runtime, job: Job, file: File) -> Remote | None:
 def _saver(rt: Runtime, job: Job, file: File) -> Callable[[dict[str, Any], int], None]:
     def save(checkpoint: dict[str, Any], bytes_copied: int) -> None:
         try:
-            rt.jobs.change_file(job, file, checkpoint=dict(checkpoint), bytes_copied=bytes_copied,
-                                declared=transfer.declared_size(checkpoint),
-                                part_size=transfer.part_size(checkpoint))  # fmt: skip
+            rt.jobs.change_file(
+                job,
+                file,
+                checkpoint=dict(checkpoint),
+                bytes_copied=bytes_copied,
+                declared=transfer.declared_size(checkpoint),
+                part_size=transfer.part_size(checkpoint),
+            )
         except Superseded as error:
             raise transfer.Superseded(str(error)) from error
 
@@ -132,11 +153,15 @@ def _fail(rt: Runtime, s3: S3Client, job: Job, file: File, problem: Problem, **c
 def _destination(job: Job, file: File) -> transfer.Destination:
     env = settings()
     return transfer.Destination(
-        bucket=env.bucket_name, stem=job.object_prefix + file.file_id, file_name=file.name,
-        metadata={"job-id": job.job_id, "file-id": file.file_id, "vendor": job.vendor}, tags=job.labels,
-        storage_class=env.storage_class or None, kms_key_id=env.kms_key_id or None,
+        bucket=env.bucket_name,
+        stem=job.object_prefix + file.file_id,
+        file_name=file.name,
+        metadata={"job-id": job.job_id, "file-id": file.file_id, "vendor": job.vendor},
+        tags=job.labels,
+        storage_class=env.storage_class or None,
+        kms_key_id=env.kms_key_id or None,
         expected_owner=env.bucket_owner or None,
-    )  # fmt: skip
+    )
 
 
 def _options(account: Account) -> transfer.Options:

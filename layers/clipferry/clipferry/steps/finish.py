@@ -196,9 +196,12 @@ class Closing:
     def _write_manifest(self, job: Job) -> None:
         """Beside the files: the job as the API shows it. Written again it says the same."""
         self.s3.put_object(
-            Bucket=settings().bucket_name, Key=job.object_prefix + MANIFEST, ContentType="application/json",
-            Body=json.dumps(job.public(), indent=1, ensure_ascii=False).encode(), **bucket_owner(),
-        )  # fmt: skip
+            Bucket=settings().bucket_name,
+            Key=job.object_prefix + MANIFEST,
+            ContentType="application/json",
+            Body=json.dumps(job.public(), indent=1, ensure_ascii=False).encode(),
+            **bucket_owner(),
+        )
 
 
 def bucket_owner() -> dict[str, Any]:

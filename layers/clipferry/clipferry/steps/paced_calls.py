@@ -44,8 +44,16 @@ class Booking:
 class Gate:
     """Paces one question's calls. `booking` is what the asker keeps, before and after."""
 
-    def __init__(self, budgets: Budgets, account: Account, vendor: str, booking: Booking | None,
-                 now: Callable[[], float], sleep: Callable[[float], None], near: float = NEAR) -> None:  # fmt: skip
+    def __init__(
+        self,
+        budgets: Budgets,
+        account: Account,
+        vendor: str,
+        booking: Booking | None,
+        now: Callable[[], float],
+        sleep: Callable[[float], None],
+        near: float = NEAR,
+    ) -> None:
         self._budgets, self._account, self._vendor = budgets, account, vendor
         self._now, self._sleep, self._near = now, sleep, near
         self.booking = booking

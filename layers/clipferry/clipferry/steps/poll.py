@@ -99,11 +99,14 @@ def _route(rt: Runtime, job: Job, look: Look, unknown: int) -> Turn:
     settled = sum(f.status.settled for f in job.files)
     all_here = listed and bool(job.files) and settled + len(ready) == len(job.files)
     seen: dict[str, Any] = {
-        "unknown_looks": unknown, "poll_errors": 0, "listed": listed,
+        "unknown_looks": unknown,
+        "poll_errors": 0,
+        "listed": listed,
         "progress": look.progress if look.progress is not None else job.progress,
         "error": Problem(look.code, look.message or "", look.vendor_code, look.request_id) if look.code else None,
-        "last_look": elapsed, "reported": None if look.progress is None else [elapsed, look.progress],
-    }  # fmt: skip
+        "last_look": elapsed,
+        "reported": None if look.progress is None else [elapsed, look.progress],
+    }
     if finished:
         give_back(rt, job)
         job.in_flight = None
@@ -121,9 +124,15 @@ def _route(rt: Runtime, job: Job, look: Look, unknown: int) -> Turn:
 
 
 def _wait(
-    rt: Runtime, job: Job, seconds: int, status: JobStatus = JobStatus.WAITING, ready: Sequence[str] = (),
-    then: str = "WAIT", polls: int | None = None, **seen: Any,
-) -> Turn:  # fmt: skip
+    rt: Runtime,
+    job: Job,
+    seconds: int,
+    status: JobStatus = JobStatus.WAITING,
+    ready: Sequence[str] = (),
+    then: str = "WAIT",
+    polls: int | None = None,
+    **seen: Any,
+) -> Turn:
     """Write the look down and wait, after the downloads if there are any. `polls` when there was no look."""
     now = rt.now()
     wait = max(1, min(seconds, int((job.deadline_at - now).total_seconds()) + 1))
@@ -207,10 +216,16 @@ def _file_status(seen: Sighting) -> FileStatus:
 
 def _facts(seen: Sighting) -> dict[str, Any]:
     failed = _file_status(seen) is FileStatus.FAILED
-    problem = Problem(seen.code or "VENDOR_FILE_FAILED", seen.message or "the vendor could not produce this file",
-                      seen.vendor_code)  # fmt: skip
-    return {"kind": seen.kind, "size": seen.size, "md5": seen.md5, "detail": dict(seen.detail),
-            "error": problem if failed else None}  # fmt: skip
+    problem = Problem(
+        seen.code or "VENDOR_FILE_FAILED", seen.message or "the vendor could not produce this file", seen.vendor_code
+    )
+    return {
+        "kind": seen.kind,
+        "size": seen.size,
+        "md5": seen.md5,
+        "detail": dict(seen.detail),
+        "error": problem if failed else None,
+    }
 
 
 def _task_problem(look: Look) -> Problem:

@@ -28,8 +28,9 @@ class KeyReused(Exception):
         self.job = job
 
 
-def submit(rt: Runtime, logger: Logger, body: Mapping[str, Any], *, seed: str | None = None,
-           source: str | None = None) -> Job:  # fmt: skip
+def submit(
+    rt: Runtime, logger: Logger, body: Mapping[str, Any], *, seed: str | None = None, source: str | None = None
+) -> Job:
     """Create the job and start it. With a `seed`, the same seed and body give the same job however often.
 
     Raises InvalidBody, KeyReused.
@@ -71,16 +72,44 @@ def _reopen(rt: Runtime, job: Job) -> None:
     spent = _spent(job)
     uncertain = job.error is not None and job.error.code == "TRIGGER_UNCERTAIN"
     rt.jobs.change(
-        job, now, JobStatus.QUEUED, verdict=None, error=None, finished_at=None, event_sent=False, listed=False,
-        next_poll_at=None, poll_errors=0, unknown_looks=0, trigger_attempts=0, trigger_errors=0,
-        retriggers=0, restarts=0, waited=0,
-        reservation=None, ticket=None, in_flight=None, last_look=None, reported=None,
+        job,
+        now,
+        JobStatus.QUEUED,
+        verdict=None,
+        error=None,
+        finished_at=None,
+        event_sent=False,
+        listed=False,
+        next_poll_at=None,
+        poll_errors=0,
+        unknown_looks=0,
+        trigger_attempts=0,
+        trigger_errors=0,
+        retriggers=0,
+        restarts=0,
+        waited=0,
+        reservation=None,
+        ticket=None,
+        in_flight=None,
+        last_look=None,
+        reported=None,
         deadline_at=now + timedelta(seconds=job.deadline_seconds),
-        fresh_since=job.generation + 1, **job.handed_on(),
+        fresh_since=job.generation + 1,
+        **job.handed_on(),
         on_uncertain="retrigger" if uncertain else job.on_uncertain,
-        **({"vendor_refs": {}, "refs_complete": False, "triggered_at": None, "hint": 0, "progress": 0,
-            "trigger_round": job.trigger_round + 1} if spent else {}),
-    )  # fmt: skip
+        **(
+            {
+                "vendor_refs": {},
+                "refs_complete": False,
+                "triggered_at": None,
+                "hint": 0,
+                "progress": 0,
+                "trigger_round": job.trigger_round + 1,
+            }
+            if spent
+            else {}
+        ),
+    )
     rt.jobs.expire_files(job)
 
 

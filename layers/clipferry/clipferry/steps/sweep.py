@@ -133,8 +133,9 @@ class Sweep:
         if job.verdict or job.restarts >= RESTART_BUDGET:
             if not job.verdict:
                 message = f"its executions ended {job.restarts + 1} times before the job did"
-                self.rt.jobs.change(job, self.rt.now(), verdict=JobStatus.FAILED,
-                                    error=Problem("EXECUTION_LOST", message))  # fmt: skip
+                self.rt.jobs.change(
+                    job, self.rt.now(), verdict=JobStatus.FAILED, error=Problem("EXECUTION_LOST", message)
+                )
             self._end(job)
             return
         self.rt.jobs.change(job, self.rt.now(), restarts=job.restarts + 1, **job.handed_on())

@@ -59,8 +59,17 @@ def _open_files(rt: Runtime, job: Job) -> None:
         if file.status is not FileStatus.STORED and file.generation < job.fresh_since:
             status = FileStatus.PENDING if file.status is FileStatus.FAILED else file.status
             status = FileStatus.READY if status is FileStatus.COPYING else status
-            rt.jobs.change_file(job, file, status, generation=job.generation, error=None, attempts=0, reached=0,
-                                bytes_copied=0, checkpoint={})  # fmt: skip
+            rt.jobs.change_file(
+                job,
+                file,
+                status,
+                generation=job.generation,
+                error=None,
+                attempts=0,
+                reached=0,
+                bytes_copied=0,
+                checkpoint={},
+            )
 
 
 def _trigger(rt: Runtime, job: Job) -> Turn:
@@ -169,9 +178,14 @@ def _intend(rt: Runtime, job: Job, refs: dict[str, Any]) -> None:
     """Write down that a trigger is about to be sent. From here on, until the refs are written, the job is in doubt."""
     now = rt.now()
     rt.jobs.change(
-        job, now, JobStatus.TRIGGERING, vendor_refs=refs, triggered_at=now, waited=0,
+        job,
+        now,
+        JobStatus.TRIGGERING,
+        vendor_refs=refs,
+        triggered_at=now,
+        waited=0,
         trigger_attempts=job.trigger_attempts + 1,
-    )  # fmt: skip
+    )
 
 
 def _spent(job: Job) -> bool:
@@ -193,9 +207,14 @@ def _wait(rt: Runtime, job: Job, submitted: Submitted, *, planned: bool = False)
         wait = next_wait(view, rt.rng)
     keep_slot(rt, job, wait)
     rt.jobs.change(
-        job, now, JobStatus.WAITING, vendor_refs=dict(submitted.refs), refs_complete=True,
-        hint=job.hint, next_poll_at=now + timedelta(seconds=wait),
-    )  # fmt: skip
+        job,
+        now,
+        JobStatus.WAITING,
+        vendor_refs=dict(submitted.refs),
+        refs_complete=True,
+        hint=job.hint,
+        next_poll_at=now + timedelta(seconds=wait),
+    )
     return Turn(job, job.generation, "WAIT", wait)
 
 
@@ -223,8 +242,9 @@ def _uncertain(rt: Runtime, job: Job, error: VendorError) -> Turn:
     """Nobody can tell whether the work exists: do as the job said."""
     if job.on_uncertain == "retrigger" and job.retriggers < RETRIGGER_BUDGET:
         return _pause(rt, job, 1, triggered_at=None, trigger_errors=0, retriggers=job.retriggers + 1)
-    problem = Problem("TRIGGER_UNCERTAIN", f"a trigger was sent and its reply was lost: {error.message}",
-                      error.code, error.request_id)  # fmt: skip
+    problem = Problem(
+        "TRIGGER_UNCERTAIN", f"a trigger was sent and its reply was lost: {error.message}", error.code, error.request_id
+    )
     return end(rt, job, JobStatus.FAILED, problem)
 
 

@@ -49,9 +49,13 @@ class Turn:
 
     def as_state(self) -> dict[str, Any]:
         return {
-            "job_id": self.job.job_id, "generation": self.generation, "next": self.next,
-            "wait_seconds": self.wait_seconds, "ready": list(self.ready), "then": self.then,
-        }  # fmt: skip
+            "job_id": self.job.job_id,
+            "generation": self.generation,
+            "next": self.next,
+            "wait_seconds": self.wait_seconds,
+            "ready": list(self.ready),
+            "then": self.then,
+        }
 
 
 def current(job: Job, generation: int) -> bool:

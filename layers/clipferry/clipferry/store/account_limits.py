@@ -35,8 +35,9 @@ class Budgets:
         """The next free slot unless it lies later than `near`."""
         return self._reserve(account, group, rate, now, 1, near)
 
-    def _reserve(self, account: str, group: str, rate: Rate, now: float, calls: int,
-                 near: float | None) -> Reservation | None:  # fmt: skip
+    def _reserve(
+        self, account: str, group: str, rate: Rate, now: float, calls: int, near: float | None
+    ) -> Reservation | None:
         queueing = self._queueing.get((account, group), False)
         for queues in (queueing, not queueing):
             row = self._take(account, group, rate, now, calls, near, queues=queues)
@@ -45,8 +46,9 @@ class Budgets:
                 return Reservation(row.next - calls * rate.interval, row.shift)
         return None
 
-    def _take(self, account: str, group: str, rate: Rate, now: float, calls: int, near: float | None, *,
-              queues: bool) -> PaceRow | None:  # fmt: skip
+    def _take(
+        self, account: str, group: str, rate: Rate, now: float, calls: int, near: float | None, *, queues: bool
+    ) -> PaceRow | None:
         row, step = PaceRow(_budget_pk(account), group), calls * rate.interval
         if queues:
             condition: Condition = PaceRow.next >= now
@@ -155,8 +157,9 @@ class Lessons:
         row = self._row(size_class, consistent=True)
         known = _durations(row) if row else Durations()
         more = known.add(seconds, after=after).as_dict()
-        new = DurationsRow(_durations_pk(size_class), "DURATIONS", tasks=more["count"], surprise=more["surprise"],
-                           bins=more["bins"])  # fmt: skip
+        new = DurationsRow(
+            _durations_pk(size_class), "DURATIONS", tasks=more["count"], surprise=more["surprise"], bins=more["bins"]
+        )
         try:
             new.save(condition=DurationsRow.tasks == known.count if row else DurationsRow.pk.does_not_exist())
         except PutError as error:

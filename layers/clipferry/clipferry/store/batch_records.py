@@ -57,8 +57,9 @@ class Batches:
         """Write a new batch with its counters; (the batch in the table, whether this call made it)."""
         expires = int((batch.created_at + TAG_LIFETIME).timestamp())
         values = {name: getattr(batch, name) for name in _FIELDS}
-        row = BatchRow(_pk(batch.batch_id), "BATCH", **values, **_due(batch, batch.created_at, _STARTED_WITHIN),
-                       expires_at=expires)  # fmt: skip
+        row = BatchRow(
+            _pk(batch.batch_id), "BATCH", **values, **_due(batch, batch.created_at, _STARTED_WITHIN), expires_at=expires
+        )
 
         def write() -> None:
             with TransactWrite(connection=connection()) as transaction:
@@ -141,9 +142,15 @@ class Batches:
         """Write down which jobs a chunk will make, before it does. False when the chunk is done, or cancelled."""
         row = self._chunk_row(batch, number)
         values = {
-            "kind": ChunkRow, "number": number, "job_ids": list(job_ids), "begun_at": now, "done": False,
-            "cancelled": False, "reported": False, "expires_at": row.expires_at,
-        }  # fmt: skip
+            "kind": ChunkRow,
+            "number": number,
+            "job_ids": list(job_ids),
+            "begun_at": now,
+            "done": False,
+            "cancelled": False,
+            "reported": False,
+            "expires_at": row.expires_at,
+        }
         return _written(row, values, ChunkRow.pk.does_not_exist() | (ChunkRow.done == False))  # noqa: E712
 
     def settle(self, batch: Batch, number: int, *, accepted: int, rejected: int, duplicates: int) -> None:
@@ -155,15 +162,25 @@ class Batches:
             [attributes[name].add(count) for name, count in counts.items() if count],
         )
         values = {"done": True, "reported": bool(rejected or duplicates)}
-        _written(self._chunk_row(batch, number), values, ChunkRow.done == False,  # noqa: E712
-                 tally if any(counts.values()) else None)  # fmt: skip
+        _written(
+            self._chunk_row(batch, number),
+            values,
+            ChunkRow.done == False,  # noqa: E712
+            tally if any(counts.values()) else None,
+        )
 
     def close(self, batch: Batch, number: int, now: datetime) -> None:
         """A chunk is cancelled: none of its jobs lives, and a submission that comes late finds it done."""
         row = self._chunk_row(batch, number)
         if self.chunk(batch.batch_id, number) is None:
-            values = {"kind": ChunkRow, "number": number, "job_ids": [], "begun_at": now, "reported": False,
-                      "expires_at": row.expires_at}  # fmt: skip
+            values = {
+                "kind": ChunkRow,
+                "number": number,
+                "job_ids": [],
+                "begun_at": now,
+                "reported": False,
+                "expires_at": row.expires_at,
+            }
         else:
             values = {}
         condition = ChunkRow.pk.does_not_exist() if values else ChunkRow.pk.exists()

@@ -187,10 +187,13 @@ class Jobs:
         if low > high:  # DynamoDB refuses such a BETWEEN
             return iter(())
         streams = [
-            (row.created_key for row in index.query(shard, column.between(low, high), scan_index_forward=False,
-                                                    page_size=PAGE_MAX))
-            for value in values for shard in shards(value)
-        ]  # fmt: skip
+            (
+                row.created_key
+                for row in index.query(shard, column.between(low, high), scan_index_forward=False, page_size=PAGE_MAX)
+            )
+            for value in values
+            for shard in shards(value)
+        ]
         return (key for key in heapq.merge(*streams, reverse=True) if key != before)
 
     def _rows(self, job_ids: Iterable[str]) -> dict[str, Job]:
@@ -299,8 +302,13 @@ def _index_keys(job: Job) -> dict[str, str]:
 def _tag_row(job: Job, tag: str) -> TagRow:
     keys = _index_keys(job)
     expires = int((job.created_at + TAG_LIFETIME).timestamp())
-    return TagRow(_job_pk(job.job_id), f"TAG#{tag}", tag_shard=f"{tag}#{shard_of(job.job_id)}",
-                  created_key=keys["created_key"], expires_at=expires)  # fmt: skip
+    return TagRow(
+        _job_pk(job.job_id),
+        f"TAG#{tag}",
+        tag_shard=f"{tag}#{shard_of(job.job_id)}",
+        created_key=keys["created_key"],
+        expires_at=expires,
+    )
 
 
 def _expiry(job: Job) -> int | None:

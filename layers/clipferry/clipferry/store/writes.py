@@ -51,8 +51,12 @@ def counted(job: Job, target: JobStatus) -> tuple[TallyRow, list[Action]] | None
     return row, [TallyRow.get_attributes()[tally_attribute(status)].add(by)]
 
 
-def update(row: JobRow | FileRow | BatchRow | ChunkRow, values: Mapping[str, Any], condition: Condition,
-           tally: tuple[TallyRow, list[Action]] | None = None) -> None:  # fmt: skip
+def update(
+    row: JobRow | FileRow | BatchRow | ChunkRow,
+    values: Mapping[str, Any],
+    condition: Condition,
+    tally: tuple[TallyRow, list[Action]] | None = None,
+) -> None:
     """Write, and count in the same transaction, so that whatever is repeated or lost is counted once."""
     attributes = type(row).get_attributes()
     actions: list[Action] = [

@@ -23,6 +23,18 @@ from clipferry.transfer.interface import (
 from clipferry.transfer.upload import client_config
 
 __all__ = [
-    "Code", "Destination", "Failed", "Level", "More", "Options", "Retry", "Stored", "Superseded", "abandon",
-    "client_config", "copy", "declared_size", "part_size",
-]  # fmt: skip
+    "Code",
+    "Destination",
+    "Failed",
+    "Level",
+    "More",
+    "Options",
+    "Retry",
+    "Stored",
+    "Superseded",
+    "abandon",
+    "client_config",
+    "copy",
+    "declared_size",
+    "part_size",
+]

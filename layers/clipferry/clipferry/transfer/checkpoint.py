@@ -37,18 +37,25 @@ class Checkpoint:
 
     def as_dict(self) -> dict[str, Any]:
         return {
-            "stem": self.stem, "generation": self.generation, "not_there": round(self.not_there), "ranges": self.ranges,
+            "stem": self.stem,
+            "generation": self.generation,
+            "not_there": round(self.not_there),
+            "ranges": self.ranges,
             "facts": self.facts.as_dict() if self.facts else None,
-            "upload": self.upload.as_dict() if self.upload else None, "digests": self.digests,
-        }  # fmt: skip
+            "upload": self.upload.as_dict() if self.upload else None,
+            "digests": self.digests,
+        }
 
     @classmethod
     def parse(cls, value: Mapping[str, Any], stem: str) -> Checkpoint:
         """A saved checkpoint; a new one from an empty mapping."""
         facts, upload = value.get("facts"), value.get("upload")
         return cls(
-            stem=value.get("stem") or stem, generation=int(value.get("generation", 1)),
-            not_there=float(value.get("not_there", 0)), ranges=bool(value.get("ranges", True)),
-            facts=Facts.parse(facts) if facts else None, upload=UploadRef.parse(upload) if upload else None,
+            stem=value.get("stem") or stem,
+            generation=int(value.get("generation", 1)),
+            not_there=float(value.get("not_there", 0)),
+            ranges=bool(value.get("ranges", True)),
+            facts=Facts.parse(facts) if facts else None,
+            upload=UploadRef.parse(upload) if upload else None,
             digests=dict(value["digests"]) if value.get("digests") else None,
-        )  # fmt: skip
+        )

@@ -238,10 +238,13 @@ class Digests:
         if sha256 is None:
             return None
         return {
-            "position": self.position, "algorithm": self._crc.name, "crc": self._crc.encode(self.crc),
-            "sha256": sha256, "md5": self._md5.state() if self._md5 else None,
+            "position": self.position,
+            "algorithm": self._crc.name,
+            "crc": self._crc.encode(self.crc),
+            "sha256": sha256,
+            "md5": self._md5.state() if self._md5 else None,
             "crc64": None if self._crc64 is None else f"{self._crc64:016x}",
-        }  # fmt: skip
+        }
 
     @classmethod
     def restore(cls, crc: Crc, state: dict[str, Any] | None, *, md5: bool = False, crc64: bool = False) -> Digests:

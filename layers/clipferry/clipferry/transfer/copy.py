@@ -45,9 +45,18 @@ _NOT_THERE_FIRST, _NOT_THERE_MOST = 5.0, 60.0  # seconds between looks at a sour
 _READ_BACK, _READ_AHEAD = 8 * 1024 * 1024, 4  # bytes a request, requests at once
 
 
-def copy(*, locate: Callable[[], Remote | None], destination: Destination, outbound: Outbound, hosts: Sequence[str],
-         s3: S3Client, checkpoint: dict[str, Any], save: Callable[[dict[str, Any], int], None],
-         time_left: Callable[[], float], options: Options | None = None) -> Result:  # fmt: skip
+def copy(
+    *,
+    locate: Callable[[], Remote | None],
+    destination: Destination,
+    outbound: Outbound,
+    hosts: Sequence[str],
+    s3: S3Client,
+    checkpoint: dict[str, Any],
+    save: Callable[[dict[str, Any], int], None],
+    time_left: Callable[[], float],
+    options: Options | None = None,
+) -> Result:
     """Copy one file, or go on with it, as far as the time allows.
 
     `locate` gives a fresh URL and must not start vendor work; None: not there at the moment. It may be called from
@@ -71,9 +80,16 @@ def copy(*, locate: Callable[[], Remote | None], destination: Destination, outbo
         from clipferry.transfer.hls.hls_copy import copy_hls
 
         return copy_hls(
-            locate=located, destination=destination, outbound=outbound, hosts=hosts, s3=s3, checkpoint=checkpoint,
-            save=save, time_left=time_left, options=options,
-        )  # fmt: skip
+            locate=located,
+            destination=destination,
+            outbound=outbound,
+            hosts=hosts,
+            s3=s3,
+            checkpoint=checkpoint,
+            save=save,
+            time_left=time_left,
+            options=options,
+        )
     return _Copy(located, *how).run()
 
 
@@ -94,10 +110,18 @@ def abandon(s3: S3Client, bucket: str, checkpoint: dict[str, Any], *, expected_o
 
 
 class _Copy:
-    def __init__(self, locate: Callable[[], Remote | None], destination: Destination, outbound: Outbound,
-                 hosts: Sequence[str], s3: S3Client, checkpoint: dict[str, Any],
-                 save: Callable[[dict[str, Any], int], None], time_left: Callable[[], float],
-                 options: Options) -> None:  # fmt: skip
+    def __init__(
+        self,
+        locate: Callable[[], Remote | None],
+        destination: Destination,
+        outbound: Outbound,
+        hosts: Sequence[str],
+        s3: S3Client,
+        checkpoint: dict[str, Any],
+        save: Callable[[dict[str, Any], int], None],
+        time_left: Callable[[], float],
+        options: Options,
+    ) -> None:
         self._link = Link(locate)
         self._outbound, self._hosts, self._options = outbound, hosts, options
         self._minimum = level_named(options.minimum_evidence)
@@ -191,9 +215,16 @@ class _Copy:
     def _move(self, source: Source, stored: dict[int, Part], digests: Digests) -> list[Part]:
         ref, facts = self._ref, self._facts
         pump = Pump(
-            source, self._storage, ref, crc=self._crc, size=facts.size if facts.ranges else None, stored=stored,
-            digests=digests, clock=self._clock, options=self._options,
-        )  # fmt: skip
+            source,
+            self._storage,
+            ref,
+            crc=self._crc,
+            size=facts.size if facts.ranges else None,
+            stored=stored,
+            digests=digests,
+            clock=self._clock,
+            options=self._options,
+        )
 
         def save() -> None:
             self._copied, self._point.digests = pump.copied, digests.state()
@@ -288,12 +319,16 @@ class _Copy:
         self._storage.tag(ref.key)
         self._storage.abort_all()
         evidence = {
-            "level": verdict.level.value, "checks": [level.value for level in verdict.checks],
-            "sha256": digests.sha256, "size": existing.size,
+            "level": verdict.level.value,
+            "checks": [level.value for level in verdict.checks],
+            "sha256": digests.sha256,
+            "size": existing.size,
             "checksum": {
-                "algorithm": ref.algorithm, "value": self._crc.encode(digests.crc), "confirmed_as": ref.checksum_type,
+                "algorithm": ref.algorithm,
+                "value": self._crc.encode(digests.crc),
+                "confirmed_as": ref.checksum_type,
             },
-        }  # fmt: skip
+        }
         return Stored(ref.key, existing.size, evidence, ref.content_type)
 
     # -- endings ------------------------------------------------------------------------------------------------------

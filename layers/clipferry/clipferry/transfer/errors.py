@@ -31,8 +31,9 @@ class AttemptFailed(Exception):
     `fresh`: it has to begin from nothing. `no_ranges`: and must not ask for parts of the file.
     """
 
-    def __init__(self, code: Code, message: str, *, wait: float = 0.0, fresh: bool = False,
-                 no_ranges: bool = False) -> None:  # fmt: skip
+    def __init__(
+        self, code: Code, message: str, *, wait: float = 0.0, fresh: bool = False, no_ranges: bool = False
+    ) -> None:
         super().__init__(message)
         self.code, self.message, self.wait = code, message, wait
         self.fresh, self.no_ranges = fresh or no_ranges, no_ranges

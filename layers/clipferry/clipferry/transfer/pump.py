@@ -55,8 +55,19 @@ class Clock:
 class Pump:
     """Move every missing part. Use once: `run` returns when all is in S3, or raises."""
 
-    def __init__(self, source: Source, storage: Storage, ref: UploadRef, *, crc: Crc, size: int | None,
-                 stored: dict[int, Part], digests: Digests, clock: Clock, options: Options) -> None:  # fmt: skip
+    def __init__(
+        self,
+        source: Source,
+        storage: Storage,
+        ref: UploadRef,
+        *,
+        crc: Crc,
+        size: int | None,
+        stored: dict[int, Part],
+        digests: Digests,
+        clock: Clock,
+        options: Options,
+    ) -> None:
         self._source, self._storage, self._ref, self._crc = source, storage, ref, crc
         self._size, self._digests, self._clock = size, digests, clock
         self.stored = stored

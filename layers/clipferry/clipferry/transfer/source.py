@@ -50,8 +50,9 @@ class _Refused(Exception):
 class Source:
     """One file at the vendor. Safe to use from many threads, one range each."""
 
-    def __init__(self, link: Link, outbound: Outbound, hosts: Sequence[str], options: Options,
-                 facts: Facts | None = None) -> None:  # fmt: skip
+    def __init__(
+        self, link: Link, outbound: Outbound, hosts: Sequence[str], options: Options, facts: Facts | None = None
+    ) -> None:
         self._link, self._outbound, self._hosts, self._options = link, outbound, hosts, options
         self._facts = facts
         self._opening: Body | None = None

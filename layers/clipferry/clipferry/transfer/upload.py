@@ -40,10 +40,19 @@ _TOKEN = "transfer"  # noqa: S105 - the name of a metadata field: which upload m
 #: Answers that a repeat may better. Everything else S3 refuses is refused again.
 _TRANSIENT = frozenset(
     {
-        "InternalError", "InternalServerError", "ServiceUnavailable", "SlowDown", "RequestTimeout", "OperationAborted",
-        "Throttling", "ThrottlingException", "RequestLimitExceeded", "RequestTimeTooSkewed", "IncompleteBody",
+        "InternalError",
+        "InternalServerError",
+        "ServiceUnavailable",
+        "SlowDown",
+        "RequestTimeout",
+        "OperationAborted",
+        "Throttling",
+        "ThrottlingException",
+        "RequestLimitExceeded",
+        "RequestTimeTooSkewed",
+        "IncompleteBody",
     }
-)  # fmt: skip
+)
 _NO_TAG = re.compile(r"[^\w\s+\-=.:/@]")  # docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html
 _LOST = frozenset({"NoSuchUpload"})
 _TAKEN = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
@@ -56,10 +65,13 @@ def client_config(connections: int = 16) -> Config:
     Waits are short and repeats few, because the transfer repeats by itself; no checksum is added to those it sends.
     """
     return Config(
-        connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 2, "mode": "standard"},
+        connect_timeout=5,
+        read_timeout=30,
+        retries={"total_max_attempts": 2, "mode": "standard"},
         max_pool_connections=max(10, UPLOADERS, connections),
-        request_checksum_calculation="when_required", response_checksum_validation="when_required",
-    )  # fmt: skip
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
 
 
 _UNSIGNED_PAYLOAD = Config(s3={"payload_signing_enabled": False})
@@ -152,21 +164,35 @@ class Storage:
             how["ContentDisposition"] = content_disposition(self._to.file_name, container.extension)
         metadata = {name: quote(value, safe=" /:;,.=+-_()") for name, value in self._to.metadata.items()}
         reply = self._patiently(
-            self._s3.create_multipart_upload, Key=key, ContentType=container.content_type,
-            Metadata={**metadata, _TOKEN: token}, ChecksumAlgorithm=crc.name, ChecksumType="FULL_OBJECT", **how,
-        )  # fmt: skip
+            self._s3.create_multipart_upload,
+            Key=key,
+            ContentType=container.content_type,
+            Metadata={**metadata, _TOKEN: token},
+            ChecksumAlgorithm=crc.name,
+            ChecksumType="FULL_OBJECT",
+            **how,
+        )
         return UploadRef(
-            key=key, upload_id=reply["UploadId"], token=token, part_size=part_size, algorithm=crc.name,
-            checksum_type=reply.get("ChecksumType", "FULL_OBJECT"), content_type=container.content_type,
-        )  # fmt: skip
+            key=key,
+            upload_id=reply["UploadId"],
+            token=token,
+            part_size=part_size,
+            algorithm=crc.name,
+            checksum_type=reply.get("ChecksumType", "FULL_OBJECT"),
+            content_type=container.content_type,
+        )
 
     def put(self, ref: UploadRef, number: int, body: bytearray | bytes, crc: int) -> Part:
         """UploadPart with its checksum, so that S3 refuses what was damaged on the way."""
         method = _crc(ref)
         reply = self._patiently(
-            self._s3.upload_part, Key=ref.key, UploadId=ref.upload_id, PartNumber=number, Body=body,
+            self._s3.upload_part,
+            Key=ref.key,
+            UploadId=ref.upload_id,
+            PartNumber=number,
+            Body=body,
             **{f"Checksum{method.name}": method.encode(crc)},
-        )  # fmt: skip
+        )
         return Part(number, len(body), reply["ETag"], crc)
 
     def parts(self, ref: UploadRef) -> dict[int, Part]:
@@ -202,9 +228,13 @@ class Storage:
                 entry[f"Checksum{method.name}"] = method.encode(part.crc)
             listed.append(entry)
         reply = self._patiently(
-            self._s3.complete_multipart_upload, Key=ref.key, UploadId=ref.upload_id, MultipartUpload={"Parts": listed},
-            IfNoneMatch="*", **proof,
-        )  # fmt: skip
+            self._s3.complete_multipart_upload,
+            Key=ref.key,
+            UploadId=ref.upload_id,
+            MultipartUpload={"Parts": listed},
+            IfNoneMatch="*",
+            **proof,
+        )
         return str(reply["ETag"])
 
     def _object_checksum(self, ref: UploadRef, parts: list[Part], crc: int | None) -> str | None:

@@ -38,10 +38,19 @@ ATTEMPTS = 3  # per call: one for a clock that was off, one for a nonce that was
 CLOCK_ERRORS = ("invalidtimestamp", "illegaltimestamp")
 NONCE_ERRORS = ("signaturenonceused",)
 AUTH_ERRORS = (
-    "invalidaccesskeyid", "inactiveaccesskeyid", "invalidaccesskeysecret", "signaturedoesnotmatch",
-    "incompletesignature", "invalidsecuritytoken", "missingsecuritytoken", "securitytoken", "forbidden.ram",
-    "forbidden.accesskey", "nopermission", "unauthorized",
-)  # fmt: skip
+    "invalidaccesskeyid",
+    "inactiveaccesskeyid",
+    "invalidaccesskeysecret",
+    "signaturedoesnotmatch",
+    "incompletesignature",
+    "invalidsecuritytoken",
+    "missingsecuritytoken",
+    "securitytoken",
+    "forbidden.ram",
+    "forbidden.accesskey",
+    "nopermission",
+    "unauthorized",
+)
 THROTTLING = ("throttling",)  # at any HTTP status
 UNAVAILABLE = ("internalerror", "serviceunavailable", "unknownerror")
 
@@ -91,13 +100,19 @@ class Acs3Auth(AuthBase):
 
 def authorization(
     method: str, url: str, headers: Mapping[str, str], payload_hash: str, key_id: str, secret: str
-) -> str:  # fmt: skip
+) -> str:
     """The Authorization header that signs `headers` (lower-case names) and the query of `url`."""
     names = sorted(headers)
-    canonical = "\n".join([
-        method, urlsplit(url).path or "/", canonical_query(url), "".join(f"{n}:{headers[n]}\n" for n in names),
-        ";".join(names), payload_hash,
-    ])  # fmt: skip
+    canonical = "\n".join(
+        [
+            method,
+            urlsplit(url).path or "/",
+            canonical_query(url),
+            "".join(f"{n}:{headers[n]}\n" for n in names),
+            ";".join(names),
+            payload_hash,
+        ]
+    )
     text = f"{ALGORITHM}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
     signature = hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()
     return f"{ALGORITHM} Credential={key_id},SignedHeaders={';'.join(names)},Signature={signature}"
@@ -150,9 +165,15 @@ class RpcClient:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
         try:
             return self._outbound.call(
-                "POST", self._endpoint, hosts=self._hosts, params=None if form else given,
-                data=urlencode(given) if form else None, headers=headers, auth=self._auth, operation=action,
-            )  # fmt: skip
+                "POST",
+                self._endpoint,
+                hosts=self._hosts,
+                params=None if form else given,
+                data=urlencode(given) if form else None,
+                headers=headers,
+                auth=self._auth,
+                operation=action,
+            )
         except NotSent as error:
             raise VendorUnavailable(f"{action}: {error.message}", reached=False) from None
         except AddressRefused as error:

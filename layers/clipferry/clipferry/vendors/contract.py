@@ -33,8 +33,9 @@ class VendorUnavailable(VendorError):
 class VendorThrottled(VendorError):
     """Too many calls: the call had no effect. `retry_after` is the vendor's own hint in seconds, when it gave one."""
 
-    def __init__(self, message: str, *, retry_after: float | None = None, code: str | None = None,
-                 request_id: str | None = None):  # fmt: skip
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, code: str | None = None, request_id: str | None = None
+    ):
         super().__init__(message, code=code, request_id=request_id)
         self.retry_after = retry_after
 
@@ -56,8 +57,9 @@ class VendorRefused(VendorError):
     `kind` is the job's error code when the vendor's no has a name of its own here, such as VENDOR_TASK_NOT_FOUND.
     """
 
-    def __init__(self, message: str, *, kind: str = "VENDOR_REFUSED", code: str | None = None,
-                 request_id: str | None = None):  # fmt: skip
+    def __init__(
+        self, message: str, *, kind: str = "VENDOR_REFUSED", code: str | None = None, request_id: str | None = None
+    ):
         super().__init__(message, code=code, request_id=request_id)
         self.kind = kind
 

@@ -33,10 +33,21 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _TYPES = {
-    ".ts": "video/mp2t", ".m4s": "video/iso.segment", ".mp4": "video/mp4", ".m4v": "video/mp4", ".cmfv": "video/mp4",
-    ".m4a": "audio/mp4", ".cmfa": "audio/mp4", ".aac": "audio/aac", ".ac3": "audio/ac3", ".ec3": "audio/eac3",
-    ".mp3": "audio/mpeg", ".vtt": "text/vtt", ".webvtt": "text/vtt", ".m3u8": "application/vnd.apple.mpegurl",
-}  # fmt: skip
+    ".ts": "video/mp2t",
+    ".m4s": "video/iso.segment",
+    ".mp4": "video/mp4",
+    ".m4v": "video/mp4",
+    ".cmfv": "video/mp4",
+    ".m4a": "audio/mp4",
+    ".cmfa": "audio/mp4",
+    ".aac": "audio/aac",
+    ".ac3": "audio/ac3",
+    ".ec3": "audio/eac3",
+    ".mp3": "audio/mpeg",
+    ".vtt": "text/vtt",
+    ".webvtt": "text/vtt",
+    ".m3u8": "application/vnd.apple.mpegurl",
+}
 _SHA256, _PLAN, _EVIDENCE = "sha256", "hls-plan", "evidence"  # metadata of a stored segment
 _BOXES = frozenset({b"styp", b"moof", b"sidx", b"emsg", b"prft", b"ftyp", b"moov", b"mdat"})
 
@@ -69,9 +80,14 @@ class SegmentStorage(Storage):
         own = {key: quote(value, safe=" /:;,.=+-_()") for key, value in self._to.metadata.items()}
         method = object_crc()
         reply = self._patiently(
-            self._client.put_object, Key=self.key(name), Body=body, ContentType=content_type(name),
-            Metadata={**own, **metadata}, **{f"Checksum{method.name}": method.encode(crc)}, **how,
-        )  # fmt: skip
+            self._client.put_object,
+            Key=self.key(name),
+            Body=body,
+            ContentType=content_type(name),
+            Metadata={**own, **metadata},
+            **{f"Checksum{method.name}": method.encode(crc)},
+            **how,
+        )
         return str(reply["ETag"])
 
     def key(self, name: str) -> str:
@@ -99,8 +115,15 @@ class SegmentStorage(Storage):
 class Segments:
     """Copies single assets. Safe to use from many threads, one asset each."""
 
-    def __init__(self, storage: SegmentStorage, outbound: Outbound, hosts: Sequence[str], options: Options,
-                 url_of: Callable[[Asset, str | None], str], plan: str) -> None:  # fmt: skip
+    def __init__(
+        self,
+        storage: SegmentStorage,
+        outbound: Outbound,
+        hosts: Sequence[str],
+        options: Options,
+        url_of: Callable[[Asset, str | None], str],
+        plan: str,
+    ) -> None:
         """`url_of(asset, refused)`: where the asset is, after the URL `refused` (None at first) was not answered."""
         self._storage, self._outbound, self._hosts = storage, outbound, hosts
         self._options = replace(options, connections=1)
@@ -198,8 +221,9 @@ class Segments:
         self._storage.put_object(asset.name, first, digests.crc, metadata)
         return copied
 
-    def _store_large(self, asset: Asset, first: bytearray, following: bytearray, parts: Iterator[bytearray],
-                     digests: Digests) -> None:  # fmt: skip
+    def _store_large(
+        self, asset: Asset, first: bytearray, following: bytearray, parts: Iterator[bytearray], digests: Digests
+    ) -> None:
         storage, extension = self._storage.for_large(asset.name), splitext(asset.name)[1]
         stale = storage.existing(self._storage.key(asset.name))
         if stale:

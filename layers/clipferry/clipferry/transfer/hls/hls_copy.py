@@ -105,10 +105,18 @@ def _link(before: str, sha256: str) -> str:
     return hashlib.sha256(bytes.fromhex(before) + bytes.fromhex(sha256)).hexdigest()
 
 
-def copy_hls(*, locate: Callable[[], Remote | None], destination: Destination, outbound: Outbound,
-             hosts: Sequence[str], s3: S3Client, checkpoint: dict[str, Any],
-             save: Callable[[dict[str, Any], int], None], time_left: Callable[[], float],
-             options: Options | None = None) -> Stored | More | Retry | Failed:  # fmt: skip
+def copy_hls(
+    *,
+    locate: Callable[[], Remote | None],
+    destination: Destination,
+    outbound: Outbound,
+    hosts: Sequence[str],
+    s3: S3Client,
+    checkpoint: dict[str, Any],
+    save: Callable[[dict[str, Any], int], None],
+    time_left: Callable[[], float],
+    options: Options | None = None,
+) -> Stored | More | Retry | Failed:
     """Copy one HLS video, or go on with it, as far as the time allows; parameters and results as of `copy`.
 
     The result's key is the root playlist's, its size that of all segments together, in bytes.
@@ -142,10 +150,18 @@ class _Urls:
 
 
 class _HlsCopy:
-    def __init__(self, locate: Callable[[], Remote | None], destination: Destination, outbound: Outbound,
-                 hosts: Sequence[str], s3: S3Client, checkpoint: dict[str, Any],
-                 save: Callable[[dict[str, Any], int], None], time_left: Callable[[], float],
-                 options: Options) -> None:  # fmt: skip
+    def __init__(
+        self,
+        locate: Callable[[], Remote | None],
+        destination: Destination,
+        outbound: Outbound,
+        hosts: Sequence[str],
+        s3: S3Client,
+        checkpoint: dict[str, Any],
+        save: Callable[[dict[str, Any], int], None],
+        time_left: Callable[[], float],
+        options: Options,
+    ) -> None:
         self._link = Link(locate)
         self._outbound, self._hosts, self._options = outbound, hosts, options
         self._minimum = level_named(options.minimum_evidence)
@@ -262,9 +278,15 @@ class _HlsCopy:
             content = plan.rendered(name, playlist)
             etag = self._storage.put_object(name, content, object_crc().of(content), {})
         evidence = {
-            "level": level.value, "checks": [level.value], "sha256": self._progress.chain, "size": self._progress.size,
-            "method": "sha256-chain", "segments": len(plan.assets), "playlists": len(plan.playlists), "etag": etag,
-        }  # fmt: skip
+            "level": level.value,
+            "checks": [level.value],
+            "sha256": self._progress.chain,
+            "size": self._progress.size,
+            "method": "sha256-chain",
+            "segments": len(plan.assets),
+            "playlists": len(plan.playlists),
+            "etag": etag,
+        }
         return Stored(self._storage.key(ROOT), self._progress.size, evidence, content_type(ROOT))
 
     # -- endings ------------------------------------------------------------------------------------------------------

@@ -57,24 +57,24 @@ class Scheme:
 
 
 WS3 = Scheme("WS3-HMAC-SHA256", "X-WS-AccessKey", "X-WS-Timestamp")
-CNC = Scheme(
-    "CNC-HMAC-SHA256", "x-cnc-accessKey", "x-cnc-timestamp", {"x-cnc-auth-method": "AKSK"}, json_body=True
-)  # fmt: skip
+CNC = Scheme("CNC-HMAC-SHA256", "x-cnc-accessKey", "x-cnc-timestamp", {"x-cnc-auth-method": "AKSK"}, json_body=True)
 SCHEMES = {"ws3": WS3, "cnc": CNC}
 
 
 def canonical_request(method: str, path: str, query: str, content_type: str, host: str, body: bytes) -> str:
     """What is signed of a request. The query counts for GET alone, decoded; header values lower-cased and trimmed."""
-    return "\n".join((
-        method,
-        path,
-        "" if method == "POST" else unquote(query),
-        f"content-type:{content_type.strip().lower()}",
-        f"host:{host.strip().lower()}",
-        "",
-        SIGNED_HEADERS,
-        hashlib.sha256(body).hexdigest(),
-    ))  # fmt: skip
+    return "\n".join(
+        (
+            method,
+            path,
+            "" if method == "POST" else unquote(query),
+            f"content-type:{content_type.strip().lower()}",
+            f"host:{host.strip().lower()}",
+            "",
+            SIGNED_HEADERS,
+            hashlib.sha256(body).hexdigest(),
+        )
+    )
 
 
 def sign(scheme: Scheme, secret_key: str, timestamp: int, canonical: str) -> str:
@@ -83,8 +83,16 @@ def sign(scheme: Scheme, secret_key: str, timestamp: int, canonical: str) -> str
     return hmac.new(secret_key.encode(), string_to_sign.encode(), hashlib.sha256).hexdigest()
 
 
-def signed_headers(scheme: Scheme, access_key: str, secret_key: str, method: str, url: str, content_type: str,
-                   body: bytes, timestamp: int) -> dict[str, str]:  # fmt: skip
+def signed_headers(
+    scheme: Scheme,
+    access_key: str,
+    secret_key: str,
+    method: str,
+    url: str,
+    content_type: str,
+    body: bytes,
+    timestamp: int,
+) -> dict[str, str]:
     """The headers that make one attempt of a request acceptable for five minutes around `timestamp` (epoch seconds).
 
     `Host` is among them, with the URL's port when it has one, for it is part of what is signed.
@@ -101,7 +109,7 @@ def signed_headers(scheme: Scheme, access_key: str, secret_key: str, method: str
         **scheme.extra_headers,
         "Authorization": f"{scheme.label} Credential={access_key}, SignedHeaders={SIGNED_HEADERS}, "
         f"Signature={sign(scheme, secret_key, timestamp, canonical)}",
-    }  # fmt: skip
+    }
 
 
 def scheme_of(account: Account) -> Scheme:
@@ -156,8 +164,9 @@ class Gateway:
         access_key, secret_key = self._account.secret["access_key"], self._account.secret["secret_key"]
         headers = signed_headers(scheme, access_key, secret_key, "POST", url, content_type, body, timestamp)
         try:
-            return self._outbound.call("POST", url, hosts=self._hosts, data=body, headers=headers,
-                                       operation=url.rpartition("/")[2])  # fmt: skip
+            return self._outbound.call(
+                "POST", url, hosts=self._hosts, data=body, headers=headers, operation=url.rpartition("/")[2]
+            )
         except AddressRefused as error:
             raise VendorRefused(str(error), kind="ADDRESS_REFUSED") from error
         except OutboundError as error:
@@ -224,21 +233,26 @@ def _error(reply: Reply, code: str | None, message: str, memory: _Memory) -> Ven
     request_id = reply.headers.get("X-WS-RequestId") or reply.headers.get("x-cnc-request-id")
     wait = lenient.retry_after(reply.headers.get("Retry-After"))
     if "429" in signals or wait is not None or _SAYS_THROTTLED.search(message):
-        return VendorThrottled(f"too many calls for this account: {message}", retry_after=wait, code=shown,
-                               request_id=request_id)  # fmt: skip
+        return VendorThrottled(
+            f"too many calls for this account: {message}", retry_after=wait, code=shown, request_id=request_id
+        )
     if reply.status >= 500 or (code and _SERVER_ERROR.fullmatch(code)):
-        return VendorUnavailable(f"the vendor failed (HTTP {reply.status}): {message}", code=shown,
-                                 request_id=request_id)  # fmt: skip
+        return VendorUnavailable(
+            f"the vendor failed (HTTP {reply.status}): {message}", code=shown, request_id=request_id
+        )
     forbidden = "403" in signals
-    if forbidden and not _SOUNDS_LIKE_AUTH.search(message) and (
-        memory.accepted_lately or _SOUNDS_THROTTLED.search(message)
-    ):  # fmt: skip
+    if (
+        forbidden
+        and not _SOUNDS_LIKE_AUTH.search(message)
+        and (memory.accepted_lately or _SOUNDS_THROTTLED.search(message))
+    ):
         return VendorThrottled(f"forbidden, as after too many calls: {message}", code=shown, request_id=request_id)
     if forbidden or "401" in signals or (code and _PERMISSION.fullmatch(code)):
         return VendorAuthFailed(message, code=shown, request_id=request_id)
     if code is None or code == "200":
-        return VendorUnavailable(f"HTTP {reply.status} with a body that is not the vendor's", code=shown,
-                                 request_id=request_id)  # fmt: skip
+        return VendorUnavailable(
+            f"HTTP {reply.status} with a body that is not the vendor's", code=shown, request_id=request_id
+        )
     return VendorRefused(f"the vendor refused: {message}", code=shown, request_id=request_id)
 
 

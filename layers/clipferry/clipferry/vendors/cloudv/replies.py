@@ -119,16 +119,26 @@ def candidates(task: PullTask, item: Item, wanted: Wanted) -> Iterator[Candidate
             yield from _of_clarity(task, item, clarity, every=True)
         if item.command_status == FAILED:
             yield Candidate(
-                f"{item.identity}:all", item, OTHER, LookStatus.FAILED, code="VENDOR_COMMAND_FAILED",
+                f"{item.identity}:all",
+                item,
+                OTHER,
+                LookStatus.FAILED,
+                code="VENDOR_COMMAND_FAILED",
                 message="the vendor's processing failed, so there may be fewer renditions than it should have made",
-            )  # fmt: skip
+            )
 
 
 def _of_clarity(task: PullTask, item: Item, clarity: int, every: bool) -> Iterator[Candidate]:
     ref = f"{item.identity}:{clarity}"
     if item.pull_status == FAILED:
-        yield Candidate(ref, item, clarity, LookStatus.FAILED, code="VENDOR_FILE_FAILED",
-                        message="the vendor could not fetch this file from its fetch_url")  # fmt: skip
+        yield Candidate(
+            ref,
+            item,
+            clarity,
+            LookStatus.FAILED,
+            code="VENDOR_FILE_FAILED",
+            message="the vendor could not fetch this file from its fetch_url",
+        )
     elif item.pull_status != SUCCEEDED:
         known = item.pull_status == PROCESSING
         yield Candidate(ref, item, clarity, LookStatus.RUNNING if known else LookStatus.UNKNOWN)
@@ -148,9 +158,15 @@ def _of_finished(task: PullTask, item: Item, clarity: int, every: bool) -> Itera
             own = ref if position == 0 else f"{ref}.{position + 1}"
             yield Candidate(own, item, clarity, LookStatus.READY, entry)
     elif task.completed and item.commands_done and item.entries:
-        yield Candidate(ref, item, clarity, LookStatus.FAILED, code="RENDITION_MISSING",
-                        message=f"the vendor finished without a file of clarity {clarity} "
-                                f"({CLARITY_NAMES.get(clarity, 'unknown')})")  # fmt: skip
+        yield Candidate(
+            ref,
+            item,
+            clarity,
+            LookStatus.FAILED,
+            code="RENDITION_MISSING",
+            message=f"the vendor finished without a file of clarity {clarity} "
+            f"({CLARITY_NAMES.get(clarity, 'unknown')})",
+        )
     else:
         yield Candidate(ref, item, clarity, LookStatus.READY, None)
 

@@ -23,45 +23,73 @@ _FILE: Mapping[str, Any] = {
     "type": "object",
     "properties": {
         "fetch_url": {
-            "type": "string", "maxLength": 4096, "pattern": r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s/?#]+\S*$",
+            "type": "string",
+            "maxLength": 4096,
+            "pattern": r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s/?#]+\S*$",
             "x-problem": "must be an http or https URL",
-            "description": "http(s) URL that the vendor fetches the video from (fetchUrl)"},
-        "file_name": {"type": "string", "minLength": 1, "maxLength": 1024,
-                      "description": "name with its extension; the URL's last segment when absent (fileName)"},
-        "md5": {"type": "string", "pattern": "^[0-9A-Fa-f]{32}$",
-                "description": "MD5 of the source in hex, checked by the vendor and by us (md5)"},
+            "description": "http(s) URL that the vendor fetches the video from (fetchUrl)",
+        },
+        "file_name": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 1024,
+            "description": "name with its extension; the URL's last segment when absent (fileName)",
+        },
+        "md5": {
+            "type": "string",
+            "pattern": "^[0-9A-Fa-f]{32}$",
+            "description": "MD5 of the source in hex, checked by the vendor and by us (md5)",
+        },
     },
     "required": ["fetch_url"],
     "additionalProperties": False,
     "description": "one source video",
-}  # fmt: skip
+}
 
 REQUEST: Mapping[str, Any] = {
     "type": "object",
     "properties": {
-        "files": {"type": "array", "items": _FILE, "minItems": 1, "maxItems": FILES_PER_JOB,
-                  "description": "the videos to fetch, 1 to 50; the same one twice is one (fileList)"},
-        "cmd": {"type": "string", "minLength": 1, "maxLength": 2048,
-                "description": "processing command, {tcTemplateName:…,workflowCode:…} (cmd)"},
-        "workflow_id": {"type": "string", "minLength": 1, "maxLength": 256,
-                        "description": "processing workflow (workflowId)"},
-        "fetch_ts": {"enum": [0, 1],
-                     "description": "1 (default): fetch the segments of an HLS source too; 0: do not (fetchTs)"},
+        "files": {
+            "type": "array",
+            "items": _FILE,
+            "minItems": 1,
+            "maxItems": FILES_PER_JOB,
+            "description": "the videos to fetch, 1 to 50; the same one twice is one (fileList)",
+        },
+        "cmd": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 2048,
+            "description": "processing command, {tcTemplateName:…,workflowCode:…} (cmd)",
+        },
+        "workflow_id": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 256,
+            "description": "processing workflow (workflowId)",
+        },
+        "fetch_ts": {
+            "enum": [0, 1],
+            "description": "1 (default): fetch the segments of an HLS source too; 0: do not (fetchTs)",
+        },
         "renditions": _RENDITIONS,
     },
     "required": ["files"],
     "additionalProperties": False,
-}  # fmt: skip
+}
 
 ADOPT: Mapping[str, Any] = {
     "type": "object",
     "properties": {
         "task_id": {"type": "string", "pattern": r"^\S{1,128}$", "description": "the vendor's task (taskId)"},
-        "trans_no": {"type": "string", "pattern": r"^\S{1,32}$",
-                     "description": "the business id the task was made with (transNo)"},
+        "trans_no": {
+            "type": "string",
+            "pattern": r"^\S{1,32}$",
+            "description": "the business id the task was made with (transNo)",
+        },
         "renditions": _RENDITIONS,
     },
     "oneOf": [{"required": ["task_id"]}, {"required": ["trans_no"]}],
     "x-problem": "give exactly one of task_id and trans_no",
     "additionalProperties": False,
-}  # fmt: skip
+}

@@ -73,8 +73,9 @@ class CloudV:
         "encrypted_hls": "not supported, neither by the vendor's fetch nor by the copy",
     }
     can_abort: ClassVar[bool] = False
-    spent_codes: ClassVar[frozenset[str]] = frozenset({"VENDOR_FILE_FAILED", "RENDITION_MISSING", "NO_FILE_URL",
-                                                       "NO_FILES", "VENDOR_TASK_NOT_FOUND"})  # fmt: skip
+    spent_codes: ClassVar[frozenset[str]] = frozenset(
+        {"VENDOR_FILE_FAILED", "RENDITION_MISSING", "NO_FILE_URL", "NO_FILES", "VENDOR_TASK_NOT_FOUND"}
+    )
     api_hosts: ClassVar[Sequence[str]] = ("api.cloudv.haplat.net", "open.chinanetcenter.com", "api.cdnetworks.com")
     download_hosts: ClassVar[Sequence[str]] = ("cloudv.haplat.net",)
     default_deadline: ClassVar[int] = 24 * 3600
@@ -128,8 +129,12 @@ class CloudV:
         if pull is None:
             return _unknown_task(task, refusal)
         if pull.completed and not pull.items:
-            return Look(LookStatus.EMPTY, raw_status="completed", code="NO_FILES",
-                        message="the vendor completed the task without a single file")  # fmt: skip
+            return Look(
+                LookStatus.EMPTY,
+                raw_status="completed",
+                code="NO_FILES",
+                message="the vendor completed the task without a single file",
+            )
         known = {file.ref: file for file in task.files}
         lookups = Lookups(self._urls, LOOKUPS_PER_LOOK)
         sightings = [_sight(task, pull, c, known.get(c.ref), lookups) for c in _candidates(task, pull)]
@@ -224,10 +229,13 @@ def _unknown_task(task: Task, refusal: VendorRefused | None) -> Look:
     handle = ", ".join(f"{name} {value}" for name, value in _handle(task).items())
     said = f": {refusal.message}" if refusal else ""
     return Look(
-        LookStatus.FAILED, raw_status="unknown task", code="VENDOR_TASK_NOT_FOUND",
+        LookStatus.FAILED,
+        raw_status="unknown task",
+        code="VENDOR_TASK_NOT_FOUND",
         message=f"the vendor knows no task with {handle}{said}",
-        vendor_code=refusal.code if refusal else None, request_id=refusal.request_id if refusal else None,
-    )  # fmt: skip
+        vendor_code=refusal.code if refusal else None,
+        request_id=refusal.request_id if refusal else None,
+    )
 
 
 def _wanted(task: Task) -> Wanted:
@@ -244,10 +252,14 @@ def _sight(task: Task, pull: PullTask, candidate: Candidate, known: KnownFile | 
     """What a look reports of one file. READY only with a URL seen, in this look or in an earlier one."""
     item = candidate.item
     seen = Sighting(
-        ref=candidate.ref, name=_name(candidate), status=candidate.status, raw_status=item.raw_status,
-        code=candidate.code, message=candidate.message,
+        ref=candidate.ref,
+        name=_name(candidate),
+        status=candidate.status,
+        raw_status=item.raw_status,
+        code=candidate.code,
+        message=candidate.message,
         vendor_code=item.raw_status if candidate.status is LookStatus.FAILED else None,
-    )  # fmt: skip
+    )
     if candidate.status is not LookStatus.READY:
         return seen
     if known and (known.ready or known.settled):
@@ -282,8 +294,9 @@ def _md5(task: Task, item: Item) -> str | None:
     return item.md5 or next((md5.lower() for md5 in asked if md5), None)
 
 
-def _without_url(seen: Sighting, task: Task, pull: PullTask, known: KnownFile | None,
-                 refusal: VendorError | None) -> Sighting:  # fmt: skip
+def _without_url(
+    seen: Sighting, task: Task, pull: PullTask, known: KnownFile | None, refusal: VendorError | None
+) -> Sighting:
     """A finished file that has no URL: waited for within a bound that starts when the whole task is completed."""
     if not pull.completed:
         return replace(seen, status=LookStatus.RUNNING)
@@ -291,10 +304,13 @@ def _without_url(seen: Sighting, task: Task, pull: PullTask, known: KnownFile | 
     if task.elapsed - since > NO_URL_GRACE:
         said = f" ({refusal.message})" if refusal else ""
         return replace(
-            seen, status=LookStatus.FAILED, code="NO_FILE_URL", vendor_code=refusal.code if refusal else None,
+            seen,
+            status=LookStatus.FAILED,
+            code="NO_FILE_URL",
+            vendor_code=refusal.code if refusal else None,
             message=f"the vendor finished this file but names no URL for it{said}; a media_base_url in the account "
             "may be missing",
-        )  # fmt: skip
+        )
     return replace(seen, status=LookStatus.RUNNING, detail={"without_url_since": since})
 
 
@@ -309,12 +325,16 @@ def _dropped(task: Task, pull: PullTask, sightings: Sequence[Sighting]) -> list[
     lost |= {file.ref: file.name for file in task.files if not (file.settled or file.ready)}
     return [
         Sighting(
-            ref=ref, name=name or "video", status=LookStatus.FAILED, raw_status="not listed",
-            code="VENDOR_FILE_FAILED", message="the vendor completed the task without this file",
+            ref=ref,
+            name=name or "video",
+            status=LookStatus.FAILED,
+            raw_status="not listed",
+            code="VENDOR_FILE_FAILED",
+            message="the vendor completed the task without this file",
         )
         for ref, name in lost.items()
         if all(sighting.ref != ref for sighting in sightings)
-    ]  # fmt: skip
+    ]
 
 
 def _unlisted(task: Task, pull: PullTask) -> list[str]:

@@ -187,11 +187,15 @@ class Ims:
     def _submit(self, task: Task, urls: Sequence[str]) -> list[tuple[str, str] | None]:
         """UploadMediaByURL: job id and media id for each URL, None for one that the reply leaves out."""
         metadata = [m for m in (task.request or {}).get("media_metadata", ()) if m["SourceURL"].strip() in urls]
-        reply = self._rpc.call("UploadMediaByURL", VERSION, {
-            "UploadURLs": _joined(urls),
-            "UserData": _user_data(task),
-            "MediaMetaData": _compact(metadata) if metadata else None,
-        })  # fmt: skip
+        reply = self._rpc.call(
+            "UploadMediaByURL",
+            VERSION,
+            {
+                "UploadURLs": _joined(urls),
+                "UserData": _user_data(task),
+                "MediaMetaData": _compact(metadata) if metadata else None,
+            },
+        )
         jobs = [job for job in lenient.entries(reply.get("UploadJobs")) if lenient.text(job.get("JobId"))]
         in_order = len(jobs) == len(urls)
         exact = {lenient.text(job.get("SourceURL")): job for job in jobs}

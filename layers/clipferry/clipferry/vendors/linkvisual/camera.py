@@ -43,9 +43,14 @@ class Camera:
         found: dict[str, Segment] = {}
         for page in range(1, PAGES_MAX + 1):
             data = self._ask(
-                "QueryRecord", BeginTime=begin, EndTime=end, RecordType=TRIGGERED, StreamType=stream_type,
-                CurrentPage=page, PageSize=PAGE_SIZE,
-            )  # fmt: skip
+                "QueryRecord",
+                BeginTime=begin,
+                EndTime=end,
+                RecordType=TRIGGERED,
+                StreamType=stream_type,
+                CurrentPage=page,
+                PageSize=PAGE_SIZE,
+            )
             listed = lenient.entries(lenient.mapping(data).get("List"))
             new = {s.name: s for s in segments(listed, self._zone) if s.name not in found}
             found |= new

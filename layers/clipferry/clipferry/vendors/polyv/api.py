@@ -123,8 +123,9 @@ class PolyvApi:
                 reply = self._outbound.call("GET", url, hosts=self._hosts, params=signed, operation=operation)
             else:
                 form = {"Content-Type": "application/x-www-form-urlencoded"}
-                reply = self._outbound.call("POST", url, hosts=self._hosts, data=urlencode(signed), headers=form,
-                                            operation=operation)  # fmt: skip
+                reply = self._outbound.call(
+                    "POST", url, hosts=self._hosts, data=urlencode(signed), headers=form, operation=operation
+                )
         except NotSent as error:
             if time.monotonic() - _blocked.get(self._outbound.origin, -BLOCKED_FOR) < BLOCKED_FOR:
                 raise VendorThrottled(f"Polyv blocks this address: {error}", retry_after=BLOCKED_FOR) from error
