@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 BODY_MAX = 256 * 1024  # bytes: a DynamoDB item holds 400 KB (AWS limit), and the row holds the request
 
 _TAG = r"^(?![aA][wW][sS]:)[\w .:/=+@-]*$(?!\n)"  # what S3 object tags may hold; labels become tags
-#: First part of an object's key: safe characters of S3, no empty part, no `.` or `..`, not the stack's own `.clipferry/`.
+#: First part of an object's key: safe characters of S3, no empty part, no `.` or `..`, not `.clipferry/` (the stack's).
 _PREFIX = r"^(?!/|\.clipferry(/|$))(?!.*(^|/)\.{1,2}(/|$))(?!.*//)[A-Za-z0-9!_.*'()/ =@:+-]*$(?!\n)"
 BODY_SCHEMA: Mapping[str, Any] = {
     "type": "object",
