@@ -16,7 +16,7 @@ from clipferry.batches import Batch, BatchStatus, Counts
 from clipferry.intake.job_body import check, new_job
 from clipferry.intake.schedule_body import define
 from clipferry.jobs import Job
-from clipferry.transfer import Code
+from clipferry.transfer import Code, WarningCode
 from clipferry.vendors import VENDORS, vendor_class
 
 from tests.unit.stack.transformed import ROOT, source
@@ -91,7 +91,13 @@ def test_the_readme_shows_every_route() -> None:
     assert shown == routes
 
 
-CODE_AT = {"Problem": 0, "AccountError": 0, "ManifestError": 0, "_failed": 1}  # which argument of what is a code
+CODE_AT = {
+    "Problem": 0,
+    "AccountError": 0,
+    "ManifestError": 0,
+    "_failed": 1,
+    "warning": 0,
+}  # which argument of what is a code
 KEYWORDS = ("code", "kind")
 
 
@@ -130,7 +136,9 @@ def emitted(path: Path) -> Iterator[str]:
 
 def test_every_code_that_the_code_can_give_is_explained_once_and_no_other() -> None:
     found = {code for path in CODE for code in emitted(path) if re.fullmatch(r"[A-Z]+(_[A-Z]+)*", code)}
-    found |= {code.value for code in Code} | {code for name in VENDORS for code in vendor_class(name).spent_codes}
+    found |= {code.value for code in (*Code, *WarningCode)} | {
+        code for name in VENDORS for code in vendor_class(name).spent_codes
+    }
 
     explained = first_column(ERRORS)
 

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from clipferry.redaction import bare
+from clipferry.redaction import bare, redact
 
 
 class JobStatus(StrEnum):
@@ -75,6 +75,8 @@ FILE_MOVES: Mapping[FileStatus, frozenset[FileStatus]] = {
 
 DOWNLOAD_BUDGET = 6  # failed attempts of one file that got no further
 CALL_LIFETIME = timedelta(seconds=120)  # no call of a function that talks to a vendor lives longer (its Timeout)
+MAX_WARNINGS = 50  # of a job, and of a file: what is beyond is left out
+MAX_WARNING = 500  # characters of a warning's message
 DEADLINE_MIN = 10
 DEADLINE_MAX = 30 * 86_400  # seconds; the machine's TimeoutSeconds stands one day above it
 
@@ -96,6 +98,11 @@ class Problem:
         return cls(**{k: value.get(k) for k in cls.__dataclass_fields__}) if value else None  # type: ignore[arg-type]
 
 
+def warning(code: str, message: str) -> dict[str, str]:
+    """Something that a user should know of a job or a file that did not fail: as it is kept in a row and shown."""
+    return {"code": code, "message": redact(message)[:MAX_WARNING]}
+
+
 @dataclass
 class File:
     """One video the vendor yields. `ref` is the vendor's own identity for it within the task."""
@@ -114,6 +121,7 @@ class File:
     s3_uri: str | None = None
     evidence: dict[str, Any] | None = None
     error: Problem | None = None
+    warnings: list[dict[str, str]] = field(default_factory=list)  # about the stored file, each made by `warning`
     attempts: int = 0  # failed download attempts since one got further than any before it
     reached: int = 0  # bytes that were copied when an attempt failed, at the most
     broken_at: str | None = None  # the step that last counted an attempt which ended without a word
@@ -198,6 +206,7 @@ class Job:
     next_poll_at: datetime | None = None
     finished_at: datetime | None = None
     error: Problem | None = None
+    warnings: list[dict[str, str]] = field(default_factory=list)  # its own, and its files' once it has ended
     event_sent: bool = False
     reservation: dict[str, Any] | None = None  # the job's place in its account's budget, while it waits for one
     ticket: int | None = None  # its number in the account's line for a vendor task
@@ -270,6 +279,16 @@ class Job:
     def file(self, file_id: str) -> File | None:
         return next((f for f in self.files if f.file_id == file_id), None)
 
+    @property
+    def all_warnings(self) -> list[dict[str, str]]:
+        """The job's own warnings and those of its files, each of these with its `file_id`; none twice."""
+        of_files = [{**given, "file_id": file.file_id} for file in self.files for given in file.warnings]
+        found: list[dict[str, str]] = []
+        for given in [*self.warnings, *of_files]:
+            if given not in found and len(found) < MAX_WARNINGS:
+                found.append(given)
+        return found
+
     def public(self) -> dict[str, Any]:
         """The job as the API shows it. URLs in the request lose their queries, which may hold a signature."""
         return {
@@ -290,6 +309,7 @@ class Job:
             "line": self.line,
             "files": [f.public() for f in self.files],
             "error": self.error.as_dict() if self.error else None,
+            "warnings": self.all_warnings,
             "polls": self.polls,
             "poll_errors": self.poll_errors,
             "trigger_attempts": self.trigger_attempts,

@@ -10,6 +10,7 @@ import pytest
 from clipferry import transfer
 from clipferry.aws.account_secrets import load_account
 from clipferry.jobs import DOWNLOAD_BUDGET, FileStatus, JobStatus, percent
+from clipferry.store.job_records import Listing
 from clipferry.vendors.contract import Remote, VendorRefused, VendorThrottled, VendorUnavailable
 
 from tests.unit.steps.aws import PREFIX, client
@@ -33,6 +34,26 @@ def test_a_whole_copy_is_stored_with_its_evidence(world: World, ready: str) -> N
     assert file.evidence == {"level": "content-length", "sha256": "00"}
     assert file.s3_uri == f"s3://videos/{world.job(ready).object_prefix}f001.mp4"
     assert file.s3_uri.startswith("s3://videos/site-a/scripted/20")
+
+
+CUT = transfer.CopyWarning(transfer.WarningCode.CONTAINER_INCOMPLETE, "its moov is at https://a.example/b?sig=1")
+
+
+def test_warnings_of_a_copy_are_shown_with_the_job_then_listed_and_in_the_manifest(world: World, ready: str) -> None:
+    world.copying.results = [transfer.Stored("k", 4, {}, "video/mp4", warnings=[CUT] * 60)]
+    world.download(ready)
+    shown = [{"code": "CONTAINER_INCOMPLETE", "message": "its moov is at https://a.example/b", "file_id": "f001"}]
+    assert world.job(ready).public()["warnings"] == shown
+
+    world.poll(ready)
+    world.finish(ready)
+
+    key = world.job(ready).object_prefix + "manifest.json"
+    manifest = json.loads(world.s3.get_object(Bucket="videos", Key=key)["Body"].read())
+    assert manifest["warnings"] == shown
+    (listed,) = world.rt.jobs.list(Listing(), 10)[0]
+    assert (listed.files, listed.public()["warnings"]) == ([], shown)
+    assert world.job(ready).public()["warnings"] == shown  # once, though both the job and its file hold it
 
 
 @pytest.mark.parametrize(("own", "used"), [({}, 16), ({"connections": 4}, 4), ({"connections": "24"}, 24)])

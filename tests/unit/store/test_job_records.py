@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pynamodb.exceptions import TransactWriteError
 
-from tests.unit.steps.aws import aws, table_properties
+from tests.unit.steps.aws import aws, client, table_properties
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -65,6 +65,19 @@ def test_what_is_written_is_read(jobs: Jobs) -> None:
     assert jobs.load(job.job_id) == job
     assert jobs.load(job.job_id).files == [file]
     assert jobs.load(job.job_id, with_files=False).files == []
+
+
+def test_rows_written_before_there_were_warnings_have_none(jobs: Jobs) -> None:
+    job = a_job()
+    jobs.create(job)
+    jobs.add_file(job, File("f001", "r", "n"))
+    for sk in ("JOB", "FILE#f001"):
+        row = {"pk": {"S": f"JOB#{job.job_id}"}, "sk": {"S": sk}}
+        client("dynamodb").update_item(TableName=Item.Meta.table_name, Key=row, UpdateExpression="REMOVE warnings")
+
+    old = jobs.load(job.job_id)
+
+    assert (old.warnings, old.files[0].warnings, old.public()["warnings"]) == ([], [], [])
 
 
 @pytest.mark.parametrize("with_files", [True, False])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from clipferry import transfer
 from clipferry.aws.account_secrets import AccountError
-from clipferry.jobs import DOWNLOAD_BUDGET, File, FileStatus, Job, JobStatus, Problem
+from clipferry.jobs import DOWNLOAD_BUDGET, MAX_WARNINGS, File, FileStatus, Job, JobStatus, Problem, warning
 from clipferry.pacing.poll_plan import error_wait
 from clipferry.settings import settings
 from clipferry.steps.context import THROTTLED_AS, Runtime, download_hosts, problem_of, task_of
@@ -95,6 +95,7 @@ def _copy(rt: Runtime, s3: S3Client, job: Job, file: File, time_left: Callable[[
                 bytes_copied=result.size,
                 s3_uri=uri,
                 evidence=result.evidence,
+                warnings=[warning(given.code, given.message) for given in result.warnings][:MAX_WARNINGS],
                 checkpoint={},
                 error=None,
             )

@@ -134,7 +134,7 @@ class Jobs:
         target = status or job.status
         if target is not job.status and target not in JOB_MOVES[job.status]:
             raise IllegalMove(f"job {job.status} -> {target}")
-        if target is job.status and job.status.terminal and set(changes) - {"event_sent", "error"}:
+        if target is job.status and job.status.terminal and set(changes) - {"event_sent", "error", "warnings"}:
             raise IllegalMove(f"a {job.status} job does not change")
         changes = {name: getattr(job, name) for name in _HELD} | changes | {"updated_at": now, "status": target}
         after = {**_job_values(job), **changes}

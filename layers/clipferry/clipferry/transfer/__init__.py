@@ -11,6 +11,7 @@ from clipferry.transfer.checkpoint import declared_size, part_size
 from clipferry.transfer.copy import abandon, copy
 from clipferry.transfer.interface import (
     Code,
+    CopyWarning,
     Destination,
     Failed,
     Level,
@@ -19,11 +20,13 @@ from clipferry.transfer.interface import (
     Retry,
     Stored,
     Superseded,
+    WarningCode,
 )
 from clipferry.transfer.upload import client_config
 
 __all__ = [
     "Code",
+    "CopyWarning",
     "Destination",
     "Failed",
     "Level",
@@ -32,6 +35,7 @@ __all__ = [
     "Retry",
     "Stored",
     "Superseded",
+    "WarningCode",
     "abandon",
     "client_config",
     "copy",

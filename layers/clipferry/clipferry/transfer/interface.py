@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -29,6 +29,18 @@ class Code(StrEnum):
     STORAGE_UNAVAILABLE = "STORAGE_UNAVAILABLE"  # S3 5xx, SlowDown, timeouts
     STORAGE_REFUSED = "STORAGE_REFUSED"  # S3 says no: permissions, key, bucket
     DESTINATION_TAKEN = "DESTINATION_TAKEN"  # another object is stored under the key
+
+
+class WarningCode(StrEnum):
+    """What a user should know about a file that is stored."""
+
+    CONTAINER_INCOMPLETE = "CONTAINER_INCOMPLETE"  # equal to the vendor's file, which itself is cut short
+
+
+@dataclass(frozen=True)
+class CopyWarning:
+    code: WarningCode
+    message: str
 
 
 class Level(StrEnum):
@@ -82,6 +94,7 @@ class Stored:
     size: int
     evidence: Mapping[str, Any]
     content_type: str
+    warnings: Sequence[CopyWarning] = ()
 
 
 @dataclass(frozen=True)
