@@ -18,7 +18,8 @@ router = APIGatewayRouter()
 @router.put("/schedules/<name>")
 def put_schedule(name: str) -> Response[str]:
     now = runtime().now()
-    schedule, new = scheduler.put(define(name, read_body(router.current_event), now), now)
+    wanted = define(name, read_body(router.current_event), now, scheduler.find(name))
+    schedule, new = scheduler.put(wanted, now)
     status = HTTPStatus.CREATED if new else HTTPStatus.OK
     return reply(schedule.public(now), status, location(router.current_event, f"/schedules/{name}"))
 

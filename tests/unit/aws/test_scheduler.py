@@ -77,6 +77,7 @@ def test_it_fires_into_the_one_function_by_the_one_role_with_the_dead_letters_be
         "scheduled_time": "<aws.scheduler.scheduled-time>",
         "time_zone": "Europe/Berlin",
         "start": NIGHTLY.start.isoformat() if NIGHTLY.start else None,
+        "end": NIGHTLY.end.isoformat() if NIGHTLY.end else None,
         "job": JOB,
     }
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from clipferry.aws import scheduler
+from clipferry.intake.schedule_body import Schedule
 from clipferry.vendors import VENDORS
 
 from tests.unit.functions.conftest import Functions
@@ -51,6 +52,17 @@ def test_a_schedule_is_put_shown_replaced_and_deleted(functions: Functions) -> N
     for method in ("GET", "DELETE"):
         gone = functions.api(method, "/schedules/nightly")
         assert (gone.status, gone.headers["Content-Type"]) == (404, "application/problem+json")
+
+
+def test_a_schedule_whose_time_is_over_is_put_back_unchanged_and_switched_off(functions: Functions) -> None:
+    over = Schedule("nightly", "cron(0 2 * * ? *)", JOB, "Asia/Shanghai", end=NOW.replace(year=2025))
+    scheduler.put(over, NOW)
+    shown = functions.api("GET", "/schedules/nightly").body
+    again = functions.api("PUT", "/schedules/nightly", shown)
+    assert (again.status, again.body) == (200, shown)
+    off = functions.api("PUT", "/schedules/nightly", shown | {"enabled": False})
+    assert (off.status, off.body["enabled"], off.body["end"]) == (200, False, shown["end"])
+    assert functions.api("PUT", "/schedules/nightly", off.body | {"enabled": True}).status == 400
 
 
 def test_nothing_but_schedules_needs_the_scheduler(functions: Functions, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,7 +84,7 @@ def test_a_cron_expression_fires_on_the_days_it_names(text: str, first: date | N
         ("cron(0 2 * * * *)", "must be ?"),
         ("cron(0 2 ? * ? *)", "must be ?"),
         ("cron(0 2 1 * MON *)", "must be ?"),
-        ("cron(0 22-3 * * ? *)", "backwards"),
+        ("cron(0 2 1 1 ? 2030-2027)", "ends before it starts"),
         ("cron(0/0 2 * * ? *)", "steps from 1 to 59"),
         ("cron(0/60 2 * * ? *)", "steps"),
         ("cron(0/x 2 * * ? *)", "steps"),
@@ -228,3 +228,28 @@ def test_no_text_whatever_is_more_than_refused(text: str) -> None:
         except BadExpression:
             continue
         assert parse(str(parsed)) == parsed
+
+
+@pytest.mark.parametrize(
+    ("expression", "numbers"),
+    [
+        ("cron(0 20-2 * * ? *)", {20, 21, 22, 23, 0, 1, 2}),
+        ("cron(0 22-1/2 * * ? *)", {22, 0}),
+        ("cron(0 23-23 * * ? *)", {23}),
+        ("cron(0 8,22-1 * * ? *)", {8, 22, 23, 0, 1}),
+    ],
+)
+def test_a_range_of_hours_goes_on_after_midnight(expression: str, numbers: set[int]) -> None:
+    found = parse(expression)
+    assert isinstance(found, Cron)
+    assert found.hours == numbers
+
+
+def test_every_range_but_that_of_years_may_pass_the_highest_number() -> None:
+    found = parse("cron(58-1 0 ? NOV-FEB SAT-MON *)")
+    assert isinstance(found, Cron)
+    assert (found.minutes, found.months, found.days.weekdays) == ({58, 59, 0, 1}, {11, 12, 1, 2}, {7, 1, 2})
+    days = parse("cron(0 0 30-2 * ? *)")
+    assert isinstance(days, Cron)
+    assert list(days.days.of(2027, 2)) == [1, 2]
+    assert list(days.days.of(2027, 1)) == [1, 2, 30, 31]

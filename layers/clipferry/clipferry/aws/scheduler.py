@@ -66,11 +66,16 @@ def put(wanted: Schedule, now: datetime) -> tuple[Schedule, bool]:
 
 def get(name: str) -> Schedule:
     """Raises NoSchedule."""
-    found = _find(name)
-    schedule = _schedule(found) if found else None
+    schedule = find(name)
     if schedule is None:
         raise NoSchedule(name)
     return schedule
+
+
+def find(name: str) -> Schedule | None:
+    """The schedule of that name; None when there is none."""
+    found = _find(name)
+    return _schedule(found) if found else None
 
 
 def delete(name: str) -> None:
@@ -124,9 +129,9 @@ def _schedule(found: GetScheduleOutputTypeDef) -> Schedule | None:
     try:
         said = json.loads(found["Target"]["Input"])
         start, job = said["start"], dict(said["job"])
+        end = datetime.fromisoformat(said["end"]) if said.get("end") else found.get("EndDate")
     except (ValueError, TypeError, KeyError):
         return None
-    end = found.get("EndDate")
     return Schedule(
         name=found["Name"],
         expression=found["ScheduleExpression"],
@@ -151,6 +156,8 @@ def _arguments(wanted: Schedule, now: datetime) -> CreateScheduleInputTypeDef:
         "ActionAfterCompletion": "NONE",  # what a user put there, a user takes away
         "Target": _target(wanted),
     }
+    if not wanted.enabled:  # the bounds are kept in the input: one that is over can be switched off
+        return arguments
     if start := wanted.begins(now):
         arguments["StartDate"] = start
     if wanted.end:
@@ -174,6 +181,7 @@ def _input(wanted: Schedule) -> str:
         "schedule": wanted.name,
         "time_zone": wanted.time_zone,
         "start": wanted.start.isoformat() if wanted.start else None,
+        "end": wanted.end.isoformat() if wanted.end else None,
         "job": wanted.job,
     }
     text = json.dumps(said).replace("<", "\\u003c")

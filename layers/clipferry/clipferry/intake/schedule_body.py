@@ -16,7 +16,16 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from clipferry.intake.job_body import FieldError, InvalidBody, broken_limits, check, unusable
-from clipferry.intake.schedule_expressions import At, BadExpression, Cron, Rate, exists, parse
+from clipferry.intake.schedule_expressions import (
+    FIRST_YEAR,
+    LAST_YEAR,
+    At,
+    BadExpression,
+    Cron,
+    Rate,
+    exists,
+    parse,
+)
 from clipferry.jobs import iso
 from clipferry.redaction import bare
 
@@ -83,7 +92,7 @@ class Schedule:
         expression, zone = parse(self.expression), ZoneInfo(self.time_zone)
         match expression:
             case At():
-                once = expression.when.replace(tzinfo=zone)
+                once = _local(expression, zone)
                 found = once if once > now else None
             case Rate():
                 found = self.begins(now)
@@ -108,49 +117,70 @@ def is_name(text: str) -> bool:
     return re.match(NAME, text) is not None
 
 
-def define(name: str, body: Mapping[str, Any], now: datetime) -> Schedule:
+def define(name: str, body: Mapping[str, Any], now: datetime, kept: Schedule | None = None) -> Schedule:
     """A schedule as a user puts it. A field that is null is as if it were absent.
+
+    `kept` is the schedule that has the name already. What it shows (`public`) is accepted at any time, and so is a job
+    that it holds already. A schedule that is switched on, or changed while it is on, must have a firing to come.
 
     Raises InvalidBody, which names every bad field.
     """
+    wanted = _parse(name, body, kept)
+    if wanted.enabled and not wanted.wants_the_same(kept) and (never := _never_fires(wanted, now)):
+        raise InvalidBody([never])
+    return wanted
+
+
+def _parse(name: str, body: Mapping[str, Any], kept: Schedule | None) -> Schedule:
+    """What holds of a schedule at any time. Raises InvalidBody."""
     if unfit := unusable(body):
         raise InvalidBody([unfit])
     given = {key: value for key, value in body.items() if value is not None}
-    errors = broken_limits(SCHEMA, given)
-    if not is_name(name):
-        errors.append(
-            FieldError(
-                "name",
-                "must have 1 to 64 letters, digits, dots, dashes and underscores, and start with a letter or a digit",
-            )
-        )
-    elif given.get("name", name) != name:
-        errors.append(FieldError("/name", "must be the name in the path"))
-    if isinstance(given.get("job"), dict):
-        errors += _job_errors(given["job"])
+    errors = [*broken_limits(SCHEMA, given), *_name_errors(name, given)]
+    job = given.get("job")
+    if kept and job in (kept.job, bare(kept.job)):
+        job = kept.job  # as it is kept: what GET shows has lost the queries of its URLs
+    elif isinstance(job, dict):
+        errors += _job_errors(job)
     zone = _read(errors, given, "time_zone", time_zone) or ZoneInfo("UTC")
     start = _read(errors, given, "start", lambda text: _moment(text, zone))
     end = _read(errors, given, "end", lambda text: _moment(text, zone))
-    expression = _read(errors, given, "expression", lambda text: _firing(text, zone, start, now))
+    expression = _read(errors, given, "expression", lambda text: _expression(text, zone))
     if isinstance(expression, At):
         errors += [
             FieldError(f"/{field}", "does not go with at(), which fires once")
             for field in ("start", "end")
             if field in given
         ]
-    elif end and end <= max(start or now, now):
-        errors.append(FieldError("/end", "must be after start" if start and end <= start else "must be in the future"))
+    elif start and end and end <= start:
+        errors.append(FieldError("/end", "must be after start"))
     if errors:
         raise InvalidBody(errors)
-    return Schedule(
-        name=name,
-        expression=str(expression),
-        job=given["job"],
-        time_zone=zone.key,
-        start=start,
-        end=end,
-        enabled=given.get("enabled", True),
-    )
+    return Schedule(name, str(expression), job or {}, zone.key, start, end, given.get("enabled", True))
+
+
+def _name_errors(name: str, given: Mapping[str, Any]) -> Iterator[FieldError]:
+    if not is_name(name):
+        rule = "must have 1 to 64 letters, digits, dots, dashes and underscores, and start with a letter or a digit"
+        yield FieldError("name", rule)
+    elif given.get("name", name) != name:
+        yield FieldError("/name", "must be the name in the path")
+
+
+def _never_fires(wanted: Schedule, now: datetime) -> FieldError | None:
+    """Why a schedule has no firing to come; None for one that has."""
+    if wanted.end and wanted.end <= now:
+        return FieldError("/end", "must be in the future")
+    unbounded = replace(wanted, enabled=True, end=None)
+    expression, first = parse(wanted.expression), unbounded.next_firing(now)
+    if first is None:
+        if isinstance(expression, Rate):  # Scheduler fires a rate without a start as soon as it has it
+            return None
+        never = "cron() never fires: no such time is to come"
+        return FieldError("/expression", "at() must be in the future" if isinstance(expression, At) else never)
+    if wanted.end and first > wanted.end:
+        return FieldError("/end", f"is before the first firing, which would be at {iso(first)}")
+    return None
 
 
 def time_zone(name: str) -> ZoneInfo:
@@ -206,27 +236,31 @@ def _read(
         return None
 
 
-def _firing(text: str, zone: ZoneInfo, start: datetime | None, now: datetime) -> Cron | Rate | At:
-    """An expression that can still fire."""
+def _expression(text: str, zone: ZoneInfo) -> Cron | Rate | At:
+    """Raises BadExpression, a ValueError."""
     expression = parse(text)
-    if isinstance(expression, At):
-        local = expression.when.replace(tzinfo=zone)
-        if local <= now:
-            raise BadExpression("at() must be in the future")
-        if not exists(local):
-            raise BadExpression("at() holds a time that does not exist in this time zone: the clocks go forward")
-    elif isinstance(expression, Cron) and expression.after(max(start or now, now).astimezone(zone)) is None:
-        raise BadExpression("cron() never fires: no such time is to come")
+    if isinstance(expression, At) and not exists(_local(expression, zone)):
+        raise BadExpression("at() holds a time that does not exist in this time zone: the clocks go forward")
     return expression
 
 
+def _local(once: At, zone: ZoneInfo) -> datetime:
+    return once.when.replace(tzinfo=zone)
+
+
 def _moment(text: str, zone: ZoneInfo) -> datetime:
-    """In UTC; a time without an offset is one of the schedule's time zone."""
+    """In UTC; a time without an offset is one of the schedule's time zone. Raises ValueError."""
     try:
         moment = datetime.fromisoformat(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC).replace(microsecond=0)
+        local = moment if moment.tzinfo else moment.replace(tzinfo=zone)
+        utc = local.astimezone(UTC).replace(microsecond=0)
     except (ValueError, OverflowError):
         raise ValueError("must be a time in ISO 8601, such as 2027-01-31T08:00:00Z") from None
+    if not FIRST_YEAR <= utc.year <= LAST_YEAR:
+        raise ValueError(f"must lie in the years {FIRST_YEAR} to {LAST_YEAR}")
+    if not exists(local):
+        raise ValueError("is a time that does not exist in this time zone: the clocks go forward; give another, or UTC")
+    return utc
 
 
 @cache

@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import product
 
 FORMS = "cron(minutes hours day-of-month month day-of-week year), rate(value unit) or at(yyyy-mm-ddThh:mm:ss)"
-LAST_YEAR = 2199
+FIRST_YEAR, LAST_YEAR = 1970, 2199
 
 
 class BadExpression(ValueError):
@@ -119,7 +119,11 @@ class Days:
 
 def exists(local: datetime) -> bool:
     """Whether the clocks of its time zone ever show this time."""
-    return local.astimezone(UTC).astimezone(local.tzinfo).replace(tzinfo=None, fold=0) == local.replace(tzinfo=None)
+    try:
+        shown = local.astimezone(UTC).astimezone(local.tzinfo)
+    except OverflowError:  # before the year 1 or after 9999 in UTC
+        return False
+    return shown.replace(tzinfo=None, fold=0) == local.replace(tzinfo=None, fold=0)
 
 
 def parse(text: str) -> Cron | Rate | At:
@@ -163,6 +167,7 @@ class _Field:
     low: int
     high: int
     names: Mapping[str, int]
+    wraps: bool = True  # whether a range may pass the highest number and go on at the lowest
 
     def numbers(self, text: str) -> frozenset[int]:
         """What `*`, values, ranges, steps and lists of them stand for. Raises BadExpression."""
@@ -182,7 +187,9 @@ class _Field:
     def wrong(self, why: str) -> BadExpression:
         return BadExpression(f"the field {self.name} of cron() {why}")
 
-    def _item(self, item: str) -> range:
+    def _item(self, item: str) -> Iterator[int]:
+        """The numbers of a value or a range. A range that ends before it starts goes on at the field's lowest number:
+        20-2 of hours is 20, 21, 22, 23, 0, 1, 2 (EventBridge Scheduler User Guide: "Cron-based schedules")."""
         base, slash, step = item.partition("/")
         if base == "*" and slash:
             low, high = self.low, self.high
@@ -190,11 +197,13 @@ class _Field:
             first, dash, last = base.partition("-")
             low = self.number(first)
             high = self.number(last) if dash else self.high if slash else low
-        if low > high:
-            raise self.wrong("holds a range that runs backwards; write it as two, as in 22-23,0-3")
         if slash and not (re.fullmatch("[0-9]{1,4}", step) and 1 <= int(step) <= self.high):
             raise self.wrong(f"takes steps from 1 to {self.high}")
-        return range(low, high + 1, int(step) if slash else 1)
+        if low > high and not self.wraps:
+            raise self.wrong("holds a range that ends before it starts")
+        numbers = self.high - self.low + 1
+        end = high if low <= high else high + numbers
+        return (self.low + (number - self.low) % numbers for number in range(low, end + 1, int(step) if slash else 1))
 
 
 def _named(first: int, text: str) -> dict[str, int]:
@@ -205,7 +214,7 @@ _MINUTES, _HOURS = _Field("minutes", 0, 59, {}), _Field("hours", 0, 23, {})
 _DAY = _Field("day-of-month", 1, 31, {})
 _MONTH = _Field("month", 1, 12, _named(1, "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC"))
 _WEEKDAY = _Field("day-of-week", 1, 7, _named(1, "SUN MON TUE WED THU FRI SAT"))
-_YEAR = _Field("year", 1970, LAST_YEAR, {})
+_YEAR = _Field("year", FIRST_YEAR, LAST_YEAR, {}, wraps=False)
 
 
 def _cron(inside: str) -> Cron:
