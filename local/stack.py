@@ -211,7 +211,8 @@ def deploy(
         built = parse_yaml_file(str(BUILD / "template.yaml"))
     resources, outputs = _resources(emulator, name), _outputs(emulator, name)
     _apply_what_the_emulator_drops(emulator, built["Resources"], resources)
-    _name_schedules_as_the_emulator_does(emulator, resources["ApiFunctionRole"])
+    for role in ("ApiFunctionRole", "ScheduleFunctionRole"):
+        _name_schedules_as_the_emulator_does(emulator, resources[role])
     url = f"{emulator.url}/_aws/execute-api/{resources['Api']}/{outputs['ApiUrl'].rsplit('/', 1)[1]}"
     stack = Stack(emulator, name, outputs, url, Caller("", ""))
     stack.caller = stack.new_caller(f"{name}-{time.time_ns()}")
@@ -308,7 +309,7 @@ def _name_schedules_as_the_emulator_does(emulator: Emulator, role: str) -> None:
         document = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
         for statement in document["Statement"]:
             match statement.get("Sid"):
-                case "KeepSchedules":
+                case "KeepSchedules" | "CheckFirings":
                     statement["Resource"] = re.sub(r":schedule/[^/]+/", ":schedule/default/", statement["Resource"])
                 case "ListSchedules":
                     statement["Resource"] = "*"

@@ -214,6 +214,15 @@ def schedules_are_listed(ground: Ground) -> bool:
     return ground.stack.call("GET", "/schedules").ok
 
 
+def a_schedule_fires(ground: Ground) -> bool:
+    name = f"fires-{time.time_ns()}"
+    body = {"expression": "rate(1 day)", "job": {"vendor": "polyv", "request": {"vids": ["b"]}}}
+    ground.stack.call("PUT", f"/schedules/{name}", body=body)
+    kept = ground.stack.client("scheduler").get_schedule(GroupName=ground.stack.name, Name=name)
+    fired = ground.stack.invoke("schedule", json.loads(kept["Target"]["Input"]))
+    return len(fired["job_ids"]) == 1
+
+
 def a_schedule_that_fires_in_vain_is_told_of(ground: Ground) -> bool:
     event = {"schedule": "stale", "firing": str(time.time_ns()), "job": {"vendor": "nobody"}}
     return bool(ground.stack.invoke("schedule", event)["job_ids"] == [])
@@ -360,6 +369,7 @@ SCENARIOS: dict[tuple[str, str], Callable[[Ground], bool]] = {
     ("batch", "WriteReports"): a_batch_reports_what_it_rejects,
     ("schedule", "CreateJobs"): a_rule_starts_its_job,
     ("schedule", "StartJobs"): a_rule_starts_its_job,
+    ("schedule", "CheckFirings"): a_schedule_fires,
     ("schedule", "TellAboutRejectedSchedules"): a_schedule_that_fires_in_vain_is_told_of,
     ("trigger", "KeepTheJob"): COPIED,
     ("trigger", "ReadAccounts"): COPIED,

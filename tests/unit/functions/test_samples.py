@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clipferry.aws import scheduler
 from clipferry.batches import BatchStatus
 from clipferry.intake.job_body import new_job
+from clipferry.intake.schedule_body import Schedule
 from clipferry.jobs import JobStatus
 from clipferry.steps.batch import close, prepare, submit_chunk
 
@@ -101,6 +103,9 @@ def test_a_sample_is_taken_by_its_function(functions: Functions, path: Path) -> 
         world.cancel(SUBJECT)
     if path.stem.startswith("api-") and "schedule" in path.stem and path.stem != "api-put-schedule":
         functions.call("api", json.loads((FOLDER / "api-put-schedule.json").read_text()))
+    if path.stem == "schedule-firing":
+        firing = json.loads(path.read_text())
+        scheduler.put(Schedule(firing["schedule"], "rate(1 day)", firing["job"], token=firing["token"]), world.time)
     if path.stem.startswith("sweep"):  # an execution there was, and it ended badly
         world.start_execution(SUBJECT)
         world.stop_execution(SUBJECT)

@@ -262,7 +262,10 @@ class TestTheWayInOfEvents:
 
         (target,) = rule["Targets"]
         assert target["Arn"] == arn_of("ScheduleFunction")
-        assert target["Input"] == {"Ref": "ScheduledJobs"}
+        assert target["InputTransformer"] == {
+            "InputPathsMap": {"id": "$.id"},
+            "InputTemplate": {"Fn::Sub": '{"firing": "<id>", "input": ${ScheduledJobs}}'},
+        }
         assert target["DeadLetterConfig"] == {"Arn": arn_of("DeadLetters")}
 
     def test_sweep_runs_every_5_minutes_and_when_an_execution_ends_badly(self) -> None:

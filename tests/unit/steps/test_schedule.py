@@ -7,6 +7,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from clipferry.aws import scheduler
+from clipferry.intake.schedule_body import Schedule, define
 from clipferry.steps.schedule import SAME_FIRING, ScheduleInvalid, fire
 from clipferry.store.job_records import Listing
 from hypothesis import HealthCheck, given, settings
@@ -33,10 +35,17 @@ def test_one_firing_delivered_twice_is_one_job(world: World) -> None:
     assert jobs(world) == len(world.executions()) == 1
 
 
-def test_two_firings_are_two_jobs(world: World) -> None:
+@pytest.mark.parametrize("apart", [20, 60])
+def test_two_firings_are_two_jobs(world: World, apart: float) -> None:
     deliver(world, BODY, "r-1")
-    world.wait(60)
+    world.wait(apart)
     deliver(world, BODY, "r-2")
+    assert jobs(world) == 2
+
+
+def test_two_named_firings_of_one_second_are_two_jobs(world: World) -> None:
+    deliver(world, BODY | {"firing": "event-1"}, "r-1")
+    deliver(world, BODY | {"firing": "event-2"}, "r-2")
     assert jobs(world) == 2
 
 
@@ -74,6 +83,14 @@ def test_an_input_that_names_its_firing_is_believed(world: World) -> None:
     assert deliver(world, BODY | {"firing": "2026-11-22T02:00"}, "r-3") != first
 
 
+def test_an_input_beside_the_name_of_its_firing_is_that_input(world: World) -> None:
+    first = deliver(world, {"firing": "event-1", "input": {"jobs": [BODY, OTHER]}}, "r-1")
+    world.wait(3600)
+    assert deliver(world, {"firing": "event-1", "input": {"jobs": [BODY, OTHER]}}, "r-2") == first
+    assert deliver(world, {"firing": "event-2", "input": BODY}, "r-3") != first[:1]
+    assert jobs(world) == 3
+
+
 def test_the_good_jobs_are_made_and_the_bad_ones_told_of(world: World) -> None:
     fired = fire(world.rt, world.logger, {"jobs": [BODY, {"vendor": "nobody"}, OTHER]}, "r-1")
     assert len(fired.jobs) == jobs(world) == 2
@@ -94,6 +111,7 @@ def test_an_input_that_holds_no_jobs_is_refused(world: World, event: Any) -> Non
 
 SCHEDULED = {
     "schedule": "nightly",
+    "token": "t",
     "scheduled_time": "2026-11-20T18:00:00Z",
     "time_zone": "Asia/Shanghai",
     "start": None,
@@ -101,6 +119,32 @@ SCHEDULED = {
 }
 UNTOLD = SCHEDULED | {"scheduled_time": "<aws.scheduler.scheduled-time>"}  # as it stands when nobody has filled it in
 BROKEN = SCHEDULED | {"job": {"vendor": "nobody", "labels": {"secret": "canary"}}}
+
+
+@pytest.fixture(autouse=True)
+def kept(world: World) -> None:
+    for name in ("nightly", "nightly2", "hourly"):
+        keep(name, world)
+
+
+def keep(name: str, world: World) -> None:
+    scheduler.put(Schedule(name, "rate(1 day)", BODY, token="t"), world.time)
+
+
+@pytest.mark.parametrize("change", [{"token": "guessed"}, {"token": None}, {"token": ["t"]}, {"schedule": "unknown"}])
+def test_nobody_but_scheduler_makes_a_schedules_firing(world: World, change: dict[str, Any]) -> None:
+    forged = SCHEDULED | {"job": OTHER} | change
+    fired = fire(world.rt, world.logger, forged, "r-1")
+
+    assert (fired.jobs, fired.rejected) == ([], True)
+    assert world.job(deliver(world, SCHEDULED, "r-2")[0]).request == BODY["request"]
+
+
+def test_a_firing_under_way_while_its_schedule_is_put_again_makes_its_job(world: World) -> None:
+    body = {"expression": "rate(2 days)", "job": OTHER}
+    scheduler.put(define("nightly", body, world.time, scheduler.find("nightly")), world.time)
+
+    assert len(deliver(world, SCHEDULED)) == 1
 
 
 def test_a_schedules_firing_is_one_job_however_often_and_late_it_is_delivered(world: World) -> None:
@@ -157,7 +201,7 @@ def test_a_firing_without_a_usable_time_is_known_by_when_it_was_first_seen(world
 def test_without_a_usable_time_the_first_sight_fills_the_templates(world: World) -> None:
     seen = world.time.astimezone(ZoneInfo("Asia/Shanghai"))
     first = deliver(world, UNTOLD, "r-1")
-    world.wait(30)
+    world.wait(SAME_FIRING - 1)
     assert deliver(world, UNTOLD, "r-2") == first
     assert world.job(first[0]).labels == {"at": f"{seen:%H-%M-%S}"}
 
@@ -209,6 +253,7 @@ def test_any_order_of_any_deliveries_makes_one_job_a_scheduled_time(
     world: World, times: list[str], chance: random.Random
 ) -> None:
     name = f"s{chance.getrandbits(40)}"
+    keep(name, world)
     made = set()
     for number, time in enumerate(times):
         event = SCHEDULED | {"schedule": name, "scheduled_time": f"2026-11-20T{time}:00Z"}
@@ -230,7 +275,7 @@ def test_a_delivery_that_crashed_is_made_good_by_its_repeat(
     world: World, event: dict[str, Any], effect: int, after: bool
 ) -> None:
     wanted = len(event.get("jobs", [event]))
-    world.edge.crash_at, world.edge.crash_after = effect, after
+    world.edge.crash_at, world.edge.crash_after = len(world.edge.effects) + effect, after
     with pytest.raises(Crash):
         deliver(world, event, "r-1")
     world.wait(120)

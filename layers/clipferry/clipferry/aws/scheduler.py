@@ -2,12 +2,16 @@
 
 Scheduler calls the schedule function with `_input`, whose placeholder it replaces by the firing's scheduled time
 (EventBridge Scheduler User Guide: "Adding context attributes"). What it cannot deliver ends in the dead-letter queue.
+The input also holds a random token. Rules of the account may call the same function, but do not know the token, so
+that nobody but Scheduler makes a schedule's firings.
 """
 
 from __future__ import annotations
 
 import json
+import secrets
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -51,15 +55,17 @@ def put(wanted: Schedule, now: datetime) -> tuple[Schedule, bool]:
 
     Raises InvalidBody, NotKept.
     """
-    client = _client()
+    client, token = _client(), wanted.token or secrets.token_urlsafe(24)
     for _ in range(PUT_ATTEMPTS):
         # Somebody else put or deleted the same name meanwhile: look again.
         with suppress(client.exceptions.ConflictException, client.exceptions.ResourceNotFoundException, NoSchedule):
             found = _find(wanted.name)
+            kept = _schedule(found) if found else None
+            asked = replace(wanted, token=kept.token if kept and kept.token else token)
             if found is None:
-                _ask(client.create_schedule, **_arguments(wanted, now))
-            elif not wanted.wants_the_same(_schedule(found)) or found["Target"] != _target(wanted):
-                _ask(client.update_schedule, **_arguments(wanted, now))
+                _ask(client.create_schedule, **_arguments(asked, now))
+            elif not asked.wants_the_same(kept) or found["Target"] != _target(asked):
+                _ask(client.update_schedule, **_arguments(asked, now))
             return get(wanted.name), found is None
     raise NotKept("the schedule is being changed by somebody else; try again")
 
@@ -140,6 +146,7 @@ def _schedule(found: GetScheduleOutputTypeDef) -> Schedule | None:
         end=end.astimezone(UTC) if end else None,
         enabled=found["State"] == "ENABLED",
         job=job,
+        token=said.get("token"),
         created_at=found["CreationDate"],
         updated_at=found["LastModificationDate"],
     )
@@ -179,6 +186,7 @@ def _input(wanted: Schedule) -> str:
     """What the schedule function gets. No `<` of the job's may start one of Scheduler's own placeholders."""
     said = {
         "schedule": wanted.name,
+        "token": wanted.token,
         "time_zone": wanted.time_zone,
         "start": wanted.start.isoformat() if wanted.start else None,
         "end": wanted.end.isoformat() if wanted.end else None,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, TypeVar
@@ -69,6 +69,7 @@ class Schedule:
     enabled: bool = True
     created_at: datetime | None = None
     updated_at: datetime | None = None
+    token: str | None = field(default=None, repr=False)  # proves that Scheduler sent a firing; never shown
 
     def public(self, now: datetime) -> dict[str, Any]:
         """As the API shows it. URLs in the job lose their queries, which may hold a signature."""
@@ -110,7 +111,9 @@ class Schedule:
 
     def wants_the_same(self, other: Schedule | None) -> bool:
         """Whether a user who asks for the one has the other."""
-        return other is not None and replace(other, created_at=self.created_at, updated_at=self.updated_at) == self
+        if other is None:
+            return False
+        return replace(other, created_at=self.created_at, updated_at=self.updated_at, token=self.token) == self
 
 
 def is_name(text: str) -> bool:
@@ -194,9 +197,9 @@ def fill(job: Mapping[str, Any], scheduled: datetime) -> dict[str, Any]:
     """The job body of one firing. `scheduled` is in the schedule's time zone."""
     filled = dict(job)
     values = {"{date}": f"{scheduled:%Y-%m-%d}", "{time}": f"{scheduled:%H-%M-%S}"}
-    for field in TEMPLATED:
-        if isinstance(filled.get(field), Mapping):
-            filled[field] = {key: _filled(value, values) for key, value in filled[field].items()}
+    for name in TEMPLATED:
+        if isinstance(filled.get(name), Mapping):
+            filled[name] = {key: _filled(value, values) for key, value in filled[name].items()}
     return filled
 
 

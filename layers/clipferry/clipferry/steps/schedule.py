@@ -1,15 +1,18 @@
 """A firing becomes jobs. EventBridge delivers at least once: the same firing yields the same jobs.
 
 Two things fire. A schedule of `/schedules` says its name and, through EventBridge Scheduler, its scheduled time, which
-together name the firing. A rule with a constant input hands over nothing that names it; then, as for a schedule whose
-scheduled time cannot be read, the firing is named here: by the input's own `firing` if it has one (an input
-transformer can put an id there), else by when this input was first seen. Two deliveries of one input within
-SAME_FIRING seconds are one firing (nothing fires more than once a minute), and a repeated asynchronous invocation is
-known by its request id however late it comes.
+together name the firing. It also says the schedule's token, which Scheduler alone knows: whoever else may call this
+function cannot make a schedule's firing.
+
+A rule with a constant input says nothing that names its firing. Then, as for a schedule whose scheduled time cannot be
+read, the firing is named here: by the input's own `firing` if it has one (an input transformer can put the event's id
+there), else by when this input was first seen. A repeated asynchronous invocation is known by its request id, however
+late it comes. Two other deliveries of one input within SAME_FIRING seconds are one firing; later ones are two.
 """
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,7 +27,7 @@ from clipferry.steps.submit import KeyReused, submit
 if TYPE_CHECKING:
     from aws_lambda_powertools import Logger
 
-SAME_FIRING = 45  # seconds; EventBridge's finest rule is one minute
+SAME_FIRING = 15  # seconds; two firings of a rule of every minute may arrive 20 seconds apart, when the first is late
 RETRY_WINDOW = 7 * 3600  # seconds; Lambda keeps an asynchronous event for at most six hours
 
 
@@ -49,6 +52,7 @@ def fire(rt: Runtime, logger: Logger, event: Mapping[str, Any], request_id: str)
     """Make the jobs of one firing. Raises ScheduleInvalid when the input holds none at all."""
     if isinstance(event, Mapping) and isinstance(event.get("schedule"), str):
         return _fire_schedule(rt, logger, event, request_id)
+    event = _unwrapped(event)
     bodies = _bodies(event)
     fired = Fired(_firing(rt, event, request_id))
     for number, body in enumerate(bodies):
@@ -58,6 +62,13 @@ def fire(rt: Runtime, logger: Logger, event: Mapping[str, Any], request_id: str)
             logger.error("a scheduled job is invalid", number=number, reason=str(error))
             fired.invalid.append(f"job {number}: {error}")
     return fired
+
+
+def _unwrapped(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The input that an input transformer put beside the firing's name: `{"firing": "…", "input": {…}}`."""
+    if isinstance(event, Mapping) and set(event) == {"firing", "input"} and isinstance(event["input"], Mapping):
+        return {**event["input"], "firing": event["firing"]}
+    return event
 
 
 def _bodies(event: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -95,6 +106,7 @@ def _fire_schedule(rt: Runtime, logger: Logger, event: Mapping[str, Any], reques
     scheduled = _scheduled_time(event) or _first_seen(rt, event, request_id)
     fired = Fired(f"{name}@{event['firing'] if isinstance(event.get('firing'), str) else iso(scheduled)}")
     try:
+        _check_sender(event)
         fired.jobs.append(_submit(rt, logger, event, scheduled, fired.firing))
     except InvalidBody as error:
         reasons = [{"pointer": e.pointer, "detail": e.detail} for e in error.errors]
@@ -102,6 +114,17 @@ def _fire_schedule(rt: Runtime, logger: Logger, event: Mapping[str, Any], reques
         events.announce_rejected(name, fired.firing, reasons)
         fired.rejected = True
     return fired
+
+
+def _check_sender(event: Mapping[str, Any]) -> None:
+    """Raises InvalidBody unless the event holds the token of the schedule that it names."""
+    from clipferry.aws import scheduler  # here: what a rule fires needs no Scheduler
+
+    schedule = scheduler.find(event["schedule"])
+    if schedule is None:
+        raise InvalidBody([FieldError("/schedule", "is the name of no schedule: it was deleted, or never was")])
+    if not hmac.compare_digest(str(event.get("token")).encode(), str(schedule.token).encode()):
+        raise InvalidBody([FieldError("/token", "is not the schedule's: EventBridge Scheduler did not send this")])
 
 
 def _submit(rt: Runtime, logger: Logger, event: Mapping[str, Any], scheduled: datetime, firing: str) -> Job:
