@@ -16,7 +16,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clipferry.outbound.client import AddressRefused, Headers, NoReply, NotSent, Outbound, Reply, Timeouts, Truncated
+from clipferry.outbound.client import (
+    AddressRefused,
+    Headers,
+    NoReply,
+    NotSent,
+    Outbound,
+    Oversized,
+    Reply,
+    Timeouts,
+    Truncated,
+)
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -133,6 +143,35 @@ def test_compressed_reply_is_decoded_within_the_limit(outbound: Outbound) -> Non
         with pytest.raises(NoReply, match="larger than 5000"):
             outbound.call("GET", url, hosts=[], max_body=5000)
     assert seen[0].headers["Accept-Encoding"] == "identity"
+
+
+def test_every_member_of_a_compressed_reply_counts(outbound: Outbound) -> None:
+    body = gzip.compress(b'{"a": [1, ') + gzip.compress(b"2]}")
+    with serving(lambda h: h.reply(200, body, Content_Encoding="gzip")) as (url, _):
+        assert outbound.call("GET", url, hosts=[]).json() == {"a": [1, 2]}
+
+
+@pytest.mark.parametrize("coding", ["none", "aws-chunked", "", "utf-8", "gzip"])
+def test_a_reply_that_only_claims_to_be_coded_is_taken_as_it_is(outbound: Outbound, coding: str) -> None:
+    with serving(lambda h: h.reply(200, b'{"a": 1}', Content_Encoding=coding)) as (url, _):
+        assert outbound.call("GET", url, hosts=[]).json() == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("body", "coding", "words"),
+    [
+        (gzip.compress(b'{"a": 1}')[:-9], "gzip", "too early"),
+        (gzip.compress(b'{"a": 1}') + b"}", "gzip", "behind the end"),
+        (gzip.compress(b'{"a": 1}'), "deflate", "damaged"),
+        (b"\x0b\x02\x80{}\x03", "br", "'br'"),
+    ],
+)
+def test_a_coded_reply_that_is_not_whole_is_no_reply(outbound: Outbound, body: bytes, coding: str, words: str) -> None:
+    with (
+        serving(lambda h: h.reply(200, body, Content_Encoding=coding)) as (url, _),
+        pytest.raises(NoReply, match=words),
+    ):
+        outbound.call("GET", url, hosts=[])
 
 
 @pytest.mark.parametrize("length", ["100", "-5", "abc"])
@@ -394,6 +433,58 @@ def test_chunked_stream_that_breaks_is_no_reply(outbound: Outbound) -> None:
 
     with serving(answer) as (url, _), outbound.stream(url, hosts=[]) as stream, pytest.raises(NoReply):
         stream.read(1000)
+
+
+@pytest.mark.parametrize("end", [b"", b"00", b"0", b"ff", b"8\r\nhalf"])
+def test_chunks_cut_anywhere_are_not_an_end(outbound: Outbound, end: bytes) -> None:
+    """A size with leading zeros, cut among them, is not the size of the last chunk."""
+
+    def answer(h: Handler) -> None:
+        h.send_response(200)
+        h.send_header("Transfer-Encoding", "chunked")
+        h.end_headers()
+        h.wfile.write(b"5\r\nhello\r\n" + end)
+        h.close_connection = True
+
+    with serving(answer) as (url, _):
+        with outbound.stream(url, hosts=[]) as stream, pytest.raises(Truncated):
+            stream.read(1000)
+        with pytest.raises(Truncated):
+            outbound.call("GET", url, hosts=[])
+
+
+@pytest.mark.parametrize(
+    ("headers", "declared"),
+    [
+        ({"Content-Length": "5"}, True),
+        ({"Content-Length": "5", "Transfer-Encoding": "identity"}, True),
+        ({"Transfer-Encoding": "chunked"}, True),
+        ({}, False),
+    ],
+)
+def test_a_body_that_ends_with_its_connection_has_no_declared_end(
+    outbound: Outbound, headers: dict[str, str], declared: bool
+) -> None:
+    def answer(h: Handler) -> None:
+        h.send_response(200)
+        for name, value in headers.items():
+            h.send_header(name, value)
+        h.end_headers()
+        h.wfile.write(b"5\r\nhello\r\n0\r\n\r\n" if headers.get("Transfer-Encoding") == "chunked" else b"hello")
+        h.close_connection = True
+
+    with serving(answer) as (url, _), outbound.stream(url, hosts=[]) as stream:
+        assert stream.read_all(5) == b"hello"
+        assert stream.end_declared is declared
+
+
+def test_a_body_larger_than_it_may_be_is_told_apart(outbound: Outbound) -> None:
+    with (
+        serving(lambda h: h.reply(200, b"x" * 6)) as (url, _),
+        outbound.stream(url, hosts=[]) as stream,
+        pytest.raises(Oversized, match="larger than 5"),
+    ):
+        stream.read_all(5)
 
 
 def test_a_reader_that_waits_can_be_cut_off(outbound: Outbound) -> None:

@@ -14,16 +14,15 @@ import logging
 import ssl
 import threading
 import time
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 from clipferry.outbound.address_guard import AddressRefused, OutboundError, Target, check_url
-from clipferry.outbound.connection import BROKEN, Connection, NoReply, NotSent, Timeouts, Truncated, no_reply
+from clipferry.outbound.connection import Connection, NoReply, NotSent, Timeouts, Truncated
+from clipferry.outbound.stream import Headers, Oversized, Stream
 
 if TYPE_CHECKING:
     from requests.auth import AuthBase
@@ -37,6 +36,7 @@ __all__ = [
     "NotSent",
     "Outbound",
     "OutboundError",
+    "Oversized",
     "Reply",
     "Stream",
     "Timeouts",
@@ -54,26 +54,6 @@ USER_AGENT = "clipferry/0.1"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 #: All that a redirect to another origin may carry along: nothing that says who asks.
 _ANONYMOUS = frozenset({"accept", "accept-encoding", "user-agent", "range", "if-range", "if-match"})
-_CHUNK = 64 * 1024
-
-
-class Headers(Mapping[str, str]):
-    """A case-insensitive view of response headers; repeated fields are joined by ", " (RFC 9110 §5.3)."""
-
-    def __init__(self, pairs: Sequence[tuple[str, str]] = ()) -> None:
-        self._values: dict[str, str] = {}
-        for name, value in pairs:
-            name = name.lower()
-            self._values[name] = f"{self._values[name]}, {value}" if name in self._values else value
-
-    def __getitem__(self, name: str) -> str:
-        return self._values[name.lower()]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
 
 
 @dataclass(frozen=True)
@@ -177,11 +157,12 @@ class Outbound:
         connection = self._connect(target, timeout, started + timeout.total)
         try:
             response = connection.exchange(method.upper(), target, prepared.headers, body or None)
-            content = _decoded(target.host, response, _whole_body(target.host, response, max_body), max_body)
+            stream = Stream(connection, response, target, self._keep)
+            content = stream.read_all(max_body)
         finally:
             connection.close()
-        logger.info("%s %s %d in %.2f s", method.upper(), target, response.status, time.monotonic() - started)
-        return Reply(response.status, Headers(response.getheaders()), content)
+        logger.info("%s %s %d in %.2f s", method.upper(), target, stream.status, time.monotonic() - started)
+        return Reply(stream.status, stream.headers, content)
 
     def stream(
         self,
@@ -191,7 +172,7 @@ class Outbound:
         headers: Mapping[str, str] | None = None,
         timeout: Timeouts = DOWNLOAD_TIMEOUTS,
     ) -> Stream:
-        """GET for a download: a context manager with `status`, `headers` and a reader of the raw body.
+        """GET for a download: a context manager with `status`, `headers` and a reader of the decoded body.
 
         Follows at most 5 redirects, each checked like the first; credentials stay behind when the origin changes. The
         timeouts' `total` runs over redirects and body together. Raises NotSent, NoReply or AddressRefused.
@@ -203,7 +184,7 @@ class Outbound:
             connection, response = self._get(target, sent, timeout, deadline)
             location = response.getheader("Location")
             if response.status not in _REDIRECTS or not location:
-                return Stream(self, connection, response, target)
+                return Stream(connection, response, target, self._keep)
             response.close()
             connection.close()
             following = self._follow(target, location, hosts)
@@ -258,108 +239,7 @@ class Outbound:
             idle = self._idle.get(target.origin)
             return idle.pop() if idle else None
 
-    def keep(self, connection: Connection) -> None:
+    def _keep(self, connection: Connection) -> None:
         """Take back a connection whose answer was read to its end."""
         with self._lock:
             self._idle.setdefault(connection.origin, []).append(connection)
-
-
-class Stream:
-    """An open download. Use as a context manager; the body is read with `readinto` or `read`, never decoded."""
-
-    def __init__(
-        self, outbound: Outbound, connection: Connection, response: http.client.HTTPResponse, target: Target
-    ) -> None:
-        self._outbound, self._connection, self._response = outbound, connection, response
-        self._left: int | None = response.length
-        self._ended = response.length == 0
-        self.host = target.host
-        self.url = f"{target.scheme}://{target.authority}{target.path}"  # after redirects; may be signed: never logged
-        self.status: int = response.status
-        self.headers = Headers(response.getheaders())
-        self.length: int | None = response.length  # bytes the body will have; None: until it ends
-
-    def __enter__(self) -> Stream:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        reusable = self._ended and not self._response.will_close
-        self._response.close()
-        if reusable:
-            self._outbound.keep(self._connection)
-        else:
-            self._connection.close()
-
-    def readinto(self, buffer: memoryview) -> int:
-        """Put what has arrived, at least one byte, into the buffer; 0 at the end of a whole body.
-
-        Raises NoReply when the connection breaks or the body ends before its declared length.
-        """
-        if self._ended:
-            return 0
-        try:
-            if self._left is None:
-                count = self._readinto_until_the_end(buffer)
-            else:
-                count = self._response.fp.readinto1(buffer[: self._left])
-        except BROKEN as error:
-            raise no_reply(self.host, error) from None
-        if self._left is not None:
-            if count == 0:
-                raise Truncated(f"{self.host} ended the body {self._left} bytes before its declared length")
-            self._left -= count
-        self._ended = count == 0 or self._left == 0
-        return count
-
-    def _readinto_until_the_end(self, buffer: memoryview) -> int:
-        chunk = self._response.read1(len(buffer))
-        buffer[: len(chunk)] = chunk
-        return len(chunk)
-
-    def cut(self) -> None:
-        """Break the connection from another thread; a `readinto` that waits raises NoReply."""
-        self._connection.cut()
-
-    def read(self, limit: int) -> bytes:
-        """At most `limit` bytes of the body, fewer only at its end."""
-        buffer = memoryview(bytearray(limit))
-        filled = 0
-        while filled < limit and (count := self.readinto(buffer[filled:])):
-            filled += count
-        return bytes(buffer[:filled])
-
-
-def _whole_body(host: str, response: http.client.HTTPResponse, limit: int) -> bytes:
-    chunks, size = [], 0
-    try:
-        while chunk := response.read1(_CHUNK):
-            size += len(chunk)
-            if size > limit:
-                raise NoReply(f"{host} sent a reply larger than {limit} bytes")
-            chunks.append(chunk)
-    except BROKEN as error:
-        raise no_reply(host, error) from None
-    if response.length:
-        raise NoReply(f"{host} ended the reply {response.length} bytes before its declared length")
-    return b"".join(chunks)
-
-
-def _decoded(host: str, response: http.client.HTTPResponse, body: bytes, limit: int) -> bytes:
-    """The body without its Content-Encoding: we ask for none, some gateways compress all the same."""
-    encoding = response.getheader("Content-Encoding", "identity").strip().lower()
-    if encoding == "identity" or not body:
-        return body
-    if encoding not in ("gzip", "x-gzip", "deflate"):
-        raise NoReply(f"{host} used an encoding that was not asked for: {encoding[:40]!r}")
-    decoder = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # gzip or zlib, told apart by the header
-    try:
-        plain = decoder.decompress(body, limit)
-    except zlib.error:
-        raise NoReply(f"{host} sent a reply that cannot be decompressed") from None
-    if decoder.unconsumed_tail:
-        raise NoReply(f"{host} sent a reply larger than {limit} bytes")
-    if not decoder.eof:
-        raise NoReply(f"{host} ended the compressed reply too early")
-    return plain

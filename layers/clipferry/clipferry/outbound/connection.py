@@ -95,7 +95,7 @@ class Connection(http.client.HTTPConnection):
         self._limits.head_left = None
         coding = response.getheader("Transfer-Encoding", "chunked").strip().lower()
         declared = response.getheader("Content-Length")
-        if coding != "chunked" or (declared is not None and not declared.strip().isdecimal()):
+        if coding not in ("chunked", "identity") or (declared is not None and not declared.strip().isdecimal()):
             raise NoReply(f"{target.host} sent a body of unclear length")
         return response
 
@@ -139,7 +139,17 @@ class _Source:
         self._sock, self._limits = sock, limits
 
     def makefile(self, mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_LimitedRaw(self._sock.makefile("rb", buffering=0), self._limits), _BUFFER)
+        return _WholeLines(_LimitedRaw(self._sock.makefile("rb", buffering=0), self._limits), _BUFFER)
+
+
+class _WholeLines(io.BufferedReader):
+    """Refuses a last line that the connection cut: http.client would take half a chunk size for a whole one."""
+
+    def readline(self, size: int | None = -1) -> bytes:
+        line = super().readline(size)
+        if line and not line.endswith(b"\n") and len(line) != size:
+            raise http.client.IncompleteRead(line)
+        return line
 
 
 class _LimitedRaw(io.RawIOBase):

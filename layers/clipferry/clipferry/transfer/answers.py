@@ -5,11 +5,10 @@ from __future__ import annotations
 import base64
 import email.utils
 import re
-import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from clipferry.outbound.client import NoReply, Stream, Truncated
+from clipferry.outbound.client import Stream
 from clipferry.transfer.errors import SourceChanged
 from clipferry.transfer.evidence import Facts, clean_md5
 from clipferry.transfer.interface import Code
@@ -38,41 +37,20 @@ class Opening:
 class Body:
     """An open answer read from its start: the head again, then the rest."""
 
-    def __init__(self, stream: Stream, decoder: zlib._Decompress | None) -> None:
-        self.stream, self._decoder = stream, decoder
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
         self._pushed = b""
-        self._raw = memoryview(bytearray(256 * 1024)) if decoder else memoryview(b"")
 
     def push_back(self, head: bytes) -> None:
         self._pushed = head + self._pushed
 
     def readinto(self, buffer: memoryview) -> int:
-        """Like Stream.readinto, decoded where the server compressed unasked."""
-        if self._pushed:
-            count = min(len(buffer), len(self._pushed))
-            buffer[:count], self._pushed = self._pushed[:count], self._pushed[count:]
-            return count
-        return self.stream.readinto(buffer) if self._decoder is None else self._inflate(self._decoder, buffer)
-
-    def _inflate(self, decoder: zlib._Decompress, buffer: memoryview) -> int:
-        while not decoder.eof:
-            waiting = decoder.unconsumed_tail
-            if not waiting:
-                count = self.stream.readinto(self._raw)
-                if count == 0:
-                    raise Truncated(f"{self.stream.host} ended the compressed body too early")
-                waiting = bytes(self._raw[:count])
-            try:
-                plain = decoder.decompress(waiting, len(buffer))
-            except zlib.error:
-                raise NoReply(f"{self.stream.host} sent a compressed body that is damaged") from None
-            if plain:
-                buffer[: len(plain)] = plain
-                return len(plain)
-        return 0
-
-    def close(self) -> None:
-        self.stream.__exit__(None, None, None)
+        """Like Stream.readinto."""
+        if not self._pushed:
+            return self.stream.readinto(buffer)
+        count = min(len(buffer), len(self._pushed))
+        buffer[:count], self._pushed = self._pushed[:count], self._pushed[count:]
+        return count
 
 
 def check_range(stream: Stream, facts: Facts, start: int, end: int) -> None:
@@ -94,23 +72,22 @@ def check_range(stream: Stream, facts: Facts, start: int, end: int) -> None:
         raise SourceChanged(f"{stream.host} has another size now")
     if (first, last) != (start, end) or stream.length not in (None, end - start + 1):
         raise Unusable(f"{stream.host} answered bytes {first}-{last} to a request for {start}-{end}", ranges=True)
-    if stream.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+    if stream.codings:
         raise Unusable(f"{stream.host} compresses parts of the file", ranges=True)
 
 
 def first_facts(stream: Stream, remote: Remote, part_size: int | None) -> Facts:
     """What the first answer declares, together with what the vendor's API said."""
-    headers, encoded = stream.headers, stream.headers.get("Content-Encoding", "identity").strip().lower()
+    headers, plain = stream.headers, not stream.codings
     size, ranges = stream.length, False
     if stream.status == 206:
         found = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip())
-        if part_size is None or found is None or encoded != "identity":
+        if part_size is None or found is None or not plain:
             raise Unusable(f"{stream.host} answered 206 without a usable Content-Range", ranges=True)
         first, last, total = (int(text) for text in found.groups())
         if first != 0 or last != min(part_size, total) - 1 or stream.length not in (None, last + 1):
             raise Unusable(f"{stream.host} answered bytes {first}-{last} to a request for the first part", ranges=True)
         size, ranges = total, True
-    plain = encoded == "identity"
     crc64 = headers.get("x-oss-hash-crc64ecma", "").strip()
     return Facts(
         size=size if plain else None,
@@ -121,18 +98,9 @@ def first_facts(stream: Stream, remote: Remote, part_size: int | None) -> Facts:
         vendor_md5=clean_md5(remote.md5),
         crc64=int(crc64) if plain and crc64.isdecimal() and len(crc64) <= 20 else None,
         content_md5=_content_md5(headers.get("Content-MD5")) if plain else None,
-        compressed=not plain and stream.length is not None,
+        end_declared=stream.end_declared,
         content_md5_strict=stream.status == 200 and plain and _content_md5(headers.get("Content-MD5")) is not None,
     )
-
-
-def decoder_for(stream: Stream) -> zlib._Decompress | None:
-    encoding = stream.headers.get("Content-Encoding", "identity").strip().lower()
-    if encoding == "identity":
-        return None
-    if encoding in ("gzip", "x-gzip", "deflate"):
-        return zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
-    raise Unusable(f"{stream.host} uses an encoding that was not asked for: {encoding[:40]!r}")
 
 
 def _strong(etag: str | None) -> str | None:

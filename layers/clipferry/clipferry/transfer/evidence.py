@@ -25,7 +25,7 @@ class Facts:
     etag: str | None = None  # strong, with its quotes
     modified: str | None = None
     ranges: bool = False
-    compressed: bool = False  # on the way, with a declared length and the compression's own checksum
+    end_declared: bool = False  # by a length of the body as it travels, or by the last chunk of chunked framing
     vendor_size: int | None = None
     vendor_md5: str | None = None  # strict
     crc64: int | None = None  # strict; x-oss-hash-crc64ecma
@@ -57,6 +57,8 @@ class Facts:
         for name in ("size", "vendor_size", "crc64"):  # a store may hand numbers back as another type
             if known.get(name) is not None:
                 known[name] = int(known[name])
+        if value.get("compressed"):  # an earlier release, of a declared length of coded bytes
+            known["end_declared"] = True
         return cls(**{"size": None, **known})
 
 
@@ -94,7 +96,7 @@ def strongest_possible(facts: Facts) -> Level:
 
 
 def _by_size(facts: Facts) -> Level:
-    declared = sum((facts.size is not None or facts.compressed, facts.vendor_size is not None))
+    declared = sum((facts.size is not None or facts.end_declared, facts.vendor_size is not None))
     return (Level.NONE, Level.CONTENT_LENGTH, Level.SIZE_TWO_SOURCES)[declared]
 
 

@@ -51,7 +51,7 @@ class Level(StrEnum):
     CONTENT_MD5 = "content-md5"  # RFC 1864
     ETAG_MD5 = "etag-md5"  # an ETag that turned out to be the MD5
     SIZE_TWO_SOURCES = "size-two-sources"  # API and download agree on the size, and so does what came
-    CONTENT_LENGTH = "content-length"  # one of them declared the size that came
+    CONTENT_LENGTH = "content-length"  # one of them declared the size that came, or the framing where the body ends
     NONE = "none"  # a body that ended, and nobody said when it would
 
     @property

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from clipferry.outbound.client import AddressRefused, NoReply, NotSent, Outbound, Stream, Timeouts, Truncated
-from clipferry.transfer.answers import Body, Opening, Unusable, check_range, decoder_for, first_facts, retry_after
+from clipferry.transfer.answers import Body, Opening, Unusable, check_range, first_facts, retry_after
 from clipferry.transfer.connection_limit import Gate
 from clipferry.transfer.containers import HEAD
 from clipferry.transfer.errors import AttemptFailed, Hopeless, NotThere, SourceChanged, Stopped
@@ -85,7 +85,7 @@ class Source:
         stream = self._request(remote, headers, until)
         try:
             facts = first_facts(stream, remote, part_size)
-            body = Body(stream, decoder_for(stream))
+            body = Body(stream)
             head = bytearray(HEAD)
             filled = 0
             while filled < HEAD and (count := body.readinto(memoryview(head)[filled:])):

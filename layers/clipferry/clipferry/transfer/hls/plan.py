@@ -8,13 +8,12 @@ from __future__ import annotations
 import hashlib
 import random
 import time
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from posixpath import dirname, relpath, splitext
 from urllib.parse import urlsplit
 
-from clipferry.outbound.client import AddressRefused, NoReply, NotSent, Outbound, Stream, Timeouts
+from clipferry.outbound.client import AddressRefused, NoReply, NotSent, Outbound, Oversized, Stream, Timeouts
 from clipferry.transfer.errors import AttemptFailed, Hopeless, NotThere, Stopped
 from clipferry.transfer.freshness import Link
 from clipferry.transfer.hls.playlist import Kind, Playlist, Reference, parse
@@ -171,15 +170,10 @@ class _Planner:
 
 
 def _content(stream: Stream, what: str) -> bytes:
-    content = stream.read(MAX_PLAYLIST_SIZE + 1)
-    if stream.headers.get("Content-Encoding", "identity").strip().lower() in ("gzip", "x-gzip", "deflate"):
-        try:
-            content = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32).decompress(content, MAX_PLAYLIST_SIZE + 1)
-        except zlib.error:
-            raise AttemptFailed(Code.SOURCE_UNAVAILABLE, f"{what} is compressed and damaged") from None
-    if len(content) > MAX_PLAYLIST_SIZE:
-        raise Hopeless(Code.HLS_TOO_LARGE, f"{what} is larger than {MAX_PLAYLIST_SIZE} bytes")
-    return content
+    try:
+        return stream.read_all(MAX_PLAYLIST_SIZE)
+    except Oversized:
+        raise Hopeless(Code.HLS_TOO_LARGE, f"{what} is larger than {MAX_PLAYLIST_SIZE} bytes") from None
 
 
 def _identity(reference: Reference) -> Identity:

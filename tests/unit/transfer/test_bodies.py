@@ -1,0 +1,145 @@
+"""How a body arrives decides nothing about what is stored: coded or not, whole it is stored, cut it is an attempt."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from clipferry.transfer import Failed, Retry, Stored
+
+from tests.unit.transfer.hls_world import S3, TS, Copy, s3_bucket
+from tests.unit.transfer.rig import PART, Rig
+from tests.unit.transfer.s3_server import S3Server
+from tests.unit.transfer.source_server import Behaviour, SourceServer, video
+
+BODY = video(5 * PART + 1234)
+SEGMENT = TS * 20
+MEDIA = b"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\ns0.ts\n#EXTINF:2,\ns1.ts\n#EXT-X-ENDLIST\n"
+MASTER = b"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nlow/index.m3u8\n#EXT-X-STREAM-INF:BANDWIDTH=2\nhigh/index.m3u8\n"
+LADDER = {
+    "/v/index.m3u8": MASTER,
+    "/v/low/index.m3u8": MEDIA,
+    "/v/high/index.m3u8": MEDIA,
+    **{f"/v/{name}/s{number}.ts": SEGMENT for name in ("low", "high") for number in (0, 1)},
+}
+Pack = Callable[[bytes], bytes]
+
+
+@pytest.fixture
+def s3() -> Iterator[S3Server]:
+    with S3Server(min_part=PART) as server:
+        yield server
+
+
+@pytest.fixture
+def bucket() -> Iterator[S3]:
+    with s3_bucket() as found:
+        yield found
+
+
+def members(body: bytes) -> bytes:
+    """Several gzip members, as servers send that compress a file in blocks."""
+    size = max(1, len(body) // 3)
+    return b"".join(gzip.compress(body[at : at + size]) for at in range(0, len(body), size))
+
+
+def deflated(body: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packer.compress(body) + packer.flush()
+
+
+def cut(pack: Pack) -> Pack:
+    return lambda body: pack(body)[:-7]
+
+
+def continued(pack: Pack) -> Pack:
+    return lambda body: pack(body) + b"\x00" * 100
+
+
+WHOLE = [("gzip", members), ("x-gzip", gzip.compress), ("deflate", zlib.compress), ("deflate", deflated)]
+WHOLE += [("gzip, gzip", lambda body: gzip.compress(members(body))), ("gzip", bytes)]
+WHOLE += [(name, bytes) for name in ("aws-chunked", "", "none", "binary", "utf-8")]
+NOT_WHOLE = [("gzip", cut(members)), ("gzip", continued(members)), ("deflate", cut(zlib.compress))]
+NOT_WHOLE += [("deflate", continued(deflated)), ("br", bytes), ("zstd", bytes)]
+
+
+def copied_file(s3: S3Server, usual: Behaviour, body: bytes = BODY) -> tuple[Rig, Any, SourceServer]:
+    with SourceServer(body, usual=usual) as source:
+        rig = Rig(s3, source)
+        return rig, rig.finish(), source
+
+
+def copied_ladder(
+    bucket: S3, behave: Callable[[str, bytes, int], Behaviour], options: dict[str, Any] | None = None
+) -> Any:
+    """One call of a copy of LADDER; `behave` says how a path is answered for the n-th time, from 0 on."""
+    asked: dict[str, int] = {}
+
+    def script(request: Any, _: int) -> Behaviour:
+        number = asked[request.path] = asked.get(request.path, -1) + 1
+        content = LADDER.get(request.path)
+        return behave(request.path, content, number) if content is not None else Behaviour(status=404)
+
+    with SourceServer(b"", script=script) as source:
+        copy = Copy(SimpleNamespace(url=source.url.rpartition("/")[0]), bucket, **(options or {}))
+        return copy(), asked
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+@pytest.mark.parametrize(("coding", "pack"), WHOLE)
+def test_a_coded_file_is_stored_as_the_file_it_is(s3: S3Server, coding: str, pack: Pack, chunked: bool) -> None:
+    how = Behaviour(headers={"Content-Encoding": coding}, body=pack(BODY), chunked=chunked)
+    rig, result, _ = copied_file(s3, how)
+    rig.assert_stored(result, BODY)
+
+
+@pytest.mark.parametrize("coding", ["aws-chunked", "none"])
+def test_a_file_with_a_meaningless_coding_is_read_in_ranges(s3: S3Server, coding: str) -> None:
+    rig, result, source = copied_file(s3, Behaviour(headers={"Content-Encoding": coding}))
+    rig.assert_stored(result, BODY)
+    assert len(source.ranges_asked) == 6
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+@pytest.mark.parametrize(("coding", "pack"), NOT_WHOLE)
+def test_a_coded_file_that_is_not_whole_is_never_stored(s3: S3Server, coding: str, pack: Pack, chunked: bool) -> None:
+    how = Behaviour(headers={"Content-Encoding": coding}, body=pack(BODY), chunked=chunked)
+    _, result, _ = copied_file(s3, how)
+    assert isinstance(result, Failed)
+    assert result.code in ("SHORT_BODY", "SOURCE_UNAVAILABLE")
+    assert s3.objects == {}
+
+
+@pytest.mark.parametrize("what", [".m3u8", ".ts"])
+@pytest.mark.parametrize(("coding", "pack"), WHOLE)
+def test_coded_playlists_and_segments_are_copied_as_what_they_are(
+    bucket: S3, what: str, coding: str, pack: Pack
+) -> None:
+    def behave(path: str, content: bytes, _: int) -> Behaviour:
+        if not path.endswith(what):
+            return Behaviour(body=content)
+        return Behaviour(headers={"Content-Encoding": coding}, body=pack(content))
+
+    result, _ = copied_ladder(bucket, behave)
+    assert isinstance(result, Stored), result
+    assert sorted(bucket.objects().values())[-4:] == [len(SEGMENT)] * 4
+    assert len(bucket.objects()) == 7
+
+
+@pytest.mark.parametrize("path", ["/v/index.m3u8", "/v/high/index.m3u8", "/v/low/s1.ts"])
+@pytest.mark.parametrize(("coding", "pack"), NOT_WHOLE)
+def test_a_coded_playlist_or_segment_that_is_not_whole_is_an_attempt(
+    bucket: S3, path: str, coding: str, pack: Pack
+) -> None:
+    def behave(asked: str, content: bytes, _: int) -> Behaviour:
+        if asked != path:
+            return Behaviour(body=content)
+        return Behaviour(headers={"Content-Encoding": coding}, body=pack(content))
+
+    result, _ = copied_ladder(bucket, behave)
+    assert isinstance(result, Retry), result
+    assert "index.m3u8" not in bucket.objects()
