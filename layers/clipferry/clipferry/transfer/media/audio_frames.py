@@ -1,0 +1,164 @@
+"""Audio frames without a container: MPEG audio, AAC in ADTS or LOAS, AC-3, E-AC-3, DTS; ID3 tags may lie in front.
+
+Sources: ISO/IEC 11172-3 and 13818-3 (MPEG audio), ISO/IEC 14496-3 (ADTS, LOAS), ETSI TS 102 366 (AC-3, E-AC-3),
+ETSI TS 102 114 (DTS), id3.org (ID3v2.4 §3.1, ID3v1), APEv2 and Lyrics3 tags at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from clipferry.transfer.media.ending import COMPLETE, End, Span, Steps, cut, unproven
+from clipferry.transfer.media.formats import AC3, ADTS, DTS, EAC3, LOAS, MP3, Format
+
+_FRAMES = 3  # headers in a row that make a stream certain
+_TAIL = 64 * 1024  # the largest frame has 8 KiB
+_TRAILERS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3", b"3DI")
+
+_BITRATES = {  # kbit/s by (MPEG-1?, layer)
+    (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
+    (True, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
+    (True, 3): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    (False, 1): (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
+    (False, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+    (False, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+_SAMPLE_RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}  # by MPEG version
+_AC3_KBPS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640)
+
+
+def _mpeg_audio(header: bytes) -> int:
+    version, layer = header[1] >> 3 & 3, 4 - (header[1] >> 1 & 3)
+    bitrate, rate = header[2] >> 4, header[2] >> 2 & 3
+    if header[1] & 0xE0 != 0xE0 or version == 1 or layer == 4 or bitrate in (0, 15) or rate == 3:
+        return 0
+    bits = _BITRATES[version == 3, layer][bitrate - 1] * 1000
+    sampled, padding = _SAMPLE_RATES[version][rate], header[2] >> 1 & 1
+    if layer == 1:
+        return (12 * bits // sampled + padding) * 4
+    samples = 576 if layer == 3 and version != 3 else 1152
+    return samples // 8 * bits // sampled + padding
+
+
+def _adts(header: bytes) -> int:
+    length = (header[3] & 3) << 11 | header[4] << 3 | header[5] >> 5
+    valid = header[1] & 0xF6 == 0xF0 and header[2] >> 2 & 15 < 13 and length > 7
+    return length if valid else 0
+
+
+def _ac3(header: bytes) -> int:
+    rate, size = header[4] >> 6, header[4] & 63
+    if header[1] != 0x77 or header[5] >> 3 > 10 or rate == 3 or size > 37:
+        return 0
+    kbps = _AC3_KBPS[size >> 1]
+    return (2 * kbps, 320 * kbps // 147 + (size & 1), 3 * kbps)[rate] * 2
+
+
+def _eac3(header: bytes) -> int:
+    valid = header[1] == 0x77 and 11 <= header[5] >> 3 <= 16 and header[2] >> 6 != 3
+    return (((header[2] & 7) << 8 | header[3]) + 1) * 2 if valid else 0
+
+
+def _dts(header: bytes) -> int:
+    length = ((header[5] & 3) << 12 | header[6] << 4 | header[7] >> 4) + 1
+    return length if header[:4] == b"\x7f\xfe\x80\x01" and length >= 96 else 0
+
+
+def _loas(header: bytes) -> int:
+    return ((header[1] & 0x1F) << 8 | header[2]) + 3 if header[1] & 0xE0 == 0xE0 else 0
+
+
+@dataclass(frozen=True)
+class Frames:
+    """One kind of frame. `length_of` tells a frame's bytes from its first ones; 0: no frame begins so."""
+
+    format: Format
+    first: int  # the first byte of every frame
+    header: int  # bytes that `length_of` needs
+    length_of: Callable[[bytes], int]
+
+    def at(self, data: bytes, at: int) -> int:
+        """Bytes of the frame that begins here; 0 when none does, or its header is not all there."""
+        header = data[at : at + self.header]
+        return self.length_of(header) if len(header) == self.header and header[0] == self.first else 0
+
+    def chain(self, data: bytes, at: int, *, whole: bool = False) -> bool:
+        """Whether frames follow one another from here. `whole`: nothing comes behind `data`, so a few may do."""
+        for count in range(_FRAMES):
+            if whole and at == len(data) and count:
+                return True
+            length = self.at(data, at)
+            if not length:
+                return False
+            at += length
+        return True
+
+
+KINDS = (
+    Frames(AC3, 0x0B, 6, _ac3),
+    Frames(EAC3, 0x0B, 6, _eac3),
+    Frames(DTS, 0x7F, 8, _dts),
+    Frames(ADTS, 0xFF, 6, _adts),
+    Frames(MP3, 0xFF, 4, _mpeg_audio),
+    Frames(LOAS, 0x56, 3, _loas),
+)
+
+
+def behind_id3(data: bytes) -> int:
+    """Where the ID3v2 tags that a file begins with end; 0 without one. May lie behind `data`."""
+    at = 0
+    while data[at : at + 3] == b"ID3" and len(data) >= at + 10 and data[at + 3] < 0xFF:
+        sizes = data[at + 6 : at + 10]
+        if max(sizes) >= 0x80:
+            break
+        footer = 10 if data[at + 5] & 0x10 else 0
+        at += 10 + footer + (sizes[0] << 21 | sizes[1] << 14 | sizes[2] << 7 | sizes[3])
+    return at
+
+
+def identify_frames(head: bytes, size: int | None) -> Frames | None:
+    """The kind of frames that a file begins with, behind tags, zeros or other padding."""
+    start = behind_id3(head)
+    whole = size is not None and size <= len(head)
+    for kind in KINDS:
+        if kind.chain(head, start, whole=whole):
+            return kind
+    padded = len(head) - len(head[start:].lstrip(b"\0"))
+    for kind in KINDS:
+        at = head.find(kind.first, padded)
+        while 0 <= at < len(head):
+            if kind.chain(head, at) and kind.chain(head, at + kind.at(head, at)):
+                return kind
+            at = head.find(kind.first, at + 1)
+    return next(kind for kind in KINDS if kind.format is MP3) if start else None
+
+
+def frames_end(kind: Frames, size: int) -> Steps:
+    """The last frame is whole; only tags and zeros may follow it."""
+    start = max(0, size - _TAIL)
+    tail = yield Span(start, size - start)
+    ends = list(_runs(kind, tail))
+    if not ends:
+        return cut("has no audio frames at its end")
+    return _behind_last(kind, tail[ends[-1] :])
+
+
+def _runs(kind: Frames, data: bytes) -> Iterator[int]:
+    """Where each run of frames ends."""
+    at = 0
+    while 0 <= (at := data.find(kind.first, at)) < len(data):
+        if not kind.chain(data, at, whole=True):
+            at += 1
+            continue
+        while (length := kind.at(data, at)) and at + length <= len(data):
+            at += length
+        yield at
+
+
+def _behind_last(kind: Frames, rest: bytes) -> End:
+    if not rest.strip(b"\0") or rest.startswith(_TRAILERS):
+        return COMPLETE
+    if kind.at(rest, 0) or (rest[0] == kind.first and len(rest) < kind.header):
+        return cut("ends inside its last audio frame")
+    return unproven("ends in something that is no audio frame")
