@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from clipferry.aws import executions
+from clipferry.intake import job_body
+from clipferry.intake.values import fingerprints
 from clipferry.jobs import JobStatus
 from clipferry.vendors import VENDORS
 from clipferry.vendors.contract import VendorRefused
@@ -33,6 +35,32 @@ def test_a_job_is_accepted_and_found_under_its_location(functions: Functions) ->
     assert (found.status, found.body) == (200, answer.body)
     assert found.headers["Content-Type"] == "application/json"
     assert functions.world.executions() == [(answer.body["job_id"], 1)]
+
+
+@pytest.mark.parametrize("spelled", [60, 60.0])
+def test_a_key_with_equal_numbers_is_a_replay_and_the_job_shows_them_in_one_form(
+    functions: Functions, spelled: float
+) -> None:
+    def post(number: float) -> Any:
+        body = BODY | {"request": BODY["request"] | {"record_duration": number}, "deadline_seconds": number}
+        return functions.api("POST", "/jobs", body, headers={"Idempotency-Key": "k-1"})
+
+    first, again, other = post(60), post(spelled), post(61)
+
+    assert (first.status, again.status, other.status) == (202, 202, 409)
+    assert again.body == first.body
+    assert repr(again.body["request"]["record_duration"]) == repr(again.body["deadline_seconds"]) == "60"
+
+
+def test_a_body_of_the_first_release_is_a_replay_of_its_own_job(
+    functions: Functions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = BODY | {"deadline_seconds": 60.0}
+    with monkeypatch.context() as first_release:
+        first_release.setattr(job_body, "fingerprint", lambda given: fingerprints(body)[1])
+        first = functions.api("POST", "/jobs", body, headers={"Idempotency-Key": "k-1"})
+
+    assert functions.api("POST", "/jobs", body, headers={"Idempotency-Key": "k-1"}).body == first.body
 
 
 def test_a_job_shows_every_documented_field(functions: Functions) -> None:

@@ -75,8 +75,9 @@ BAD = [
     (NIGHTLY | {"job": JOB | {"labels": {"{date}": "x"}}}, "/job/labels"),
     (NIGHTLY | {"job": JOB | {"labels": {"day": "x" * 119 + "{date}"}}}, "/job/labels/day"),
     (NIGHTLY | {"job": request(IMS, upload_urls=[f"https://a.example/{n}/{'x' * 2025}" for n in range(100)])}, "/job"),
-    (NIGHTLY | {"half": "\ud800"}, ""),
-    (NIGHTLY | {"enabled": float("nan")}, ""),
+    (NIGHTLY | {"half": "\ud800"}, "/half"),
+    (NIGHTLY | {"ha\ud800lf": 1}, ""),
+    (NIGHTLY | {"enabled": float("nan")}, "/enabled"),
 ]
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from clipferry.batches import CALL_LIFETIME, BatchStatus
-from clipferry.intake import manifest
+from clipferry.intake import manifest, values
 from clipferry.intake.job_body import InvalidBody
+from clipferry.intake.values import fingerprints
 from clipferry.jobs import JobStatus
 from clipferry.steps import batch as steps
 from clipferry.steps import batch_requests as door
@@ -16,6 +18,7 @@ from clipferry.steps.batch import close, prepare, submit_chunk
 from clipferry.steps.batch_recovery import RESTART_BUDGET
 from clipferry.steps.batch_requests import BatchKeyReused, NotForBatch
 from clipferry.steps.sweep import Sweep
+from clipferry.store.batch_records import Batches
 from clipferry.store.job_records import NotFound
 
 from tests.unit.steps.aws import BUCKET
@@ -99,6 +102,33 @@ class TestAManifest:
         assert (second.line, second.prefix, second.labels) == (5, "", {"site": "a", "day": "1"})
         assert first.deadline_seconds == 600
         assert [entry["line"] for entry in batching.report(batch_id)] == [4]
+
+    def test_lines_with_equal_numbers_are_one_job(self, batching: Batching) -> None:
+        texts = [line(1, deadline_seconds="N").replace('"N"', number) for number in ("600", "600.0", "6e2", "6.1e2")]
+        batch_id = batching.post(*texts)
+
+        batching.execute(batch_id)
+
+        assert sorted(job.line for job in batching.jobs(batch_id)) == [1, 4]
+        assert [entry["problem"]["status"] for entry in batching.report(batch_id)] == [409, 409]
+
+    def test_a_line_that_the_first_release_made_a_job_of_is_that_job(
+        self, batching: Batching, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It knew 600.0 as another number than 600, also for the identity of a line."""
+        batch_id = batching.post(line(1, deadline_seconds=600.0), line(2))
+        with monkeypatch.context() as first_release:
+            first_release.setattr(steps, "fingerprints", lambda body: (fingerprints(body)[1],) * 2)
+            first_release.setattr(values, "canonical", dict)
+            first_release.setattr(Batches, "settle", Mock(side_effect=Crash))
+            with pytest.raises(Crash):
+                batching.execute(batch_id)
+        assert len(batching.jobs(batch_id)) == 2
+
+        assert batching.execute(batch_id) == "END"
+
+        assert sorted(job.line for job in batching.jobs(batch_id)) == [1, 2]
+        assert lines_of(batching, batch_id)["accepted"] == 2
 
     @pytest.mark.parametrize(
         ("text", "code"),

@@ -6,20 +6,23 @@ the only statement of what a request may hold (`GET /vendors` shows the same one
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from clipferry.intake.characters import unseen
+from clipferry.intake.values import canonical, fingerprint, prose_fields, value_errors
 from clipferry.jobs import DEADLINE_MAX, DEADLINE_MIN, Job, JobStatus, job_id
 from clipferry.vendors import VENDORS, vendor_class
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
 
+ERRORS_MAX = 100  # bad fields told of one body
 BODY_MAX = 256 * 1024  # bytes: a DynamoDB item holds 400 KB (AWS limit), and the row holds the request
 
 _TAG = r"^(?![aA][wW][sS]:)[\w .:/=+@-]*$(?!\n)"  # what S3 object tags may hold; labels become tags
@@ -111,17 +114,28 @@ def check(body: object) -> list[FieldError]:
     """Every bad field of a body; an empty list for a good one."""
     if unfit := unusable(body):
         return [unfit]
-    errors = broken_limits(BODY_SCHEMA, body)
     vendor = body.get("vendor") if isinstance(body, dict) else None
-    if not isinstance(body, dict) or not isinstance(vendor, str):
-        return errors
-    if vendor not in VENDORS:
-        return [*errors, FieldError("/vendor", f"must be one of {', '.join(VENDORS)}")]
-    described = vendor_class(vendor)
-    for name, schema in (("request", described.request_schema), ("adopt", described.adopt_schema)):
-        if isinstance(body.get(name), dict):
+    described = vendor_class(vendor) if isinstance(vendor, str) and vendor in VENDORS else None
+    schemas = {"request": described.request_schema, "adopt": described.adopt_schema} if described else {}
+    bad_values = unfit_values(body, frozenset().union(*map(prose_fields, schemas.values())))
+    errors = broken_limits(BODY_SCHEMA, body)
+    if isinstance(vendor, str) and not described:
+        errors.append(FieldError("/vendor", f"must be one of {', '.join(VENDORS)}"))
+    for name, schema in schemas.items():
+        if isinstance(body, dict) and isinstance(body.get(name), dict):
             errors += broken_limits(schema, body[name], f"/{name}")
-    return errors
+    return with_rules(bad_values, errors)
+
+
+def unfit_values(body: object, prose: frozenset[str] = frozenset()) -> list[FieldError]:
+    """The values that no door takes: see `values`. The first ERRORS_MAX of them."""
+    return [FieldError(*error) for error in islice(value_errors(body, prose), ERRORS_MAX)]
+
+
+def with_rules(bad_values: list[FieldError], broken_rules: list[FieldError]) -> list[FieldError]:
+    """What is wrong with a body, each place told once, and none by a name that nobody can read."""
+    told = {error.pointer for error in bad_values}
+    return bad_values + [e for e in broken_rules if e.pointer not in told and not unseen(e.pointer)]
 
 
 def broken_limits(schema: Mapping[str, Any], value: object, base: str = "") -> list[FieldError]:
@@ -132,18 +146,12 @@ def broken_limits(schema: Mapping[str, Any], value: object, base: str = "") -> l
 
 
 def unusable(body: object) -> FieldError | None:
-    """What no schema says: the row has to hold the body, and every reader has to be able to read it as UTF-8."""
+    """What no schema says: the row has to hold the body."""
     try:
-        size = len(json.dumps(body, allow_nan=False))
-        json.dumps(body, ensure_ascii=False).encode()
-    except (ValueError, RecursionError):  # NaN, half a surrogate pair, nesting without end
-        return FieldError("", "must be JSON (RFC 8259) in valid Unicode")
+        size = len(json.dumps(body))
+    except (ValueError, RecursionError):  # nesting without end
+        return FieldError("", "must be JSON (RFC 8259)")
     return FieldError("", f"must be at most {BODY_MAX} bytes, written in ASCII") if size > BODY_MAX else None
-
-
-def fingerprint(body: Mapping[str, Any]) -> str:
-    """Equal for equal bodies, whatever the order of their keys."""
-    return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def new_job(
@@ -160,6 +168,7 @@ def new_job(
     """
     if errors := check(body):
         raise InvalidBody(errors)
+    body = canonical(body)
     vendor = vendor_class(body["vendor"])
     seconds = int(body.get("deadline_seconds") or _default_deadline(vendor.default_deadline, body))
     return Job(
@@ -172,8 +181,8 @@ def new_job(
         deadline_at=_milliseconds(now) + timedelta(seconds=seconds),
         deadline_seconds=seconds,
         prefix=body.get("destination", {}).get("prefix", ""),
-        request=_whole_numbers(body.get("request")),
-        adopt=_whole_numbers(body.get("adopt")),
+        request=body.get("request"),
+        adopt=body.get("adopt"),
         on_uncertain=body.get("on_uncertain", "fail"),
         labels=body.get("labels", {}),
         fingerprint=fingerprint(body),
@@ -185,18 +194,6 @@ def new_job(
 def _default_deadline(base: int, body: Mapping[str, Any]) -> int:
     """The vendor's default, on top of the time a recording takes by itself."""
     return base + int((body.get("request") or {}).get("record_duration", 0))
-
-
-def _whole_numbers(value: Any) -> Any:
-    """With 60 in place of 60.0: the same number in JSON, an integer to JSON Schema, and nonsense to a vendor."""
-    match value:
-        case float():
-            return int(value) if value.is_integer() else value
-        case list():
-            return [_whole_numbers(item) for item in value]
-        case dict():
-            return {key: _whole_numbers(item) for key, item in value.items()}
-    return value
 
 
 def _milliseconds(moment: datetime) -> datetime:

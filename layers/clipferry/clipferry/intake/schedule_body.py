@@ -15,7 +15,7 @@ from functools import cache
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from clipferry.intake.job_body import FieldError, InvalidBody, broken_limits, check, unusable
+from clipferry.intake.job_body import FieldError, InvalidBody, broken_limits, check, unfit_values, unusable, with_rules
 from clipferry.intake.schedule_expressions import (
     FIRST_YEAR,
     LAST_YEAR,
@@ -139,8 +139,9 @@ def _parse(name: str, body: Mapping[str, Any], kept: Schedule | None) -> Schedul
     if unfit := unusable(body):
         raise InvalidBody([unfit])
     given = {key: value for key, value in body.items() if value is not None}
-    errors = [*broken_limits(SCHEMA, given), *_name_errors(name, given)]
     job = given.get("job")
+    bad_values = unfit_values({key: value for key, value in given.items() if key != "job"})
+    errors = with_rules(bad_values, [*broken_limits(SCHEMA, given), *_name_errors(name, given)])
     if kept and job in (kept.job, bare(kept.job)):
         job = kept.job  # as it is kept: what GET shows has lost the queries of its URLs
     elif isinstance(job, dict):

@@ -9,7 +9,7 @@ same as another finds the other's: it is told as a duplicate and costs nothing m
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from http import HTTPStatus
@@ -18,13 +18,14 @@ from typing import IO, Any, cast
 from botocore.exceptions import ClientError
 
 from clipferry.batches import Batch, BatchStatus
-from clipferry.intake.job_body import InvalidBody, fingerprint, new_job
+from clipferry.intake.job_body import InvalidBody, new_job
 from clipferry.intake.manifest import Chunk, Index, Line, Lines, ManifestError, body_of, read_layout
-from clipferry.jobs import Job, Problem
+from clipferry.intake.values import fingerprints
+from clipferry.jobs import Job, Problem, job_id
 from clipferry.steps.batch_requests import Bulk
 from clipferry.steps.finish import bucket_owner
 from clipferry.steps.submit import admit
-from clipferry.store.job_records import Superseded
+from clipferry.store.job_records import NotFound, Superseded
 
 BLOCK = 1024 * 1024  # bytes of the manifest held at a time
 RESERVE = 30.0  # seconds of a call kept back to write down how far it came
@@ -82,13 +83,13 @@ def submit_chunk(bulk: Bulk, batch_id: str, generation: int, place: Mapping[str,
         return False
     # Written down before it is looked whether the batch is being cancelled: a cancel that this call does not see is
     # one that sees this call's jobs.
-    if not bulk.batches.begin(batch, chunk.number, [job.job_id for job in wanted], bulk.rt.now()):
+    if not bulk.batches.begin(batch, chunk.number, [job.job_id for job, _ in wanted], bulk.rt.now()):
         return True
     if not _submitting(bulk.batches.load(batch_id), generation):
         return False
     rejected, accepted = len(told), 0
-    for job in wanted:
-        made = admit(bulk.rt, bulk.logger, job)
+    for job, same in wanted:
+        made = admit(bulk.rt, bulk.logger, job, same)
         if made.line == job.line:
             accepted += 1
         else:
@@ -220,17 +221,17 @@ def _put(bulk: Bulk, bucket: str, key: str, text: str) -> None:
 # -- judging -----------------------------------------------------------------------------------------------------------
 
 
-def _judge(bulk: Bulk, batch: Batch, lines: list[Line]) -> tuple[list[Job], list[Told]]:
-    """The jobs that a chunk's lines ask for, and what to tell of the others."""
+def _judge(bulk: Bulk, batch: Batch, lines: list[Line]) -> tuple[list[tuple[Job, Collection[str]]], list[Told]]:
+    """The jobs that a chunk's lines ask for, each with its body's fingerprints, and what to tell of the others."""
     layout = read_layout(batch.layout or {})
-    wanted: list[Job] = []
+    wanted: list[tuple[Job, Collection[str]]] = []
     told: list[Told] = []
     for line in lines:
         if layout.blank(line.content):
             continue
         try:
             body = body_of(line.content, layout, batch.defaults)
-            wanted.append(_job(bulk, batch, body, line.number))
+            wanted.append((_job(bulk, batch, body, line.number), fingerprints(body)))
         except InvalidBody as error:
             problem = InvalidBody(error.errors[:ERRORS_TOLD]).problem()
             told.append({"line": line.number, "problem": problem})
@@ -238,11 +239,19 @@ def _judge(bulk: Bulk, batch: Batch, lines: list[Line]) -> tuple[list[Job], list
 
 
 def _job(bulk: Bulk, batch: Batch, body: Mapping[str, Any], line: int) -> Job:
+    """The job of a line: its id is a function of the batch and of what the line says. Raises InvalidBody."""
+    job = new_job(body, bulk.rt.now(), source=batch.source, line=line)
+    now_known_by, earlier = (job_id(job.created_at, f"{batch.source}:{form}") for form in fingerprints(body))
+    job.job_id = earlier if earlier != now_known_by and _exists(bulk, earlier) else now_known_by
+    return job
+
+
+def _exists(bulk: Bulk, job_id: str) -> bool:
     try:
-        seed = f"{batch.source}:{fingerprint(body)}"
-    except (ValueError, RecursionError):  # half a surrogate pair, nesting without end: the check says it better
-        seed = batch.source
-    return new_job(body, bulk.rt.now(), seed=seed, source=batch.source, line=line)
+        bulk.rt.jobs.load(job_id, with_files=False)
+    except NotFound:
+        return False
+    return True
 
 
 def _duplicate(job: Job, made: Job) -> Told:

@@ -11,8 +11,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from clipferry.aws import executions
 from clipferry.batches import Batch, BatchStatus
-from clipferry.intake.job_body import FieldError, InvalidBody, broken, fingerprint
+from clipferry.intake.job_body import FieldError, InvalidBody, broken, unfit_values, with_rules
 from clipferry.intake.manifest import BATCH_SCHEMA, BYTES_MAX, FORMATS, PREFIX, format_of
+from clipferry.intake.values import canonical, fingerprint, fingerprints
 from clipferry.jobs import job_id
 from clipferry.settings import settings
 from clipferry.steps.context import Runtime
@@ -82,7 +83,7 @@ def open_batch(bulk: Bulk, body: Mapping[str, Any], *, key: str | None = None) -
             pass
     found = _head(bulk, body["manifest"])
     wanted = _new_batch(bulk, body, found["ETag"], found["ContentLength"], key)
-    batch, _ = bulk.batches.create(wanted)
+    batch = (None if key else _made_before(bulk, wanted, body)) or bulk.batches.create(wanted)[0]
     return _started(bulk, batch, body)
 
 
@@ -127,7 +128,7 @@ def _take_over(bulk: Bulk, batch: Batch, status: BatchStatus, **changes: Any) ->
 
 
 def _check(body: Mapping[str, Any]) -> None:
-    errors = broken(BATCH_SCHEMA, body)
+    errors = with_rules(unfit_values(body), broken(BATCH_SCHEMA, body))
     if not errors:
         manifest = body["manifest"]
         if manifest.get("bucket", settings().bucket_name) != settings().bucket_name:
@@ -154,10 +155,8 @@ def _head(bulk: Bulk, manifest: Mapping[str, Any]) -> HeadObjectOutputTypeDef:
 
 def _new_batch(bulk: Bulk, body: Mapping[str, Any], etag: str, size: int, key: str | None) -> Batch:
     manifest, now = body["manifest"], bulk.rt.now()
-    place = f"{settings().bucket_name}/{manifest['key']}"
-    seed = f"batch-key:{key}" if key else f"batch:{place}:{etag}:{fingerprint(body)}"
     return Batch(
-        batch_id=job_id(now, seed),
+        batch_id=job_id(now, f"batch-key:{key}" if key else _seed(manifest["key"], etag, fingerprint(body))),
         status=BatchStatus.READING,
         bucket=settings().bucket_name,
         key=manifest["key"],
@@ -167,12 +166,27 @@ def _new_batch(bulk: Bulk, body: Mapping[str, Any], etag: str, size: int, key: s
         created_at=now,
         updated_at=now,
         fingerprint=fingerprint(body),
-        defaults=dict(body.get("defaults", {})),
+        defaults=canonical(body.get("defaults", {})),
     )
 
 
+def _seed(key: str, etag: str, form: str) -> str:
+    return f"batch:{settings().bucket_name}/{key}:{etag}:{form}"
+
+
+def _made_before(bulk: Bulk, wanted: Batch, body: Mapping[str, Any]) -> Batch | None:
+    """The batch that the first release made of the same body, which knew 60.0 as another number than 60."""
+    form, earlier = fingerprints(body)
+    if earlier == form:
+        return None
+    try:
+        return bulk.batches.load(job_id(wanted.created_at, _seed(wanted.key, wanted.etag, earlier)))
+    except NotFound:
+        return None
+
+
 def _started(bulk: Bulk, batch: Batch, body: Mapping[str, Any]) -> Batch:
-    if batch.fingerprint != fingerprint(body):
+    if batch.fingerprint not in fingerprints(body):
         raise BatchKeyReused
     if batch.status is BatchStatus.READING:
         _start(bulk, batch)

@@ -19,7 +19,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from clipferry.aws import events
-from clipferry.intake.job_body import FieldError, InvalidBody, fingerprint
+from clipferry.intake.job_body import FieldError, InvalidBody
+from clipferry.intake.values import fingerprint
 from clipferry.jobs import Job, iso
 from clipferry.steps.context import Runtime
 from clipferry.steps.submit import KeyReused, submit

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from clipferry.aws import executions
 from clipferry.intake.job_body import new_job
+from clipferry.intake.values import fingerprints
 from clipferry.jobs import Job, JobStatus
 from clipferry.steps.context import Runtime
 from clipferry.steps.finish import NotNow
@@ -35,13 +36,16 @@ def submit(
 
     Raises InvalidBody, KeyReused.
     """
-    return admit(rt, logger, new_job(body, rt.now(), seed=seed, source=source))
+    return admit(rt, logger, new_job(body, rt.now(), seed=seed, source=source), fingerprints(body))
 
 
-def admit(rt: Runtime, logger: Logger, wanted: Job) -> Job:
-    """The job in the table, started: this one, or the one that came before it under the same id. Raises KeyReused."""
+def admit(rt: Runtime, logger: Logger, wanted: Job, same: Collection[str]) -> Job:
+    """The job in the table, started: this one, or the one that came before it under the same id.
+
+    `same` are the fingerprints of jobs that were made of the same body. Raises KeyReused.
+    """
     job, created = rt.jobs.create(wanted)
-    if job.fingerprint != wanted.fingerprint:
+    if not created and job.fingerprint not in same:
         raise KeyReused(job)
     if created or job.status is JobStatus.QUEUED:
         _start(job, logger)

@@ -33,6 +33,9 @@ _FILE: Mapping[str, Any] = {
             "type": "string",
             "minLength": 1,
             "maxLength": 1024,
+            "pattern": r"^[^\t\r\n]*$(?!\n)",
+            "x-prose": True,
+            "x-problem": "must be one line without tabs",
             "description": "name with its extension; the URL's last segment when absent (fileName)",
         },
         "md5": {
@@ -60,6 +63,7 @@ REQUEST: Mapping[str, Any] = {
             "type": "string",
             "minLength": 1,
             "maxLength": 2048,
+            "x-prose": True,
             "description": "processing command, {tcTemplateName:…,workflowCode:…} (cmd)",
         },
         "workflow_id": {

@@ -30,21 +30,26 @@ def _text(description: str, **limits: int) -> dict[str, Any]:
     return {"description": description, "type": "string", **limits}
 
 
+def _prose(description: str, **limits: int) -> dict[str, Any]:
+    """A text that people read: it may hold line breaks, and joiners where its script needs them."""
+    return {**_text(description, **limits), "x-prose": True}
+
+
 _METADATA = {
     "type": "object",
     "additionalProperties": False,
     "required": ["SourceURL", "Title"],
     "properties": {
         "SourceURL": _text("The one of upload_urls that this is about."),
-        "Title": _text("At most 128 bytes of UTF-8.", minLength=1, maxLength=128),
+        "Title": _prose("At most 128 bytes of UTF-8.", minLength=1, maxLength=128),
         "FileSize": {"description": "Bytes.", "type": ["string", "integer"]},
-        "Description": _text("At most 1024 bytes of UTF-8.", maxLength=1024),
+        "Description": _prose("At most 1024 bytes of UTF-8.", maxLength=1024),
         "CoverURL": _text("URL of a thumbnail."),
         "CateId": {"description": "Category.", "type": ["string", "integer"]},
-        "Tags": _text("At most 16, separated by commas, each at most 32 bytes of UTF-8."),
+        "Tags": _prose("At most 16, separated by commas, each at most 32 bytes of UTF-8."),
         "WorkflowId": _text("Workflow to run on the media."),
         "FileExtension": _text("The video's extension; goes before the URL's.", maxLength=16),
-        "DynamicMetaData": _text("JSON, as IMS defines it."),
+        "DynamicMetaData": _prose("JSON, as IMS defines it."),
         "EntityId": _text("Entity of the dynamic metadata."),
     },
 }
@@ -62,6 +67,7 @@ REQUEST: Mapping[str, Any] = {
             "description": "Handed to IMS as it is when a string; an object gets one more key in Extend (UserData).",
             "type": ["string", "object"],
             "maxLength": USER_DATA_MAX,
+            "x-prose": True,
         },
         "media_metadata": {
             "description": "What to store about the media, at most one entry for each URL (MediaMetaData).",

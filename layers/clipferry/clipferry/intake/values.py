@@ -1,0 +1,100 @@
+"""What JSON values from outside may hold, and when two of them say the same. One rule for every door. Pure.
+
+Numbers are compared as numbers: `10`, `10.0` and `1e1` are one value, and are stored as `10`. So that this is exact, a
+number has to be one that does not change when it is read: finite, a whole number of at most 64 bits, or a fraction;
+`1e17` is refused, for a double holds no such number exactly (RFC 8259, section 6).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from clipferry.intake import characters
+
+WHOLE_MIN, WHOLE_MAX = -(2**63), 2**64 - 1
+EXACT_MAX = 2**53 - 1  # beyond it two whole numbers may be read as one double (IEEE 754)
+
+#: The way to a value: the way to what holds it, and the key or index there. None is the body itself.
+_Way = tuple[Any, "str | int"] | None
+
+
+def value_errors(body: object, prose: frozenset[str] = frozenset()) -> Iterator[tuple[str, str]]:
+    """What the values in a body may not hold: (JSON Pointer, what is wrong), in linear time and at any depth.
+
+    `prose` names the fields that people read as text; see `characters`. A pointer names no key that holds such a
+    character, but what holds that key.
+    """
+    pending: list[tuple[_Way, object, bool]] = [(None, body, False)]
+    while pending:
+        way, value, is_prose = pending.pop()
+        match value:
+            case str():
+                if found := characters.unseen(value, prose=is_prose):
+                    yield pointer(way), f"holds {characters.name(found)}"
+            case bool():
+                pass
+            case int() | float():
+                if problem := _number_problem(value):
+                    yield pointer(way), problem
+            case list():
+                pending += [((way, number), item, is_prose) for number, item in reversed(list(enumerate(value)))]
+            case Mapping():
+                for key, item in reversed(list(value.items())):
+                    if found := characters.unseen(key, prose=is_prose):
+                        yield pointer(way), f"has a key that holds {characters.name(found)}"
+                    else:
+                        pending.append(((way, key), item, is_prose or key in prose))
+
+
+def pointer(way: _Way) -> str:
+    """A JSON Pointer (RFC 6901)."""
+    parts: list[str] = []
+    while way is not None:
+        way, part = way
+        parts.append(str(part).replace("~", "~0").replace("/", "~1"))
+    return "".join(f"/{part}" for part in reversed(parts))
+
+
+def prose_fields(schema: Mapping[str, Any]) -> frozenset[str]:
+    """Names of the properties, at any depth of a JSON Schema, that are marked `"x-prose": true`."""
+    found = {name for name, inner in schema.get("properties", {}).items() if inner.get("x-prose")}
+    inner_schemas = [*schema.get("properties", {}).values(), schema.get("items", {})]
+    return frozenset(found).union(*(prose_fields(inner) for inner in inner_schemas if inner))
+
+
+def _number_problem(number: float) -> str | None:
+    if isinstance(number, int):
+        return None if WHOLE_MIN <= number <= WHOLE_MAX else "must be a number of at most 64 bits; or write it as text"
+    if number != number or number in (float("inf"), float("-inf")):
+        return "must be a finite number"
+    if abs(number) > EXACT_MAX:
+        return f"beyond {EXACT_MAX}, a number must be written with all its digits, and without a point or an exponent"
+    return None
+
+
+def canonical(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The same body with each number in its one form: 60 in place of 60.0, 6e1 and 60.00; 0 in place of -0.0."""
+    written: dict[str, Any] = json.loads(json.dumps(body), parse_float=_one_form)
+    return written
+
+
+def _one_form(digits: str) -> float | int:
+    number = float(digits)
+    return int(number) if number.is_integer() else number
+
+
+def fingerprint(body: Mapping[str, Any]) -> str:
+    """Equal for bodies that say the same, whatever the order of their keys and the form of their numbers."""
+    return _digest(canonical(body))
+
+
+def fingerprints(body: Mapping[str, Any]) -> tuple[str, str]:
+    """The fingerprint, and that of the first release, which took 60 and 60.0 for different: rows of it hold that."""
+    return fingerprint(body), _digest(body)
+
+
+def _digest(body: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
