@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from clipferry.outbound.client import AddressRefused, NotSent, Outbound, OutboundError, Reply
+from clipferry.outbound.retry_after import retry_after
 from clipferry.vendors import lenient
 from clipferry.vendors.contract import (
     Account,
@@ -122,7 +123,7 @@ class Toy:
 
 def _judged(path: str, reply: Reply) -> Any:
     if reply.status == 429:
-        raise VendorThrottled("too many calls", retry_after=lenient.retry_after(reply.headers.get("Retry-After")))
+        raise VendorThrottled("too many calls", retry_after=retry_after(reply.headers.get("Retry-After")))
     if reply.status in (401, 403):
         raise VendorAuthFailed("the kitchen does not know this key")
     if reply.status == 404:

@@ -92,6 +92,22 @@ def test_more_is_called_again_after_its_wait(world: World, ready: str) -> None:
     assert world.download(ready)["more"] is False
 
 
+@pytest.mark.parametrize(
+    "result",
+    [
+        transfer.More(86_400),
+        transfer.Retry("SOURCE_THROTTLED", "slow down", 86_400),
+        VendorThrottled("", retry_after=9e9),
+    ],
+)
+def test_no_wait_passes_the_jobs_deadline(world: World, ready: str, result: object) -> None:
+    left = (world.job(ready).deadline_at - world.rt.now()).total_seconds()
+    world.copying.results = [result]
+    leg = world.download(ready)
+    assert leg["more"]
+    assert left <= leg["wait_seconds"] <= left + 1 < 86_400
+
+
 def test_a_failed_attempt_is_counted_and_its_reason_shown(world: World, ready: str) -> None:
     world.copying.results = [transfer.Retry("SHORT_BODY", "ended after 3 of 4 bytes", 20.0)]
     leg = world.download(ready)

@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from clipferry.transfer import checksums, containers
-from clipferry.transfer.answers import retry_after
 from clipferry.transfer.checkpoint import Checkpoint, declared_size, part_size
 from clipferry.transfer.checksums import CRC32, Crc, Digests, crc64ecma, object_crc
 from clipferry.transfer.connection_limit import Gate
@@ -357,20 +356,3 @@ def test_gate_waits_as_long_as_the_source_wishes() -> None:
     assert not gate.enter(time.monotonic() + 0.02)
     gate.open_up()
     assert gate.enter(time.monotonic() + 5)
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        ("7", 7.0),
-        (" 0 ", 0.0),
-        ("Sat, 21 Nov 2026 02:00:30 GMT", 30.0),
-        ("Sat, 21 Nov 2026 01:00:00 GMT", 0.0),
-        ("soon", None),
-        ("", None),
-        (None, None),
-        ("-5", None),
-    ],
-)
-def test_retry_after_is_seconds_or_a_date(value: str | None, seconds: float | None) -> None:
-    assert retry_after(value, NOW) == seconds

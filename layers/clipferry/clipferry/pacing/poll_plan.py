@@ -30,7 +30,7 @@ TRUSTED = 8.0  # tasks learned from before the law may overrule the vendor's hin
 ERROR_BASE = 4.0  # seconds after the first failed look, doubling
 ERROR_CAP = 300.0  # seconds
 POLL_ERROR_BUDGET = 10  # failed looks in a row before a job gives up
-LONGEST_WORD = 86_400.0  # seconds; a Retry-After beyond a day is not believed
+RETRY_AFTER_MAX = 86_400.0  # seconds; a server that asks for more than a day is not believed
 
 STAY = 10  # seconds at 256 MB cost about what one turn of the machine does: two transitions and an invocation
 STAY_LOOKS = 3  # looks in one poll call at most
@@ -81,7 +81,7 @@ def stays(wait: int, looks: int, time_left: float) -> bool:
 
 
 def _word(retry_after: float | None) -> float:
-    return min(retry_after, LONGEST_WORD) if retry_after and retry_after > 0 else 0.0
+    return min(retry_after, RETRY_AFTER_MAX) if retry_after and retry_after > 0 else 0.0
 
 
 def _planned(view: View, rng: random.Random) -> int:

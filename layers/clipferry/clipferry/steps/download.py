@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from clipferry import transfer
@@ -54,7 +54,9 @@ def download(
             return done
         if file.status is FileStatus.READY or file.generation != job.generation:  # an older copy loses its say
             rt.jobs.change_file(job, file, FileStatus.COPYING, generation=job.generation)
-        return _copy(rt, s3, job, file, time_left)
+        leg = _copy(rt, s3, job, file, time_left)
+        left = _whole((job.deadline_at - rt.now()).total_seconds()) + 1
+        return replace(leg, wait_seconds=min(leg.wait_seconds, left))  # whatever a server asks for
     except Superseded:
         return done
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from clipferry.pacing.call_rates import ANY, Pace, Reservation, rate_for
-from clipferry.pacing.poll_plan import LONGEST_WORD, STAY
+from clipferry.pacing.poll_plan import RETRY_AFTER_MAX, STAY
 from clipferry.store.account_limits import Budgets
 from clipferry.vendors.contract import Account, OverBudget, VendorThrottled
 
@@ -87,7 +87,7 @@ class Gate:
 
     def push_back(self, error: VendorThrottled) -> None:
         """The vendor said no: the whole account rests."""
-        seconds = self._rate.pushback if error.retry_after is None else min(error.retry_after, LONGEST_WORD)
+        seconds = self._rate.pushback if error.retry_after is None else min(error.retry_after, RETRY_AFTER_MAX)
         self._budgets.push_back(self._account.name, self._group, self._now(), seconds)
 
     def _own(self) -> float | None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import base64
-import email.utils
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from clipferry.outbound.client import Stream
 from clipferry.transfer.errors import SourceChanged
@@ -115,16 +113,3 @@ def _content_md5(value: str | None) -> str | None:
     except ValueError:
         return None
     return digest.hex() if len(digest) == 16 else None
-
-
-def retry_after(value: str | None, now: datetime) -> float | None:
-    """Seconds to wait by a Retry-After header (RFC 9110 §10.2.3): a number of seconds or a date."""
-    value = (value or "").strip()
-    if value.isdecimal():
-        return float(value[:6])
-    try:
-        moment = email.utils.parsedate_to_datetime(value)
-    except (ValueError, TypeError, OverflowError):
-        return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - now).total_seconds())

@@ -11,10 +11,10 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 
 from clipferry.outbound.client import AddressRefused, NoReply, NotSent, Outbound, Stream, Timeouts, Truncated
-from clipferry.transfer.answers import Body, Opening, Unusable, check_range, first_facts, retry_after
+from clipferry.outbound.retry_after import retry_after
+from clipferry.transfer.answers import Body, Opening, Unusable, check_range, first_facts
 from clipferry.transfer.connection_limit import Gate
 from clipferry.transfer.containers import HEAD
 from clipferry.transfer.errors import AttemptFailed, Hopeless, NotThere, SourceChanged, Stopped
@@ -197,7 +197,7 @@ class Source:
             return stream
         self._release(stream)
         if stream.status in _THROTTLED:
-            raise _Throttled(stream.status, retry_after(stream.headers.get("Retry-After"), datetime.now(UTC)))
+            raise _Throttled(stream.status, retry_after(stream.headers.get("Retry-After")))
         if stream.status in _GONE:
             raise _Refused(stream.status)
         if stream.status == 412:

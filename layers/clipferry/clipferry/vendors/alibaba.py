@@ -20,6 +20,8 @@ from requests import PreparedRequest
 from requests.auth import AuthBase
 
 from clipferry.outbound.client import AddressRefused, NoReply, NotSent, Outbound, Reply
+from clipferry.outbound.retry_after import retry_after
+from clipferry.pacing.poll_plan import RETRY_AFTER_MAX
 from clipferry.redaction import redact
 from clipferry.vendors import lenient
 from clipferry.vendors.contract import (
@@ -202,7 +204,7 @@ def _judged(action: str, reply: Reply) -> dict[str, Any]:
     request_id = lenient.message(body.get("RequestId") or reply.headers.get("x-acs-request-id")) or None
     millis = lenient.integer(reply.headers.get("x-acs-retry-after"))
     if reply.status == 429 or millis or _is(code, THROTTLING) or code.lower().endswith("trafficcontrol"):
-        hint = min(millis / 1000, 86_400.0) if millis else lenient.retry_after(reply.headers.get("Retry-After"))
+        hint = min(millis / 1000, RETRY_AFTER_MAX) if millis else retry_after(reply.headers.get("Retry-After"))
         message = f"{action}: too many calls ({code or reply.status})"
         raise VendorThrottled(message, retry_after=hint, code=code or None, request_id=request_id)
     if not code or not 400 <= reply.status < 500 or _is(code, UNAVAILABLE):

@@ -105,9 +105,3 @@ def http_date(value: str | None) -> datetime | None:
         return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         return None
-
-
-def retry_after(value: str | None) -> float | None:
-    """Seconds of a `Retry-After` header in its numeric form (RFC 9110 §10.2.3)."""
-    seconds = integer(value)
-    return None if seconds is None else float(min(seconds, 86_400))

@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import unquote, urlencode, urlsplit
 
 from clipferry.outbound.client import AddressRefused, NotSent, Outbound, OutboundError, Reply
+from clipferry.outbound.retry_after import retry_after
 from clipferry.vendors import lenient
 from clipferry.vendors.contract import (
     Account,
@@ -231,7 +232,7 @@ def _error(reply: Reply, code: str | None, message: str, memory: _Memory) -> Ven
     signals = {code, str(reply.status)}
     shown = code or str(reply.status)
     request_id = reply.headers.get("X-WS-RequestId") or reply.headers.get("x-cnc-request-id")
-    wait = lenient.retry_after(reply.headers.get("Retry-After"))
+    wait = retry_after(reply.headers.get("Retry-After"))
     if "429" in signals or wait is not None or _SAYS_THROTTLED.search(message):
         return VendorThrottled(
             f"too many calls for this account: {message}", retry_after=wait, code=shown, request_id=request_id

@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 from weakref import WeakKeyDictionary
 
 from clipferry.outbound.client import AddressRefused, NotSent, Outbound, OutboundError, Reply
+from clipferry.outbound.retry_after import retry_after
 from clipferry.vendors import lenient
 from clipferry.vendors.contract import (
     Account,
@@ -140,7 +141,7 @@ class PolyvApi:
         """The envelope's data, or the error that its codes stand for."""
         if _says_blocked(reply, envelope):
             _blocked[self._outbound.origin] = time.monotonic()
-            hint = lenient.retry_after(reply.headers.get("Retry-After"))
+            hint = retry_after(reply.headers.get("Retry-After"))
             raise VendorThrottled("Polyv blocks this address after too many calls.", retry_after=hint or BLOCKED_FOR)
         if envelope is None:
             raise VendorUnavailable(f"Polyv answered HTTP {reply.status} with something that is not its JSON.")

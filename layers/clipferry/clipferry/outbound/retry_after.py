@@ -1,0 +1,25 @@
+"""How long a server asks to be left alone: the one reader of `Retry-After`, for APIs and file servers. Pure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from clipferry.pacing.poll_plan import RETRY_AFTER_MAX
+
+
+def retry_after(value: str | None, now: datetime | None = None) -> float | None:
+    """Seconds to wait by a Retry-After header (RFC 9110 §10.2.3): a number of seconds, or a date seen from `now`.
+
+    0 to RETRY_AFTER_MAX, whatever the server says; None when it says nothing that can be read.
+    """
+    value = (value or "").strip()
+    if value.isascii() and value.isdecimal():
+        return min(float(value), RETRY_AFTER_MAX)
+    try:
+        moment = parsedate_to_datetime(value)
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        seconds = (moment - (now or datetime.now(UTC))).total_seconds()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return min(max(seconds, 0.0), RETRY_AFTER_MAX)
