@@ -12,8 +12,8 @@ from typing import Any
 
 import boto3
 from clipferry.outbound.client import Outbound
-from clipferry.transfer.hls.hls_copy import copy_hls
-from clipferry.transfer.interface import Destination, Options
+from clipferry.transfer.hls.hls_copy import HlsCopy
+from clipferry.transfer.interface import CopyCall, Destination, Options
 from clipferry.vendors.contract import Remote
 from moto import mock_aws
 
@@ -113,7 +113,7 @@ class Copy:
         self.checkpoint = checkpoint
 
     def __call__(self, time_left=lambda: 60.0, **other: Any) -> Any:
-        return copy_hls(
+        call = CopyCall(
             **{
                 "locate": self.locate,
                 "destination": Destination("bucket", "p/f001", tags={"site": "gate"}),
@@ -127,3 +127,4 @@ class Copy:
                 **other,
             }
         )
+        return HlsCopy(call).run()

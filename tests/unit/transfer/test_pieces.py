@@ -1,4 +1,4 @@
-"""The small parts a transfer is made of: digests, containers, expiry, part sizes, the gate, headers."""
+"""The small parts a transfer is made of: digests, containers, expiry, part sizes, the connection limit, headers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from clipferry.transfer import checksums, containers
 from clipferry.transfer.checkpoint import Checkpoint, declared_size, part_size
 from clipferry.transfer.checksums import CRC32, Crc, Digests, crc64ecma, object_crc
-from clipferry.transfer.connection_limit import Gate
+from clipferry.transfer.connection_limit import ConnectionLimit
 from clipferry.transfer.containers import describe, detect
 from clipferry.transfer.errors import NotThere, SourceChanged
 from clipferry.transfer.evidence import Facts
@@ -325,34 +325,34 @@ def test_checkpoint_survives_being_stored() -> None:
     assert declared_size({}) is declared_size(Checkpoint("stem").as_dict()) is None
 
 
-# -- the gate
+# -- the connection limit
 
 
-def test_gate_halves_once_for_a_storm_and_climbs_again() -> None:
-    gate = Gate(16)
+def test_connection_limit_halves_once_for_a_storm_and_climbs_again() -> None:
+    limit = ConnectionLimit(16)
     until = time.monotonic() + 5
     for _ in range(5):
-        assert gate.enter(until)
-        gate.slow_down(0.0)
-        gate.leave(good=False)
-    assert gate.limit == 8
+        assert limit.enter(until)
+        limit.slow_down(0.0)
+        limit.leave(good=False)
+    assert limit.limit == 8
     for _ in range(200):
-        assert gate.enter(until)
-        gate.leave(good=True)
-    assert gate.limit == 16
+        assert limit.enter(until)
+        limit.leave(good=True)
+    assert limit.limit == 16
 
 
-def test_gate_lets_no_more_in_than_its_limit_and_nobody_after_the_deadline() -> None:
-    gate = Gate(1)
-    assert gate.enter(time.monotonic() + 1)
-    assert not gate.enter(time.monotonic() + 0.02)
-    threading.Timer(0.02, lambda: gate.leave(good=True)).start()
-    assert gate.enter(time.monotonic() + 5)
+def test_connection_limit_lets_no_more_in_than_its_limit_and_nobody_after_the_deadline() -> None:
+    limit = ConnectionLimit(1)
+    assert limit.enter(time.monotonic() + 1)
+    assert not limit.enter(time.monotonic() + 0.02)
+    threading.Timer(0.02, lambda: limit.leave(good=True)).start()
+    assert limit.enter(time.monotonic() + 5)
 
 
-def test_gate_waits_as_long_as_the_source_wishes() -> None:
-    gate = Gate(2)
-    gate.slow_down(30.0)
-    assert not gate.enter(time.monotonic() + 0.02)
-    gate.open_up()
-    assert gate.enter(time.monotonic() + 5)
+def test_connection_limit_waits_as_long_as_the_source_wishes() -> None:
+    limit = ConnectionLimit(2)
+    limit.slow_down(30.0)
+    assert not limit.enter(time.monotonic() + 0.02)
+    limit.open_up()
+    assert limit.enter(time.monotonic() + 5)

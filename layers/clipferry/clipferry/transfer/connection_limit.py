@@ -9,7 +9,7 @@ RETRY_AFTER_MAX = 60.0  # seconds; a longer wish is the caller's to fulfil
 _SAME_STORM = 1.0  # seconds; refusals that arrive together are one
 
 
-class Gate:
+class ConnectionLimit:
     def __init__(self, connections: int) -> None:
         self.limit = self._most = max(1, connections)
         self._active = 0

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+    from clipferry.outbound.client import Outbound
+    from clipferry.vendors.contract import Remote
 
 
 class Code(StrEnum):
@@ -87,6 +93,21 @@ class Options:
 
 
 @dataclass(frozen=True)
+class CopyCall:
+    """What one call of a copy is given. `copy` says what each field has to be."""
+
+    locate: Callable[[], Remote | None]
+    destination: Destination
+    outbound: Outbound
+    hosts: Sequence[str]
+    s3: S3Client
+    checkpoint: Mapping[str, Any]
+    save: Callable[[dict[str, Any], int], None]
+    time_left: Callable[[], float]
+    options: Options = field(default_factory=Options)
+
+
+@dataclass(frozen=True)
 class Stored:
     """The object is complete and proven. `evidence`: level, sha256, checksum, size, checks, and etag of the object."""
 
@@ -119,6 +140,9 @@ class Failed:
 
     code: str
     message: str
+
+
+Result = Stored | More | Retry | Failed
 
 
 class Superseded(Exception):

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from clipferry.outbound.client import AddressRefused, NoReply, NotSent, Outbound, Stream, Timeouts, Truncated
 from clipferry.outbound.retry_after import retry_after
 from clipferry.transfer.answers import Body, Opening, Unusable, check_range, first_facts
-from clipferry.transfer.connection_limit import Gate
+from clipferry.transfer.connection_limit import ConnectionLimit
 from clipferry.transfer.containers import HEAD
 from clipferry.transfer.errors import AttemptFailed, Hopeless, NotThere, SourceChanged, Stopped
 from clipferry.transfer.evidence import Facts
@@ -59,7 +59,7 @@ class Source:
         self._open: set[Stream] = set()
         self._lock = threading.Lock()
         self._stopped = threading.Event()
-        self.gate = Gate(options.connections)
+        self.limit = ConnectionLimit(options.connections)
 
     # -- the first answer ---------------------------------------------------------------------------------------------
 
@@ -127,7 +127,7 @@ class Source:
         filled = 0
         while filled < len(buffer):
             remote, before, good = self._link.current(), filled, False
-            if not self.gate.enter(until) or self._stopped.is_set():
+            if not self.limit.enter(until) or self._stopped.is_set():
                 raise Stopped
             try:
                 for count in self._pieces(remote, start + filled, buffer[filled:], until):
@@ -136,7 +136,7 @@ class Source:
             except (Unusable, _Throttled, _Refused, NoReply, NotSent) as error:
                 failure = error
             finally:
-                self.gate.leave(good=good)
+                self.limit.leave(good=good)
             if not good:
                 if filled - before >= _PROGRESS:
                     failures.forget()
@@ -221,7 +221,7 @@ class Source:
             failures.count_refusal(error.status)
             self._link.renew(remote)
         elif isinstance(error, _Throttled):
-            self.gate.slow_down(failures.count_throttle(error.wait))
+            self.limit.slow_down(failures.count_throttle(error.wait))
         else:
             failures.count(error, until)
 
@@ -232,7 +232,7 @@ class Source:
             streams = list(self._open)
         for stream in streams:
             stream.cut()
-        self.gate.open_up()
+        self.limit.open_up()
 
     def close(self) -> None:
         """Drop what is still open."""

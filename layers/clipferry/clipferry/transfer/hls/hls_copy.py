@@ -17,12 +17,11 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from clipferry.outbound.client import Outbound
 from clipferry.transfer.checksums import object_crc
 from clipferry.transfer.errors import AttemptFailed, Hopeless, NotThere, SourceChanged, Stopped, UploadLost
 from clipferry.transfer.evidence import level_named
@@ -31,19 +30,15 @@ from clipferry.transfer.hls.assets import Copied, Segments, SegmentStorage, cont
 from clipferry.transfer.hls.plan import ROOT, Asset, Plan, make_plan
 from clipferry.transfer.interface import (
     Code,
-    Destination,
+    CopyCall,
     Failed,
     Level,
     More,
-    Options,
+    Result,
     Retry,
     Stored,
 )
 from clipferry.transfer.pump import Clock
-from clipferry.vendors.contract import Remote
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
 
 WORKERS = 8  # segments at once
 PARTS_EACH = 3  # that one of them holds in memory at most
@@ -105,26 +100,6 @@ def _link(before: str, sha256: str) -> str:
     return hashlib.sha256(bytes.fromhex(before) + bytes.fromhex(sha256)).hexdigest()
 
 
-def copy_hls(
-    *,
-    locate: Callable[[], Remote | None],
-    destination: Destination,
-    outbound: Outbound,
-    hosts: Sequence[str],
-    s3: S3Client,
-    checkpoint: dict[str, Any],
-    save: Callable[[dict[str, Any], int], None],
-    time_left: Callable[[], float],
-    options: Options | None = None,
-) -> Stored | More | Retry | Failed:
-    """Copy one HLS video, or go on with it, as far as the time allows; parameters and results as of `copy`.
-
-    The result's key is the root playlist's, its size that of all segments together, in bytes.
-    """
-    options = options or Options()
-    return _HlsCopy(locate, destination, outbound, hosts, s3, checkpoint, save, time_left, options).run()
-
-
 @dataclass
 class _Urls:
     """Where the assets are now: the playlists are read again when a URL is refused."""
@@ -149,29 +124,23 @@ class _Urls:
         self._positions = {asset.name: position for position, asset in enumerate(self.plan.assets)}
 
 
-class _HlsCopy:
-    def __init__(
-        self,
-        locate: Callable[[], Remote | None],
-        destination: Destination,
-        outbound: Outbound,
-        hosts: Sequence[str],
-        s3: S3Client,
-        checkpoint: dict[str, Any],
-        save: Callable[[dict[str, Any], int], None],
-        time_left: Callable[[], float],
-        options: Options,
-    ) -> None:
-        self._link = Link(locate)
-        self._outbound, self._hosts, self._options = outbound, hosts, options
-        self._minimum = level_named(options.minimum_evidence)
-        self._storage = SegmentStorage(s3, destination, options)
-        self._clock = Clock(time_left)
-        self._save_to = save
-        self._progress = Progress.parse(checkpoint, destination.stem)
+class HlsCopy:
+    """One call of the copy of one HLS video.
+
+    The key of its result is the root playlist's, its size that of all segments together, in bytes.
+    """
+
+    def __init__(self, call: CopyCall) -> None:
+        self._link = Link(call.locate)
+        self._outbound, self._hosts, self._options = call.outbound, call.hosts, call.options
+        self._minimum = level_named(call.options.minimum_evidence)
+        self._storage = SegmentStorage(call.s3, call.destination, call.options)
+        self._clock = Clock(call.time_left)
+        self._save_to = call.save
+        self._progress = Progress.parse(call.checkpoint, call.destination.stem)
         self._saved_at = time.monotonic()
 
-    def run(self) -> Stored | More | Retry | Failed:
+    def run(self) -> Result:
         try:
             while True:
                 try:

@@ -1,0 +1,127 @@
+"""The end of a file's copy: judge its bytes, complete the upload, confirm the object, and only then call it stored."""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from clipferry.transfer.checksums import Crc, Digests
+from clipferry.transfer.errors import AttemptFailed, Hopeless, Stopped, Taken
+from clipferry.transfer.evidence import Verdict, judge
+from clipferry.transfer.interface import Code, Level, Stored
+from clipferry.transfer.session import Session
+from clipferry.transfer.upload import Existing, Part
+
+_READ_BACK, _READ_AHEAD = 8 * 1024 * 1024, 4  # bytes a request, requests at once
+
+
+class Completion:
+    """All methods raise Stopped, AttemptFailed, Hopeless, UploadLost, or what the caller's `save` raises."""
+
+    def __init__(self, session: Session) -> None:
+        self._session, self._storage = session, session.storage
+
+    def complete(self, parts: list[Part], digests: Digests) -> Stored:
+        """Judge before completion where all bytes went through the digests, after reading back where not."""
+        session = self._session
+        size = sum(part.size for part in parts)
+        session.copied = size
+        whole = digests.position == size
+        if whole:
+            self._accept(judge(session.facts, digests))
+        session.save()
+        crc = combined_crc(session.crc, parts)
+        if whole and crc is not None and crc != digests.crc:
+            raise AttemptFailed(Code.EVIDENCE_MISMATCH, "the parts in S3 are not the bytes that came", fresh=True)
+        try:
+            etag = self._storage.complete(session.ref, parts, crc)
+        except Taken:
+            existing = self._storage.existing(session.ref.key)
+            if existing is None:
+                raise AttemptFailed(Code.STORAGE_UNAVAILABLE, "S3 did not complete the upload") from None
+            return self.settle_with(existing, digests)
+        return self._confirm(Existing(size, etag, session.ref.token), digests)
+
+    def settle_with(self, existing: Existing, digests: Digests) -> Stored:
+        """An object stands under the key: ours, completed by a call that could not say so, or another copy's."""
+        session = self._session
+        if existing.token == session.ref.token:
+            return self._confirm(existing, digests)
+        theirs = session.digests(None)
+        self._read_back(existing, theirs)
+        verdict = judge(session.facts, theirs)
+        whole = digests.position == existing.size
+        same = digests.sha256 == theirs.sha256 if whole else session.facts.size is not None  # compared by the verdict
+        if verdict.mismatch or verdict.level.rank < session.minimum.rank or not same:
+            raise Hopeless(Code.DESTINATION_TAKEN, f"another object stands under {session.ref.key}")
+        return self._stored(existing, theirs, verdict)
+
+    def refuse_weak(self, level: Level) -> None:
+        """Raises Hopeless when the evidence is weaker than what is asked for."""
+        wanted = self._session.minimum
+        if level.rank < wanted.rank:
+            raise Hopeless(Code.EVIDENCE_TOO_WEAK, f"the best evidence is {level.value}; {wanted.value} is asked for")
+
+    def _confirm(self, existing: Existing, digests: Digests) -> Stored:
+        """Our object: read back what the digests have not seen, judge, and only then call it stored."""
+        session = self._session
+        try:
+            self._read_back(existing, digests)
+        finally:
+            session.point.digests = digests.state()
+        verdict = judge(session.facts, digests)
+        if verdict.mismatch or verdict.level.rank < session.minimum.rank:
+            self._storage.delete(session.ref.key, existing.etag)
+        return self._stored(existing, digests, self._accept(verdict))
+
+    def _read_back(self, existing: Existing, digests: Digests) -> None:
+        """Take the object's bytes behind the digests' position into them, a few ranges ahead of the hashing."""
+        session = self._session
+        key, size, waiting = session.ref.key, existing.size, deque[tuple[int, Future[bytearray]]]()
+        starts = iter(range(digests.position, size, _READ_BACK))
+        with ThreadPoolExecutor(_READ_AHEAD) as pool:
+            while True:
+                while len(waiting) < _READ_AHEAD and (start := next(starts, None)) is not None:
+                    length = min(_READ_BACK, size - start)
+                    reading = pool.submit(self._storage.read_back, key, existing.etag, start, length)
+                    waiting.append((length, reading))
+                if not waiting:
+                    return
+                if not session.clock.may_begin():
+                    raise Stopped
+                length, reading = waiting.popleft()
+                digests.update(reading.result(), length)
+                session.save_when_due()
+
+    def _accept(self, verdict: Verdict) -> Verdict:
+        if verdict.mismatch:
+            raise AttemptFailed(Code.EVIDENCE_MISMATCH, verdict.mismatch, fresh=True)
+        self.refuse_weak(verdict.level)
+        return verdict
+
+    def _stored(self, existing: Existing, digests: Digests, verdict: Verdict) -> Stored:
+        ref = self._session.ref
+        self._storage.tag(ref.key)
+        self._storage.abort_all()
+        evidence = {
+            "level": verdict.level.value,
+            "checks": [level.value for level in verdict.checks],
+            "sha256": digests.sha256,
+            "size": existing.size,
+            "checksum": {
+                "algorithm": ref.algorithm,
+                "value": self._session.crc.encode(digests.crc),
+                "confirmed_as": ref.checksum_type,
+            },
+        }
+        return Stored(ref.key, existing.size, evidence, ref.content_type)
+
+
+def combined_crc(crc: Crc, parts: list[Part]) -> int | None:
+    """The checksum of the whole from those of its parts; None when the store did not say one of them."""
+    total = 0
+    for part in parts:
+        if part.crc is None:
+            return None
+        total = crc.combine(total, part.crc, part.size)
+    return total

@@ -1,0 +1,178 @@
+"""The copy of one file, step by step: open, begin, move the parts, complete. The process may end at any step.
+
+`session` keeps what the next call has to know, `pump` moves the parts, `completion` judges and completes.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from clipferry.transfer.checksums import Digests
+from clipferry.transfer.completion import Completion
+from clipferry.transfer.containers import describe, detect
+from clipferry.transfer.errors import AttemptFailed, Hopeless, NotThere, SourceChanged, Stopped, UploadLost
+from clipferry.transfer.evidence import size_problem, strongest_possible
+from clipferry.transfer.freshness import Link
+from clipferry.transfer.interface import Code, CopyCall, Failed, More, Result, Retry, Superseded
+from clipferry.transfer.pump import Pump, parts_in_order
+from clipferry.transfer.session import Session
+from clipferry.transfer.source import Source
+from clipferry.transfer.upload import MAX_OBJECT, Part, part_size_for
+
+_NOT_THERE_FIRST, _NOT_THERE_MOST = 5.0, 60.0  # seconds between looks at a source that is not there yet
+
+
+class FileCopy:
+    """One call of the copy of one file."""
+
+    def __init__(self, call: CopyCall) -> None:
+        self._session = Session(call)
+        self._point, self._storage = self._session.point, self._session.storage
+        self._completion = Completion(self._session)
+        self._call, self._link = call, Link(call.locate)
+
+    def run(self) -> Result:
+        try:
+            return self._until_decided()
+        except Superseded:
+            if self._point.upload:
+                with suppress(AttemptFailed):  # S3 will not now; the bucket's lifecycle rule ends it
+                    self._storage.abort(self._point.upload)
+            raise
+        finally:
+            self._call.outbound.close()
+
+    def _until_decided(self) -> Result:
+        """Changes of the source and lost uploads begin again here, a few times."""
+        try:
+            while True:
+                try:
+                    return self._attempt()
+                except SourceChanged as error:
+                    self._begin_again(Code.SOURCE_CHANGED, str(error))
+                except UploadLost as error:
+                    existing = self._storage.existing(self._session.ref.key)
+                    if existing is not None:
+                        digests = self._session.digests(self._point.digests)
+                        return self._completion.settle_with(existing, digests)
+                    self._begin_again(Code.STORAGE_UNAVAILABLE, str(error))
+        except Stopped:
+            self._session.save()
+            return More()
+        except NotThere as error:
+            return self._not_there(str(error))
+        except AttemptFailed as error:
+            return self._failed_attempt(error)
+        except Hopeless as error:
+            return self._failed(error.code, error.message)
+
+    # -- the steps ----------------------------------------------------------------------------------------------------
+
+    def _attempt(self) -> Result:
+        call, session = self._call, self._session
+        source = Source(self._link, call.outbound, call.hosts, call.options, self._point.facts)
+        try:
+            stored = self._resume() if self._point.upload else self._begin(source)
+            ref, facts = session.ref, session.facts
+            digests = session.digests(self._point.digests)
+            parts = parts_in_order(stored, ref, facts.size) if facts.size is not None else None
+            if parts is None:
+                parts = self._move(source, stored, digests)
+            return self._completion.complete(parts, digests)
+        finally:
+            source.close()
+
+    def _begin(self, source: Source) -> dict[int, Part]:
+        """Look at the source; begin an upload when it is worth one."""
+        session, smallest = self._session, self._call.options.part_size
+        opening = source.open(smallest, session.clock.cut_off, ranges=self._point.ranges)
+        facts, self._point.not_there = opening.facts, 0.0
+        if (facts.size or 0) > MAX_OBJECT:
+            raise Hopeless(Code.TOO_LARGE, f"the source has {facts.size} bytes, an S3 object at most {MAX_OBJECT}")
+        if problem := size_problem(facts):
+            raise AttemptFailed(Code.EVIDENCE_MISMATCH, problem, fresh=True)
+        container = detect(opening.head, facts.size)
+        if container is None:
+            raise AttemptFailed(Code.NOT_A_VIDEO, f"the source sends {describe(opening.head)}", fresh=True)
+        self._completion.refuse_weak(strongest_possible(facts))
+        self._point.facts = facts
+        session.save()
+        self._point.upload = self._storage.begin(container, part_size_for(facts.size, smallest))
+        session.save()
+        return {}
+
+    def _resume(self) -> dict[int, Part]:
+        """What S3 has of the upload begun earlier. Raises UploadLost."""
+        ref, facts = self._session.ref, self._session.facts
+        found = self._storage.parts(ref).items()
+        stored = {n: part for n, part in found if part.size == _length_of(n, ref.part_size, facts.size)}
+        if not facts.ranges and (facts.size is None or parts_in_order(stored, ref, facts.size) is None):
+            why = "the source cannot go on in the middle of the file"
+            raise AttemptFailed(Code.SOURCE_UNAVAILABLE, why, fresh=True)
+        self._session.copied = sum(part.size for part in stored.values())
+        return stored
+
+    def _move(self, source: Source, stored: dict[int, Part], digests: Digests) -> list[Part]:
+        session = self._session
+        ref, facts = session.ref, session.facts
+        pump = Pump(
+            source,
+            self._storage,
+            ref,
+            crc=session.crc,
+            size=facts.size if facts.ranges else None,
+            stored=stored,
+            digests=digests,
+            clock=session.clock,
+            options=session.options,
+        )
+
+        def save() -> None:
+            session.copied, self._point.digests = pump.copied, digests.state()
+            session.save()
+
+        try:
+            pump.run(save, session.options.save_every)
+        finally:
+            session.copied, self._point.digests = pump.copied, digests.state()
+        parts = parts_in_order(pump.stored, ref, facts.size)
+        if parts is None:
+            raise AttemptFailed(Code.STORAGE_UNAVAILABLE, "the parts in S3 do not make up the file", fresh=True)
+        return parts
+
+    # -- endings ------------------------------------------------------------------------------------------------------
+
+    def _begin_again(self, code: Code, why: str) -> None:
+        if self._point.generation >= self._session.options.max_generations:
+            raise Hopeless(code, f"begun {self._point.generation} times, at last: {why}")
+        self._session.discard_upload()
+        self._point.generation += 1
+        self._session.save()
+
+    def _not_there(self, why: str) -> Result:
+        """Ready, but not to be found: looked for again with growing waits until the grace period is over."""
+        if self._point.not_there >= self._session.options.not_there_grace:
+            return self._failed(Code.SOURCE_GONE, f"{why}, for {self._point.not_there:.0f} s")
+        wait = max(_NOT_THERE_FIRST, min(_NOT_THERE_MOST, self._point.not_there))
+        self._point.not_there += wait
+        self._session.save()
+        return More(wait)
+
+    def _failed_attempt(self, error: AttemptFailed) -> Result:
+        if error.fresh:
+            self._point.ranges = self._point.ranges and not error.no_ranges
+            self._session.discard_upload()
+        self._session.save()
+        return Retry(error.code.value, error.message, error.wait)
+
+    def _failed(self, code: Code, message: str) -> Result:
+        try:
+            self._session.discard_upload()
+            self._storage.abort_all()
+        except AttemptFailed as error:
+            return Retry(error.code.value, error.message)
+        return Failed(code.value, message)
+
+
+def _length_of(number: int, part_size: int, size: int | None) -> int:
+    return part_size if size is None else min(part_size, size - (number - 1) * part_size)

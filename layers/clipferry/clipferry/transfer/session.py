@@ -1,0 +1,71 @@
+"""One call's work on one file: what it was given, and where it stands.
+
+Whatever must be known afterwards is saved before it is needed: the stem before an upload exists, the upload before a
+part is sent, the finished digests before completion. `save` raises Superseded when the file is no longer this call's.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from clipferry.transfer.checkpoint import Checkpoint
+from clipferry.transfer.checksums import Crc, Digests, crc_named
+from clipferry.transfer.errors import UploadLost
+from clipferry.transfer.evidence import Facts, level_named
+from clipferry.transfer.interface import CopyCall
+from clipferry.transfer.pump import Clock
+from clipferry.transfer.upload import Storage, UploadRef
+
+
+class Session:
+    def __init__(self, call: CopyCall) -> None:
+        self.call, self.options = call, call.options
+        self.minimum = level_named(call.options.minimum_evidence)
+        self.storage = Storage(call.s3, call.destination, call.options)
+        self.clock = Clock(call.time_left)
+        self.point = Checkpoint.parse(call.checkpoint, call.destination.stem)
+        self.copied = 0  # bytes of the present upload that are in S3
+        self._saved_at = time.monotonic()
+
+    @property
+    def ref(self) -> UploadRef:
+        """The upload under way."""
+        if self.point.upload is None:
+            raise RuntimeError("no upload has begun")
+        return self.point.upload
+
+    @property
+    def facts(self) -> Facts:
+        """What the source declared when the copy began."""
+        if self.point.facts is None:
+            raise RuntimeError("the source has not been looked at")
+        return self.point.facts
+
+    @property
+    def crc(self) -> Crc:
+        """The checksum that the upload was begun with. Raises UploadLost when this machine cannot compute it."""
+        method = crc_named(self.ref.algorithm)
+        if method is None:
+            raise UploadLost(f"this machine cannot compute {self.ref.algorithm}")
+        return method
+
+    def digests(self, state: dict[str, Any] | None) -> Digests:
+        """The digests of `state`, or new ones, with all that the source's own checksums are compared with."""
+        return Digests.restore(self.crc, state, md5=self.facts.wants_md5, crc64=self.facts.wants_crc64)
+
+    def save(self) -> None:
+        self._saved_at = time.monotonic()
+        self.call.save(self.point.as_dict(), self.copied)
+
+    def save_when_due(self) -> None:
+        """Save, unless that was done a moment ago."""
+        if time.monotonic() - self._saved_at >= self.options.save_every:
+            self.save()
+
+    def discard_upload(self) -> None:
+        """The parts in S3 are of no use any more."""
+        if self.point.upload:
+            self.storage.abort(self.point.upload)
+        self.point.forget_upload()
+        self.copied = 0
