@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Event
 
 from local.emulator import REGION, ROOT
+from local.patience import Patience
 from local.stack import WORK
 from local.world import world
 
@@ -38,9 +39,9 @@ def up() -> int:
                 stderr=log,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + PATIENCE
+        patience = Patience(PATIENCE)
         while not STATE.exists():
-            if server.poll() is not None or time.monotonic() > deadline:
+            if server.poll() is not None or patience.over:
                 server.terminate()
                 print(f"it did not start:\n{LOG.read_text()[-4000:]}", file=sys.stderr)
                 return 1
@@ -56,9 +57,9 @@ def down() -> int:
         print("nothing is running")
         return 0
     os.kill(json.loads(STATE.read_text())["pid"], signal.SIGTERM)
-    deadline = time.monotonic() + PATIENCE
+    patience = Patience(PATIENCE)
     while _running():
-        if time.monotonic() > deadline:
+        if patience.over:
             print("it does not end", file=sys.stderr)
             return 1
         time.sleep(0.2)

@@ -21,6 +21,8 @@ from typing import Any, Self
 import boto3
 from botocore.config import Config
 
+from local.patience import Patience
+
 ROOT = Path(__file__).resolve().parent.parent
 REGION = "us-east-1"
 ROOT_KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
@@ -156,8 +158,8 @@ class Emulator:
         said_before = len(self._said())
         command = [sys.executable, "-m", "local.keeper", str(self.folder), sys.executable, "-m", self._program]
         self._keeper = subprocess.Popen(command, cwd=ROOT, env=self._own_environment(), stdin=subprocess.PIPE)
-        deadline = time.monotonic() + START_PATIENCE
-        while time.monotonic() < deadline:
+        patience = Patience(START_PATIENCE)
+        while not patience.over:
             if self._keeper.poll() is not None:
                 return self._gave_up()
             if f"Running on {self.url}" in self._said()[said_before:] and self._ready():

@@ -28,6 +28,7 @@ from botocore.credentials import Credentials
 from samcli.yamlhelper import parse_yaml_file
 
 from local.emulator import REGION, ROOT, Emulator
+from local.patience import Patience
 
 WORK = ROOT / ".local-aws"  # build cache of this checkout; everything of one run lives in the emulator's own folder
 BUILD = WORK / "build"
@@ -116,12 +117,12 @@ class Stack:
         every: float = 0.25,
     ) -> dict[str, Any]:
         """The job once it has ended, or once `until` holds. Raises TimeoutError with the job as it stands."""
-        deadline = time.monotonic() + timeout
+        patience = Patience(timeout)
         while True:
             job = self.job(job_id)
             if until(job) if until else job["status"] in TERMINAL:
                 return job
-            if time.monotonic() > deadline:
+            if patience.over:
                 raise TimeoutError(f"after {timeout} s: {json.dumps(job)}")
             time.sleep(every)
 

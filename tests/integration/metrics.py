@@ -9,7 +9,6 @@ AWS's documentation, gives it. It knows nothing of the alarms. AWS/Lambda is the
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -105,12 +104,3 @@ class Metrics:
             shown = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
             visible = float(shown["Attributes"]["ApproximateNumberOfMessages"])
             yield "AWS/SQS", "ApproximateNumberOfMessagesVisible", {"QueueName": url.rpartition("/")[2]}, visible
-
-
-def until(holds: Any, patience: float = 60.0) -> None:
-    """Raises TimeoutError."""
-    deadline = time.monotonic() + patience
-    while not holds():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"after {patience} s")
-        time.sleep(0.3)

@@ -16,10 +16,11 @@ import pytest
 from samcli.yamlhelper import parse_yaml_file
 
 from local.emulator import ROOT
+from local.patience import until
 from local.simulators.faults import Fault
 from local.simulators.linkvisual import LinkVisualSimulator
 from local.stack import Stack
-from tests.integration.metrics import Metrics, until
+from tests.integration.metrics import Metrics
 from tests.integration.test_least_privilege import _without
 from tests.integration.vendors import Vendors
 from tests.unit.stack import second_opinion
@@ -62,7 +63,7 @@ class Ground:
 
 def a_job_fails(ground: Ground) -> None:
     job, _ = ground.submit("offline-1")
-    until(lambda: ground.status("retrieve", f"{job['job_id']}-1") == "FAILED")
+    until(lambda: ground.status("retrieve", f"{job['job_id']}-1") == "FAILED", 60)
 
 
 def a_batch_fails(ground: Ground) -> None:
@@ -71,7 +72,7 @@ def a_batch_fails(ground: Ground) -> None:
         name=(name := f"{NOBODY}-{time.time_ns()}"),
         input=f'{{"batch_id": "{NOBODY}", "generation": 1}}',
     )
-    until(lambda: ground.status("batch", name) == "FAILED")
+    until(lambda: ground.status("batch", name) == "FAILED", 60)
 
 
 def an_execution_outlives_its_timeout(machine: str) -> Callable[[Ground], None]:
@@ -107,7 +108,7 @@ def an_event_cannot_be_delivered(ground: Ground) -> None:
     ground.stack.client("lambda").invoke(
         FunctionName=f"{ground.stack.name}-schedule", InvocationType="Event", Payload=b'{"jobs": []}'
     )
-    until(there)
+    until(there, 60)
 
 
 def _dead_letters(stack: Stack) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import requests
 
+from local.patience import Patience
 from local.simulators.linkvisual import LinkVisualSimulator
 from local.simulators.polyv import PolyvSimulator
 from local.stack import Stack
@@ -18,12 +19,12 @@ PATIENCE = 90.0  # seconds
 
 
 def wait(stack: Stack, batch_id: str, until: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    deadline = time.monotonic() + PATIENCE
+    patience = Patience(PATIENCE)
     while True:
         batch: dict[str, Any] = stack.call("GET", f"/batches/{batch_id}").json()
         if until(batch):
             return batch
-        assert time.monotonic() < deadline, batch
+        assert not patience.over, batch
         time.sleep(0.2)
 
 

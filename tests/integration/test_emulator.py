@@ -6,13 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
 
 from local.emulator import ROOT, Emulator, EmulatorFailed
+from local.patience import until
 
 
 def test_two_run_side_by_side_and_leave_nothing_behind() -> None:
@@ -57,7 +57,4 @@ def test_nothing_outlives_an_owner_that_is_killed() -> None:
 
         os.kill(owner.pid, signal.SIGKILL)
 
-        deadline = time.monotonic() + 30
-        while folder.exists():
-            assert time.monotonic() < deadline, "the emulator's folder is still there"
-            time.sleep(0.1)
+        until(lambda: not folder.exists(), 30, what="the end of the emulator's folder")

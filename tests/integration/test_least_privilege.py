@@ -18,6 +18,7 @@ import requests
 from samcli.yamlhelper import parse_yaml_file
 
 from local.emulator import ROOT
+from local.patience import Patience
 from local.simulators.base import Simulator
 from local.simulators.linkvisual import LinkVisualSimulator
 from local.simulators.polyv import PolyvSimulator
@@ -53,8 +54,8 @@ class Ground:
 
     def until(self, holds: Callable[[], bool], patience: float = PATIENCE) -> bool:
         """Whether it comes to hold; given up early when a right is withheld and was missed."""
-        deadline = time.monotonic() + patience
-        while time.monotonic() < deadline:
+        left = Patience(patience)
+        while not left.over:
             if holds():
                 return True
             if self.withheld and self.denied(self.function):
@@ -95,8 +96,8 @@ class Ground:
         )
 
     def until_denied(self) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while not self.denied(self.function) and time.monotonic() < deadline:
+        left = Patience(PATIENCE)
+        while not self.denied(self.function) and not left.over:
             time.sleep(0.3)
 
     def execution(self, job_id: str, generation: int = 1) -> str | None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from local import patience
 from local.simulators.polyv import PolyvSimulator
 from local.stack import Stack
 from tests.integration.vendors import Vendors
@@ -16,11 +17,7 @@ PATIENCE = 90.0  # seconds; Scheduler looks every ten
 
 
 def until(what: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + PATIENCE
-    while not (found := what()):
-        assert time.monotonic() < deadline, "it did not come"
-        time.sleep(0.5)
-    return found
+    return patience.until(what, PATIENCE, every=0.5)
 
 
 def soon(seconds: int = 3) -> str:

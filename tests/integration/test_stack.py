@@ -10,6 +10,7 @@ import pytest
 import requests
 from clipferry.steps.turn import HAND_OVER_AT
 
+from local.patience import until
 from local.simulators.linkvisual import LinkVisualSimulator
 from local.simulators.polyv import PolyvSimulator
 from local.stack import BUILD, Caller, CallRefused, Stack
@@ -84,10 +85,9 @@ def test_the_execution_of_a_failed_job_fails_and_the_sweep_hears_of_it(stack: St
     assert job["status"] == "FAILED"
     execution = f"{stack.outputs['StateMachineArn'].replace(':stateMachine:', ':execution:')}:{job['job_id']}-1"
     sfn = stack.client("stepfunctions")
-    deadline = time.monotonic() + 30
-    while (status := sfn.describe_execution(executionArn=execution)["status"]) == "RUNNING":
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    status = until(
+        lambda: (found := sfn.describe_execution(executionArn=execution)["status"]) != "RUNNING" and found, 30
+    )
     assert status == "FAILED"
 
 
