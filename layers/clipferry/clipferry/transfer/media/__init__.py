@@ -20,6 +20,7 @@ from clipferry.transfer.media.identify import (
     inspect,
 )
 from clipferry.transfer.media.not_media import SMALLEST, NotMedia
+from clipferry.transfer.media.promise import promised
 
 __all__ = [
     "HEAD",
@@ -39,4 +40,5 @@ __all__ = [
     "head_wanted",
     "identify",
     "inspect",
+    "promised",
 ]

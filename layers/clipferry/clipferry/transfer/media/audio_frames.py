@@ -1,7 +1,7 @@
 """Audio frames without a container: MPEG audio, AAC in ADTS or LOAS, AC-3, E-AC-3, DTS; ID3 tags may lie in front.
 
 Sources: ISO/IEC 11172-3 and 13818-3 (MPEG audio), ISO/IEC 14496-3 (ADTS, LOAS), ETSI TS 102 366 (AC-3, E-AC-3),
-ETSI TS 102 114 (DTS), id3.org (ID3v2.4 §3.1, ID3v1), APEv2 and Lyrics3 tags at the end.
+ETSI TS 102 114 (DTS).
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from dataclasses import dataclass
 
 from clipferry.transfer.media.ending import COMPLETE, End, Span, Steps, cut, unproven
 from clipferry.transfer.media.formats import AC3, ADTS, DTS, EAC3, LOAS, MP3, Format
+from clipferry.transfer.media.tags import behind_id3, trailing_tags
 
 _FRAMES = 3  # headers in a row that make a stream certain
 _TAIL = 64 * 1024  # the largest frame has 8 KiB
-_TRAILERS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3", b"3DI")
+_ENOUGH = 32 * 1024  # bytes before tags in which the last frames are looked for
+_SEARCHED = 64 * 1024  # bytes of padding or garbage behind which the first frame is looked for
 
 _BITRATES = {  # kbit/s by (MPEG-1?, layer)
     (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -105,18 +107,6 @@ KINDS = (
 )
 
 
-def behind_id3(data: bytes) -> int:
-    """Where the ID3v2 tags that a file begins with end; 0 without one. May lie behind `data`."""
-    at = 0
-    while data[at : at + 3] == b"ID3" and len(data) >= at + 10 and data[at + 3] < 0xFF:
-        sizes = data[at + 6 : at + 10]
-        if max(sizes) >= 0x80:
-            break
-        footer = 10 if data[at + 5] & 0x10 else 0
-        at += 10 + footer + (sizes[0] << 21 | sizes[1] << 14 | sizes[2] << 7 | sizes[3])
-    return at
-
-
 def identify_frames(head: bytes, size: int | None) -> Frames | None:
     """The kind of frames that a file begins with, behind tags, zeros or other padding."""
     start = behind_id3(head)
@@ -126,18 +116,24 @@ def identify_frames(head: bytes, size: int | None) -> Frames | None:
             return kind
     padded = len(head) - len(head[start:].lstrip(b"\0"))
     for kind in KINDS:
-        at = head.find(kind.first, padded)
-        while 0 <= at < len(head):
+        at, limit = head.find(kind.first, padded), min(len(head), padded + _SEARCHED)
+        while 0 <= at < limit:
             if kind.chain(head, at) and kind.chain(head, at + kind.at(head, at)):
                 return kind
             at = head.find(kind.first, at + 1)
     return next(kind for kind in KINDS if kind.format is MP3) if start else None
 
 
-def frames_end(kind: Frames, size: int) -> Steps:
+def frames_end(of: Format, size: int) -> Steps:
     """The last frame is whole; only tags and zeros may follow it."""
+    kind = next(kind for kind in KINDS if kind.format is of)
     start = max(0, size - _TAIL)
     tail = yield Span(start, size - start)
+    if tags := trailing_tags(tail):
+        tail = tail[: max(0, len(tail) - tags)]
+        if len(tail) < _ENOUGH < size - tags:
+            start = max(0, size - tags - _TAIL)
+            tail = yield Span(start, size - tags - start)
     ends = list(_runs(kind, tail))
     if not ends:
         return cut("has no audio frames at its end")
@@ -157,7 +153,7 @@ def _runs(kind: Frames, data: bytes) -> Iterator[int]:
 
 
 def _behind_last(kind: Frames, rest: bytes) -> End:
-    if not rest.strip(b"\0") or rest.startswith(_TRAILERS):
+    if not rest.strip(b"\0"):
         return COMPLETE
     if kind.at(rest, 0) or (rest[0] == kind.first and len(rest) < kind.header):
         return cut("ends inside its last audio frame")

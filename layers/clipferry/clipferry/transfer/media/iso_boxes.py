@@ -49,6 +49,7 @@ _BRANDS = {
     b"avis": AVIF,
     **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"), HEIC),
 }
+ISO_FORMATS = frozenset({MP4, ISO_SEGMENT, MOV, THREE_GP, THREE_G2, *_BRANDS.values()})
 _IMAGE_BRANDS = (b"mif1", b"msf1", b"miaf", b"mif2")  # an image, of the kind that a compatible brand names
 _FRAGMENTS_WALKED = 32  # before the rest is judged by the end of the file
 _JUNK_MAX = 4096  # bytes that are no boxes, behind a movie whose samples cannot be found
@@ -145,10 +146,6 @@ class _Seen:
     last: Box | None = None
     samples: int = 0  # where the last sample of the movie box's tracks ends, as far as it tells
     indexed: int = 0  # where the last fragment ends by the index of fragments
-
-
-def is_iso(kind: Format) -> bool:
-    return kind in (MP4, ISO_SEGMENT, MOV, THREE_GP, THREE_G2, *_BRANDS.values())
 
 
 def iso_end(kind: Format, size: int, *, segment: bool = False) -> Steps:

@@ -8,6 +8,7 @@ from clipferry.transfer.media.formats import M2TS, TS, Format
 SYNC = 0x47
 _STRIDES = (188, 192, 204)
 _PACKETS = 5  # in a row that make a stream certain
+_SEARCHED = 64 * 1024  # bytes of garbage behind which the first packet is looked for
 _TAIL = 16 * 1024
 
 
@@ -27,7 +28,7 @@ def stride_of(data: bytes, *, whole: bool) -> tuple[int, int] | None:
 
 def _behind_garbage(data: bytes) -> tuple[int, int] | None:
     for stride in _STRIDES:
-        last = len(data) - (_PACKETS - 1) * stride
+        last = min(len(data) - (_PACKETS - 1) * stride, _SEARCHED)
         at = data.find(SYNC, 1, max(0, last))
         while at >= 0:
             if data[at : at + _PACKETS * stride : stride] == bytes([SYNC]) * _PACKETS:
