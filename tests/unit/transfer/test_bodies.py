@@ -5,13 +5,14 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from clipferry.transfer import Failed, Retry, Stored
 
-from tests.unit.transfer.hls_world import S3, TS, Copy, s3_bucket
+from tests.unit.transfer.hls_world import QUICK, S3, TS, Copy, s3_bucket
 from tests.unit.transfer.rig import PART, Rig
 from tests.unit.transfer.s3_server import S3Server
 from tests.unit.transfer.source_server import Behaviour, SourceServer, video
@@ -86,7 +87,7 @@ def copied_ladder(
 
     with SourceServer(b"", script=script) as source:
         copy = Copy(SimpleNamespace(url=source.url.rpartition("/")[0]), bucket, **(options or {}))
-        return copy(), asked
+        return copy(), {path: count + 1 for path, count in asked.items()}
 
 
 @pytest.mark.parametrize("chunked", [True, False])
@@ -143,3 +144,114 @@ def test_a_coded_playlist_or_segment_that_is_not_whole_is_an_attempt(
     result, _ = copied_ladder(bucket, behave)
     assert isinstance(result, Retry), result
     assert "index.m3u8" not in bucket.objects()
+
+
+# -- playlists whose server does not say where they end
+
+
+def closed(content: bytes) -> Behaviour:
+    """A body that ends with its connection."""
+    return Behaviour(body=content, length=False)
+
+
+def test_a_media_playlist_is_whole_when_its_last_line_says_so(bucket: S3) -> None:
+    result, asked = copied_ladder(
+        bucket, lambda path, content, _: closed(content) if path.endswith("w/index.m3u8") else Behaviour(body=content)
+    )
+    assert isinstance(result, Stored), result
+    assert (result.evidence["level"], asked["/v/low/index.m3u8"]) == ("content-length", 1)
+
+
+@pytest.mark.parametrize("end", [len(MEDIA) - 3, MEDIA.index(b"#EXT-X-ENDLIST"), MEDIA.index(b"#EXTINF:2,\ns1"), 7])
+def test_a_media_playlist_cut_short_is_an_attempt_and_nothing_final(bucket: S3, end: int) -> None:
+    def behave(path: str, content: bytes, _: int) -> Behaviour:
+        return closed(content[:end]) if path == "/v/low/index.m3u8" else Behaviour(body=content)
+
+    for options in ({}, {"options": replace(QUICK, minimum_evidence="none")}):
+        result, _ = copied_ladder(bucket, behave, options)
+        assert isinstance(result, Retry), result
+        assert "cut" in result.message
+        assert bucket.objects() == {}
+
+
+def test_a_master_playlist_without_a_declared_end_is_asked_for_as_a_range(bucket: S3) -> None:
+    """The first answer lacks a variant; the answer to a range says how large the whole is."""
+
+    def behave(path: str, content: bytes, number: int) -> Behaviour:
+        if path != "/v/index.m3u8":
+            return Behaviour(body=content)
+        if number == 0:
+            return closed(content[: content.index(b"#EXT-X-STREAM-INF:BANDWIDTH=2")])
+        whole = {"Content-Range": f"bytes 0-{len(content) - 1}/{len(content)}"}
+        return Behaviour(status=206, body=content, headers=whole, length=False)
+
+    result, _ = copied_ladder(bucket, behave)
+    assert isinstance(result, Stored), result
+    assert bucket.read("index.m3u8").count(b"index.m3u8") == 2
+
+
+@pytest.mark.parametrize("content_range", ["bytes 0-9/4000", "bytes 5-90/91", "nonsense"])
+def test_an_answer_to_the_range_that_is_not_the_whole_proves_nothing(bucket: S3, content_range: str) -> None:
+    def behave(path: str, content: bytes, number: int) -> Behaviour:
+        if path != "/v/index.m3u8":
+            return Behaviour(body=content)
+        if number != 1:
+            return closed(content)
+        return Behaviour(status=206, body=content[:10], headers={"Content-Range": content_range})
+
+    result, asked = copied_ladder(bucket, behave)
+    assert (result.code, asked["/v/index.m3u8"]) == ("EVIDENCE_TOO_WEAK", 3)
+
+
+def test_a_master_playlist_that_comes_twice_the_same_is_as_weak_as_its_missing_end(bucket: S3) -> None:
+    """A cut at the same line each time looks like a whole playlist: `MinimumEvidence` decides."""
+
+    def behave(path: str, content: bytes, _: int) -> Behaviour:
+        return closed(content) if path == "/v/index.m3u8" else Behaviour(body=content)
+
+    result, _ = copied_ladder(bucket, behave)
+    assert isinstance(result, Retry)
+    assert (result.code, bucket.objects()) == ("EVIDENCE_TOO_WEAK", {})
+    assert "does not say where it ends" in result.message
+
+    result, _ = copied_ladder(bucket, behave, {"options": replace(QUICK, minimum_evidence="none")})
+    assert isinstance(result, Stored), result
+    assert result.evidence["level"] == "none"
+
+
+def test_a_master_playlist_that_comes_twice_unlike_is_an_attempt(bucket: S3) -> None:
+    def behave(path: str, content: bytes, number: int) -> Behaviour:
+        return closed(content[: 60 - number]) if path == "/v/index.m3u8" else Behaviour(body=content)
+
+    result, _ = copied_ladder(bucket, behave, {"options": replace(QUICK, minimum_evidence="none")})
+    assert isinstance(result, Retry)
+    assert (result.code, "60 and with 59 bytes" in result.message) == ("SHORT_BODY", True)
+
+
+# -- refusals, and how long to wait
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code"),
+    [
+        ("/v/index.m3u8", 403, "SOURCE_REFUSED"),
+        ("/v/low/index.m3u8", 403, "SOURCE_REFUSED"),
+        ("/v/low/s1.ts", 403, "SOURCE_REFUSED"),
+        ("/v/low/s1.ts", 451, "SOURCE_REFUSED"),
+        ("/v/low/index.m3u8", 404, "HLS_SEGMENT_MISSING"),
+        ("/v/low/s1.ts", 410, "HLS_SEGMENT_MISSING"),
+    ],
+)
+def test_a_refused_part_of_a_stream_says_which_refusal_it_was(bucket: S3, path: str, status: int, code: str) -> None:
+    result, _ = copied_ladder(
+        bucket, lambda asked, content, _: Behaviour(status=status) if asked == path else Behaviour(body=content)
+    )
+    assert isinstance(result, Retry), result
+    assert (result.code, f"HTTP {status}" in result.message) == (code, True)
+
+
+def test_a_playlist_is_left_alone_for_as_long_as_its_server_asks(bucket: S3) -> None:
+    busy = Behaviour(status=503, headers={"Retry-After": "Fri, 31 Dec 9999 23:59:59 GMT"})
+    result, asked = copied_ladder(bucket, lambda *_: busy)
+    assert isinstance(result, Retry)
+    assert (result.code, result.wait_seconds, asked) == ("SOURCE_THROTTLED", 86_400, {"/v/index.m3u8": 1})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import socket
 import zlib
 from collections.abc import Callable, Iterator
@@ -245,7 +246,7 @@ def test_source_that_never_stays_the_same_fails(s3: S3Server) -> None:
 # -- URLs that end ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("status", [401, 403, 404, 410])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 451])
 def test_refused_url_is_renewed_once_for_all_connections(s3: S3Server, status: int) -> None:
     with SourceServer(BODY) as source:
         rig = Rig(s3, source, remote=lambda: Remote(f"{source.url}&n={rig.located}"))
@@ -269,9 +270,21 @@ def test_url_is_renewed_before_it_expires(s3: S3Server) -> None:
     assert rig.located == 2
 
 
-def test_url_refused_for_ever_fails(s3: S3Server) -> None:
-    rig, result = run(s3, usual=Behaviour(status=403))
-    rig.assert_failed(result, "SOURCE_UNAVAILABLE")
+@pytest.mark.parametrize(
+    ("status", "code", "words"),
+    [
+        (400, "SOURCE_UNAVAILABLE", "400"),
+        (401, "SOURCE_REFUSED", "401.*download_headers"),
+        (403, "SOURCE_REFUSED", "403.*Referer.*download_headers"),
+        (451, "SOURCE_REFUSED", "451.*legal"),
+        (405, "SOURCE_UNAVAILABLE", "405"),
+        (416, "NOT_A_VIDEO", "416"),
+    ],
+)
+def test_a_refusal_says_which_one_it_was_and_what_to_do(s3: S3Server, status: int, code: str, words: str) -> None:
+    rig, result = run(s3, usual=Behaviour(status=status))
+    rig.assert_failed(result, code)
+    assert re.search(words, result.message)
 
 
 def test_ready_but_404_is_waited_for(s3: S3Server) -> None:

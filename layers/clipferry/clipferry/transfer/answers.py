@@ -7,12 +7,31 @@ import re
 from dataclasses import dataclass
 
 from clipferry.outbound.client import Stream
-from clipferry.transfer.errors import SourceChanged
+from clipferry.transfer.errors import AttemptFailed, NotThere, SourceChanged
 from clipferry.transfer.evidence import Facts, clean_md5
 from clipferry.transfer.interface import Code
 from clipferry.vendors.contract import Remote
 
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
+
+
+THROTTLED = frozenset({429, 503})
+_GONE = frozenset({404, 410})
+_DENIED = frozenset({401, 403, 451})
+#: The URL may have ended its life: a fresh one is worth asking for. 400 is what S3 says of a session that is over.
+RENEWED = _GONE | _DENIED | {400}
+
+
+def refused(host: str, status: int, what: str = "the file") -> AttemptFailed | NotThere:
+    """What it means when a fresh URL is answered with one of RENEWED, in words that say what to do."""
+    if status in _GONE:
+        return NotThere(f"{host} does not have {what} (HTTP {status})")
+    if status not in _DENIED:
+        return AttemptFailed(Code.SOURCE_UNAVAILABLE, f"{host} answers HTTP {status} to a fresh URL for {what}")
+    hint = "if it wants a header, such as Referer, name it under download_headers in the account"
+    if status == 451:
+        hint = "the server names legal reasons"
+    return AttemptFailed(Code.SOURCE_REFUSED, f"{host} refuses to send {what} (HTTP {status}): {hint}")
 
 
 class Unusable(Exception):
@@ -72,6 +91,15 @@ def check_range(stream: Stream, facts: Facts, start: int, end: int) -> None:
         raise Unusable(f"{stream.host} answered bytes {first}-{last} to a request for {start}-{end}", ranges=True)
     if stream.codings:
         raise Unusable(f"{stream.host} compresses parts of the file", ranges=True)
+
+
+def whole_by_range(stream: Stream, size: int) -> bool:
+    """Whether a 206 holds the whole file: it says so, and a body of `size` bytes came."""
+    found = _CONTENT_RANGE.fullmatch(stream.headers.get("Content-Range", "").strip())
+    if found is None or stream.codings:
+        return False
+    first, last, total = (int(text) for text in found.groups())
+    return first == 0 and last + 1 == total == size
 
 
 def first_facts(stream: Stream, remote: Remote, part_size: int | None) -> Facts:

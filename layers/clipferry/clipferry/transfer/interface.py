@@ -20,6 +20,7 @@ class Code(StrEnum):
     ADDRESS_REFUSED = "ADDRESS_REFUSED"  # scheme, host, address or redirect not allowed
     SOURCE_UNAVAILABLE = "SOURCE_UNAVAILABLE"  # network trouble, 4xx, 5xx, nonsense in the protocol
     SOURCE_THROTTLED = "SOURCE_THROTTLED"  # 429 or 503 without end
+    SOURCE_REFUSED = "SOURCE_REFUSED"  # 401, 403 or 451, also for a fresh URL
     SOURCE_GONE = "SOURCE_GONE"  # said to be ready, but still not there after the grace period
     SOURCE_CHANGED = "SOURCE_CHANGED"  # another size or ETag than at the start, too many times
     SHORT_BODY = "SHORT_BODY"  # ended before its declared length

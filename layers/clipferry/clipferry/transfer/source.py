@@ -14,10 +14,10 @@ from contextlib import contextmanager
 
 from clipferry.outbound.client import AddressRefused, NoReply, NotSent, Outbound, Stream, Timeouts, Truncated
 from clipferry.outbound.retry_after import retry_after
-from clipferry.transfer.answers import Body, Opening, Unusable, check_range, first_facts
+from clipferry.transfer.answers import RENEWED, THROTTLED, Body, Opening, Unusable, check_range, first_facts, refused
 from clipferry.transfer.connection_limit import ConnectionLimit
 from clipferry.transfer.containers import HEAD
-from clipferry.transfer.errors import AttemptFailed, Hopeless, NotThere, SourceChanged, Stopped
+from clipferry.transfer.errors import AttemptFailed, Hopeless, SourceChanged, Stopped
 from clipferry.transfer.evidence import Facts
 from clipferry.transfer.freshness import Link
 from clipferry.transfer.interface import Code, Options
@@ -29,8 +29,6 @@ RENEWALS = 2  # … that are refused although the URL was just renewed
 SLOWEST = 120.0  # seconds one range may take, before it is asked for again from where it is
 _PROGRESS = 64 * 1024  # bytes that make a broken request worth having sent
 _BACKOFF_MAX = 8.0
-_GONE = frozenset({401, 403, 404, 410})
-_THROTTLED = frozenset({429, 503})
 
 
 class _Throttled(Exception):
@@ -40,11 +38,11 @@ class _Throttled(Exception):
 
 
 class _Refused(Exception):
-    """401, 403, 404 or 410: the URL may have ended its life."""
+    """One of RENEWED: the URL may have ended its life."""
 
-    def __init__(self, status: int) -> None:
+    def __init__(self, host: str, status: int) -> None:
         super().__init__(f"HTTP {status}")
-        self.status = status
+        self.host, self.status = host, status
 
 
 class Source:
@@ -196,10 +194,10 @@ class Source:
         if stream.status in (200, 206):
             return stream
         self._release(stream)
-        if stream.status in _THROTTLED:
+        if stream.status in THROTTLED:
             raise _Throttled(stream.status, retry_after(stream.headers.get("Retry-After")))
-        if stream.status in _GONE:
-            raise _Refused(stream.status)
+        if stream.status in RENEWED:
+            raise _Refused(stream.host, stream.status)
         if stream.status == 412:
             raise SourceChanged(f"{stream.host} says that the file is no longer the same (HTTP 412)")
         if stream.status == 416:
@@ -218,7 +216,7 @@ class Source:
         if self._stopped.is_set() or time.monotonic() >= until:
             raise Stopped from None
         if isinstance(error, _Refused):
-            failures.count_refusal(error.status)
+            failures.count_refusal(error)
             self._link.renew(remote)
         elif isinstance(error, _Throttled):
             self.limit.slow_down(failures.count_throttle(error.wait))
@@ -268,12 +266,10 @@ class _Failures:
             raise AttemptFailed(Code.SOURCE_THROTTLED, "the source keeps asking to slow down", wait=wait) from None
         return wait
 
-    def count_refusal(self, status: int) -> None:
+    def count_refusal(self, refusal: _Refused) -> None:
         self._refused += 1
         if self._refused > RENEWALS:
-            if status in (404, 410):
-                raise NotThere(f"a fresh URL answers HTTP {status}") from None
-            raise AttemptFailed(Code.SOURCE_UNAVAILABLE, f"a fresh URL answers HTTP {status}") from None
+            raise refused(refusal.host, refusal.status) from None
 
 
 def _code_of(error: Exception) -> Code:

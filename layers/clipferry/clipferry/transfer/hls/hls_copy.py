@@ -237,7 +237,7 @@ class HlsCopy:
 
     def _finish(self, plan: Plan) -> Stored:
         """The playlists, those below first: whoever finds the root finds everything."""
-        level = Level(self._progress.level)
+        level = Level(self._progress.level) if plan.proven else Level.NONE
         if level.rank < self._minimum.rank:
             message = f"the best evidence is {level.value}; {self._minimum.value} is asked for"
             raise Hopeless(Code.EVIDENCE_TOO_WEAK, message)

@@ -6,26 +6,24 @@ Names come from counters, never from what a playlist says, so that none can lead
 from __future__ import annotations
 
 import hashlib
-import random
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from posixpath import dirname, relpath, splitext
 from urllib.parse import urlsplit
 
-from clipferry.outbound.client import AddressRefused, NoReply, NotSent, Outbound, Oversized, Stream, Timeouts
-from clipferry.transfer.errors import AttemptFailed, Hopeless, NotThere, Stopped
+from clipferry.outbound.client import Outbound
+from clipferry.transfer.errors import AttemptFailed, Hopeless, NotThere
+from clipferry.transfer.evidence import level_named
 from clipferry.transfer.freshness import Link
-from clipferry.transfer.hls.playlist import Kind, Playlist, Reference, parse
-from clipferry.transfer.interface import Code, Options
+from clipferry.transfer.hls.documents import Document, Documents
+from clipferry.transfer.hls.playlist import Kind, Playlist, Reference, parse, says_that_it_ends
+from clipferry.transfer.interface import Code, Level, Options
 
 ROOT = "index.m3u8"
 MAX_PLAYLISTS = 64
 MAX_ASSETS = 50_000  # about 28 hours in segments of two seconds
 MAX_DEPTH = 3
 MAX_PLAYLIST_SIZE = 8 * 1024 * 1024
-_ATTEMPTS = 4
-_GONE = frozenset({401, 403, 404, 410})
 
 #: Extensions that a segment keeps, by RFC 8216 §3; any other becomes the first of its kind.
 _SEGMENTS = (".ts", ".m4s", ".mp4", ".m4v", ".m4a", ".cmfv", ".cmfa", ".aac", ".ac3", ".ec3", ".mp3", ".vtt", ".webvtt")
@@ -50,6 +48,7 @@ class Plan:
     assets: tuple[Asset, ...]
     names: dict[Identity, str] = field(repr=False)
     digest: str = ""  # of the structure, whatever signatures the URLs carry
+    proven: bool = True  # every playlist is known to be whole
 
     def rendered(self, name: str, playlist: Playlist) -> bytes:
         """A playlist as it is stored: every reference relative to where it stands."""
@@ -63,14 +62,15 @@ def make_plan(link: Link, outbound: Outbound, hosts: Sequence[str], options: Opt
     Raises NotThere, Stopped, AttemptFailed, Hopeless, and whatever the link's `locate` raises.
     """
     planner = _Planner(outbound, hosts, options, until)
-    content, url = planner.fetch_root(link)
-    planner.read(ROOT, content, url, 0)
+    planner.read(ROOT, planner.fetch_root(link), 0)
     return planner.plan()
 
 
 class _Planner:
     def __init__(self, outbound: Outbound, hosts: Sequence[str], options: Options, until: float) -> None:
-        self._outbound, self._hosts, self._options, self._until = outbound, hosts, options, until
+        self._documents = Documents(outbound, hosts, options, until)
+        self._minimum = level_named(options.minimum_evidence)
+        self._proven = True
         self._playlists: list[tuple[str, Playlist]] = []
         self._assets: list[Asset] = []
         self._names: dict[Identity, str] = {}
@@ -84,10 +84,11 @@ class _Planner:
                 found = line.reference
                 shape = f"{found.kind} {_file_name(found.url)} {found.span}" if found else ""
                 digest.update(f"{line.text}|{shape}|{line.rest}\n".encode())
-        return Plan(tuple(self._playlists), tuple(self._assets), self._names, digest.hexdigest())
+        return Plan(tuple(self._playlists), tuple(self._assets), self._names, digest.hexdigest(), self._proven)
 
-    def read(self, name: str, content: bytes, url: str, depth: int) -> None:
-        playlist = parse(content, url)
+    def read(self, name: str, document: Document, depth: int) -> None:
+        self._proven = self._proven and document.proven
+        playlist = _parsed(document)
         self._playlists.append((name, playlist))
         if len(self._playlists) > MAX_PLAYLISTS or depth > MAX_DEPTH:
             raise Hopeless(Code.HLS_TOO_LARGE, f"more than {MAX_PLAYLISTS} playlists, or {MAX_DEPTH} within each other")
@@ -101,8 +102,7 @@ class _Planner:
             if _identity(reference) not in self._names:
                 name = f"{self._folder()}/{ROOT}"
                 self._names[_identity(reference)] = name
-                content, url = self._fetch(reference.url, f"playlist {len(self._playlists)}")
-                self.read(name, content, url, depth + 1)
+                self.read(name, self._fetch_below(reference.url), depth + 1)
 
     def _name_assets(self, folder: str, playlist: Playlist) -> None:
         counts = {Kind.SEGMENT: 0, Kind.INIT: 0}
@@ -125,55 +125,41 @@ class _Planner:
         self._folders += 1
         return f"v{self._folders - 1}"
 
-    # --- reading playlists ---
-
-    def fetch_root(self, link: Link) -> tuple[bytes, str]:
+    def fetch_root(self, link: Link) -> Document:
         remote = link.current()
         try:
-            return self._fetch(remote.url, "the playlist", gone=NotThere)
-        except NotThere:
-            return self._fetch(link.renew(remote).url, "the playlist", gone=NotThere)
+            return self._fetch(remote.url, "the playlist")
+        except (NotThere, AttemptFailed) as error:
+            if isinstance(error, AttemptFailed) and error.code is not Code.SOURCE_REFUSED:
+                raise
+        return self._fetch(link.renew(remote).url, "the playlist")
 
-    def _fetch(self, url: str, what: str, gone: type[NotThere] | None = None) -> tuple[bytes, str]:
-        """A playlist's content, and the URL it was found at after redirects."""
-        for attempt in range(1, _ATTEMPTS + 1):
-            status, code, wait = 0, Code.SOURCE_UNAVAILABLE, self._options.backoff * 2 ** (attempt - 1)
-            try:
-                with self._stream(url) as stream:
-                    if stream.status == 200:
-                        return _content(stream, what), stream.url
-                    status, problem = stream.status, f"HTTP {stream.status}"
-            except AddressRefused as error:
-                raise Hopeless(Code.ADDRESS_REFUSED, error.message) from None
-            except (NoReply, NotSent) as error:
-                problem = error.message
-            if status in _GONE:
-                if gone:
-                    raise gone(f"{what}: {problem}")
-                raise AttemptFailed(Code.HLS_SEGMENT_MISSING, f"{what} of the HLS stream: {problem}")
-            if status in (429, 503):
-                code = Code.SOURCE_THROTTLED
-            self._pause(wait * random.uniform(0.5, 1.0))
-        raise AttemptFailed(code, f"{what} of the HLS stream: {problem}")
+    def _fetch_below(self, url: str) -> Document:
+        what = f"playlist {len(self._playlists)}"
+        try:
+            return self._fetch(url, what)
+        except NotThere as error:
+            raise AttemptFailed(Code.HLS_SEGMENT_MISSING, f"{what} of the HLS stream: {error}") from None
 
-    def _stream(self, url: str) -> Stream:
-        left = self._until - time.monotonic()
-        if left <= 0:
-            raise Stopped
-        timeouts = Timeouts(connect=min(10.0, left), read=min(30.0, left), total=min(60.0, left))
-        return self._outbound.stream(url, hosts=self._hosts, timeout=timeouts)
-
-    def _pause(self, seconds: float) -> None:
-        if time.monotonic() + seconds >= self._until:
-            raise Stopped
-        time.sleep(seconds)
+    def _fetch(self, url: str, what: str) -> Document:
+        """A playlist that is whole, as far as its server or itself can say; see `documents`."""
+        document = self._documents.fetch(url, what, MAX_PLAYLIST_SIZE, says_that_it_ends)
+        if not document.proven and self._minimum.rank > Level.NONE.rank:
+            message = f"{what} of the HLS stream may be cut: its server does not say where it ends"
+            raise AttemptFailed(Code.EVIDENCE_TOO_WEAK, message)
+        return document
 
 
-def _content(stream: Stream, what: str) -> bytes:
+def _parsed(document: Document) -> Playlist:
+    """The playlist in a document. What is wrong with one that may be cut is an attempt, and nothing final."""
     try:
-        return stream.read_all(MAX_PLAYLIST_SIZE)
-    except Oversized:
-        raise Hopeless(Code.HLS_TOO_LARGE, f"{what} is larger than {MAX_PLAYLIST_SIZE} bytes") from None
+        return parse(document.content, document.url)
+    except Hopeless as error:
+        if document.proven:
+            raise
+        raise AttemptFailed(
+            error.code, f"{error.message}; or it was cut, for its server does not say where it ends"
+        ) from None
 
 
 def _identity(reference: Reference) -> Identity:

@@ -113,6 +113,11 @@ def parse(content: bytes, base: str) -> Playlist:
     return Playlist(master, lines)
 
 
+def says_that_it_ends(content: bytes) -> bool:
+    """Whether the last line is EXT-X-ENDLIST: what came before it came whole. A master playlist has no such line."""
+    return content.rstrip(b" \t\r\n").endswith((b"\n#EXT-X-ENDLIST", b"\r#EXT-X-ENDLIST"))
+
+
 class _Reader:
     """Line by line, with what one line says about a later one."""
 
