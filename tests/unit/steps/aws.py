@@ -16,6 +16,8 @@ import yaml
 from aws_lambda_powertools.utilities.parameters.base import DEFAULT_PROVIDERS
 from moto import mock_aws
 
+from tests.models.dynamodb import DynamoDB
+
 REPOSITORY = Path(__file__).parents[3]
 BUCKET, BUS, GROUP, PREFIX, REGION = "videos", "jobs", "stack", "clipferry/test", "us-east-1"
 READS = ("Get", "Query", "BatchGet", "Describe", "List", "Head")
@@ -119,7 +121,6 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Edge]:
         monkeypatch.setattr(scheduler, "_client", lambda: client("scheduler"))
         _forget_values()
         settings.cache_clear()
-        client("dynamodb").create_table(TableName=Item.Meta.table_name, **table_properties())
         client("s3").create_bucket(Bucket=BUCKET)
         client("events").create_event_bus(Name=BUS)
         client("scheduler").create_schedule_group(Name=GROUP)
@@ -129,10 +130,16 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Edge]:
                 roleArn="arn:aws:iam::123456789012:role/machine",
                 definition=json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}),
             )
-        edge, real = Edge(), botocore.client.BaseClient._make_api_call
+        edge, real, table = Edge(), botocore.client.BaseClient._make_api_call, DynamoDB()
+        table.create_table(Item.Meta.table_name, table_properties())
+
+        def call(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
+            if client.meta.service_model.service_name == "dynamodb":
+                return table.call(operation, parameters)
+            return real(client, operation, parameters)
 
         def through_the_edge(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
-            return edge.api_call(real, client, operation, parameters)
+            return edge.api_call(call, client, operation, parameters)
 
         monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", through_the_edge)
         yield edge
