@@ -18,7 +18,11 @@ metrics = Metrics()
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """`{"job_id", "generation", "events", "waited"}` → a Turn's state."""
     logger.append_keys(job_id=event["job_id"], generation=event["generation"])
-    turn = trigger(runtime(), event["job_id"], event["generation"], Run.of(event))
+
+    def time_left() -> float:
+        return context.get_remaining_time_in_millis() / 1000
+
+    turn = trigger(runtime(), event["job_id"], event["generation"], Run.of(event), time_left)
     if turn.job.error and turn.job.error.code == "TRIGGER_UNCERTAIN":
         metrics.add_metric("TriggerUncertain", MetricUnit.Count, 1)
     if turn.job.waits_for == "budget":

@@ -15,10 +15,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
 
-from clipferry.pacing.call_rates import ANY, Pace, Rate, Reservation, rate_for
+from clipferry.pacing.call_rates import ANY, Pace, Rate, Reservation
 from clipferry.pacing.task_slots import Held, Queue, Waiting, decide, lease, usual_hold
 from clipferry.steps.paced_calls import Booking, Gate
 from clipferry.store.account_limits import Budgets
+from clipferry.vendors import vendor_class
 from clipferry.vendors.contract import Account as Credentials
 from clipferry.vendors.contract import OverBudget
 
@@ -106,7 +107,7 @@ def calls(name: str, jobs: int, each: int, pauses: Sequence[float] = (), idle: f
 
     At every moment in `pauses` the vendor says no and wants a minute's rest.
     """
-    rng, account, clock = random.Random(seed), Account(rate_for("cloudv")[1]), Clock()
+    rng, account, clock = random.Random(seed), Account(vendor_class("cloudv").rates[ANY]), Clock()
     wanted, made, waits = [0.0] * jobs, [0] * jobs, [0.0] * jobs
     bookings: list[Booking | None] = [None] * jobs
     wakes = [(0.0, job) for job in range(jobs)]
@@ -115,7 +116,7 @@ def calls(name: str, jobs: int, each: int, pauses: Sequence[float] = (), idle: f
         clock.now, job = heapq.heappop(wakes)
         while to_come and clock.now >= to_come[0]:
             account.push_back("cloudv", ANY, to_come.pop(0), account.rate.pushback)
-        gate = Gate(account, CLOUDV, "cloudv", bookings[job], lambda: clock.now, clock.sleep)
+        gate = Gate(account, CLOUDV, vendor_class("cloudv").rates, bookings[job], lambda: clock.now, clock.sleep)
         try:
             gate("pullVideoQuery")
         except OverBudget as error:

@@ -8,11 +8,13 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from clipferry.outbound.client import AddressRefused, NotSent, Outbound, OutboundError, Reply
+from clipferry.outbound.client import AddressRefused, NotSent, OutboundError, Reply
 from clipferry.outbound.retry_after import retry_after
+from clipferry.pacing.call_rates import ANY, Rate
 from clipferry.vendors import lenient
 from clipferry.vendors.contract import (
     Account,
+    ApiOutbound,
     KnownFile,
     Look,
     LookStatus,
@@ -41,6 +43,8 @@ class Toy:
     api_hosts: ClassVar[Sequence[str]] = ("api.toy.example",)
     download_hosts: ClassVar[Sequence[str]] = ("toy.example",)
     default_deadline: ClassVar[int] = 86_400
+    trusted_hosts: Sequence[str] = ()
+    rates: ClassVar[Mapping[str, Rate]] = {ANY: Rate(50, 1.0)}
     limits: ClassVar[Mapping[str, Any]] = {"dishes": "1 to 10 an order"}
     request_schema: ClassVar[Mapping[str, Any]] = {
         "type": "object",
@@ -63,10 +67,14 @@ class Toy:
         "properties": {"order": {"type": "string", "pattern": "^[0-9a-z]{1,32}$", "description": "An order's id."}},
     }
 
-    def __init__(self, account: Account, outbound: Outbound) -> None:
+    def __init__(self, account: Account, outbound: ApiOutbound) -> None:
         self._key, self._outbound = account.secret["key"], outbound
         self._base = (account.endpoint or "https://api.toy.example").rstrip("/")
         self._hosts = (*self.api_hosts, lenient.hostname(self._base))
+
+    @classmethod
+    def deadline_for(cls, request: Mapping[str, Any] | None) -> int:
+        return cls.default_deadline
 
     def trigger(self, task: Task) -> Submitted:
         dishes = list(dict.fromkeys((task.request or {}).get("dishes", ())))

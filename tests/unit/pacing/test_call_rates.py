@@ -5,12 +5,14 @@ from __future__ import annotations
 import random
 
 import pytest
-from clipferry.pacing.call_rates import ANY, RATES, Pace, Rate, Reservation, rate_for, reserve
+from clipferry.pacing.call_rates import ANY, Pace, Rate, Reservation, rate_for, reserve
+from clipferry.vendors import VENDORS, vendor_class
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.benchmarks.budget import Account, calls
 
+CLOUDV = vendor_class("cloudv").rates
 rates = st.builds(Rate, st.integers(1, 400), st.floats(0.5, 600))
 
 
@@ -143,17 +145,19 @@ def test_the_listed_updates_do_what_the_arithmetic_says(rate: Rate, steps: list[
 
 
 def test_every_vendor_has_a_rate_for_everything() -> None:
-    for vendor, groups in RATES.items():
-        assert rate_for(vendor) == (ANY, groups[ANY])
-    assert rate_for("cloudv")[1].calls / rate_for("cloudv")[1].per == 1.0
-    assert rate_for("linkvisual", "QueryRecord")[1].calls == 250
-    assert rate_for("linkvisual", "TriggerRecord") == rate_for("linkvisual")
+    for vendor in VENDORS:
+        groups = vendor_class(vendor).rates
+        assert rate_for(groups) == (ANY, groups[ANY])
+    assert CLOUDV[ANY].calls / CLOUDV[ANY].per == 1.0
+    linkvisual = vendor_class("linkvisual").rates
+    assert rate_for(linkvisual, "QueryRecord")[1].calls == 250
+    assert rate_for(linkvisual, "TriggerRecord") == rate_for(linkvisual)
 
 
 def test_an_account_may_have_its_own_rate() -> None:
-    group, rate = rate_for("cloudv", "pullVideoQuery", {"calls": "600", "per": "300"})
+    group, rate = rate_for(CLOUDV, "pullVideoQuery", {"calls": "600", "per": "300"})
     assert (group, rate.calls, rate.per) == (ANY, 600, 300.0)
-    assert rate.pushback == rate_for("cloudv")[1].pushback
+    assert rate.pushback == CLOUDV[ANY].pushback
 
 
 @pytest.mark.parametrize(
@@ -170,7 +174,7 @@ def test_an_account_may_have_its_own_rate() -> None:
 )
 def test_a_rate_that_makes_no_sense_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"rate|invalid literal"):
-        rate_for("cloudv", override=wrong)
+        rate_for(CLOUDV, override=wrong)
 
 
 def test_a_thousand_jobs_keep_the_limit_use_it_and_wait_alike() -> None:

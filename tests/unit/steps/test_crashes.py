@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import pytest
 from clipferry.jobs import JobStatus
-from clipferry.pacing.call_rates import ANY, RATES
+from clipferry.pacing.call_rates import ANY
 from clipferry.pacing.task_slots import LEASE
 from clipferry.steps import turn
 from clipferry.store.account_limits import Lessons
@@ -20,7 +20,7 @@ from clipferry.vendors.contract import LookStatus
 
 from tests.unit.steps import world as worlds
 from tests.unit.steps.limited import SLOW, account, busy, rows
-from tests.unit.steps.vendor import clip, look
+from tests.unit.steps.vendor import Scripted, clip, look
 from tests.unit.steps.world import Crash, World
 
 Act = Callable[[World], object]
@@ -246,7 +246,7 @@ TAKE_A_SLOT = Scenario(free_again, ask_for_a_slot, nothing, served_once)
 
 def few_calls(world: World) -> None:
     """A vendor that takes a call a second, and an account whose slots are taken for a minute."""
-    world.monkeypatch.setitem(RATES, "scripted", {ANY: SLOW})
+    world.monkeypatch.setattr(Scripted, "rates", {ANY: SLOW})
     busy(world, 60)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from clipferry.jobs import FileStatus, JobStatus
-from clipferry.pacing.call_rates import ANY, RATES
+from clipferry.pacing.call_rates import ANY
 from clipferry.pacing.durations import STEP
 from clipferry.pacing.poll_plan import View
 from clipferry.pacing.task_slots import LEASE
@@ -26,14 +26,14 @@ from clipferry.vendors.contract import (
 )
 
 from tests.unit.steps.limited import SLOW, account, busy, rows
-from tests.unit.steps.vendor import RUNNING, clip, look
+from tests.unit.steps.vendor import RUNNING, Scripted, clip, look
 from tests.unit.steps.world import World
 
 
 @pytest.fixture
 def slow(world: World) -> World:
     """A world whose vendor takes a call a second."""
-    world.monkeypatch.setitem(RATES, "scripted", {ANY: SLOW})  # type: ignore[arg-type]
+    world.monkeypatch.setattr(Scripted, "rates", {ANY: SLOW})
     return world
 
 

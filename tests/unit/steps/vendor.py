@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from clipferry.pacing.call_rates import ANY, Rate
 from clipferry.vendors.contract import (
     Account,
     KnownFile,
@@ -92,10 +93,16 @@ class Scripted:
     api_hosts: ClassVar[tuple[str, ...]] = ("api.example",)
     download_hosts: ClassVar[tuple[str, ...]] = ("media.example",)
     default_deadline: ClassVar[int] = 3600
+    trusted_hosts: ClassVar[tuple[str, ...]] = ()
+    rates: ClassVar[Mapping[str, Rate]] = {ANY: Rate(1000, 1.0)}
     stage: ClassVar[Stage] = Stage()
 
     def __init__(self, account: Account, outbound: Any) -> None:
         self.account, self.outbound = account, outbound
+
+    @classmethod
+    def deadline_for(cls, request: Mapping[str, Any] | None) -> int:
+        return cls.default_deadline + int((request or {}).get("record_duration", 0))
 
     def trigger(self, task: Task) -> Submitted:
         self.outbound.admit("trigger")

@@ -19,7 +19,6 @@ from clipferry import transfer, vendors
 from clipferry.aws import executions
 from clipferry.jobs import FileStatus, Job, JobStatus
 from clipferry.outbound.client import Outbound
-from clipferry.pacing.call_rates import ANY, RATES, Rate
 from clipferry.steps.context import Runtime
 from clipferry.steps.download import download
 from clipferry.steps.finish import Closing
@@ -67,11 +66,13 @@ class World:
 
     # -- steps ------------------------------------------------------------------------------------------------
 
-    def trigger(self, job_id: str, generation: int = 1, **run: Any) -> dict[str, Any]:
-        return trigger(self.rt, job_id, generation, Run(**run)).as_state()
+    def trigger(
+        self, job_id: str, generation: int = 1, time_left: Callable[[], float] | None = None, **run: Any
+    ) -> dict[str, Any]:
+        return trigger(self.rt, job_id, generation, Run(**run), time_left).as_state()
 
     def poll(
-        self, job_id: str, generation: int = 1, time_left: Callable[[], float] = lambda: 0.0, **run: Any
+        self, job_id: str, generation: int = 1, time_left: Callable[[], float] | None = None, **run: Any
     ) -> dict[str, Any]:
         return poll(self.rt, job_id, generation, Run(**run), time_left).as_state()
 
@@ -259,7 +260,6 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     with aws(monkeypatch) as edge:
         found = World(edge, monkeypatch)
         monkeypatch.setitem(vendors.VENDORS, "scripted", "tests.unit.steps.vendor:Scripted")
-        monkeypatch.setitem(RATES, "scripted", {ANY: Rate(1000, 1.0)})  # type: ignore[arg-type]
         monkeypatch.setattr(Scripted, "stage", found.stage)
         monkeypatch.setattr(transfer, "copy", found.copying.copy)
         monkeypatch.setattr(transfer, "abandon", found.copying.abandon)

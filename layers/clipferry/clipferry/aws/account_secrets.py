@@ -87,7 +87,7 @@ def _is_rate(vendor: str, given: object) -> bool:
     if not isinstance(given, dict) or not given or set(given) - {"calls", "per", "pushback"}:
         return False
     try:
-        rate_for(vendor, override=given)
+        rate_for(vendor_class(vendor).rates, override=given)
     except (ValueError, OverflowError):
         return False
     return True

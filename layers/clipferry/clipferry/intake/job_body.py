@@ -170,7 +170,7 @@ def new_job(
         raise InvalidBody(errors)
     body = canonical(body)
     vendor = vendor_class(body["vendor"])
-    seconds = int(body.get("deadline_seconds") or _default_deadline(vendor.default_deadline, body))
+    seconds = int(body.get("deadline_seconds") or vendor.deadline_for(body.get("request")))
     return Job(
         job_id=job_id(now, seed),
         vendor=body["vendor"],
@@ -189,11 +189,6 @@ def new_job(
         source=source,
         line=line,
     )
-
-
-def _default_deadline(base: int, body: Mapping[str, Any]) -> int:
-    """The vendor's default, on top of the time a recording takes by itself."""
-    return base + int((body.get("request") or {}).get("record_duration", 0))
 
 
 def _milliseconds(moment: datetime) -> datetime:

@@ -79,22 +79,14 @@ class Rate:
             raise ValueError('a rate is {"calls": <whole number>, "per": <seconds>}') from problem
 
 
-#: The vendors' published limits per account; where none is published, what their sister operations have.
-RATES: Mapping[str, Mapping[str, Rate]] = {
-    "linkvisual": {ANY: Rate(50, 1.0), "QueryRecord": Rate(250, 1.0)},  # LinkVisual API pages, QPS per account
-    "ims": {ANY: Rate(50, 1.0)},  # none published; VOD's CancelUrlUploadJobs has 50 a second
-    "cloudv": {ANY: Rate(300, 300.0, pushback=60.0)},  # API overview: 300 calls in 5 minutes per customer
-    "polyv": {ANY: Rate(1500, 10.0, pushback=300.0)},  # docs/vod/limit.md: beyond it the address is blocked 5 minutes
-}
-UNPUBLISHED: Mapping[str, Rate] = {ANY: Rate(50, 1.0)}  # for a vendor that is not above
+def rate_for(
+    groups: Mapping[str, Rate], operation: str = ANY, override: Mapping[str, Any] | None = None
+) -> tuple[str, Rate]:
+    """The operation group that `operation` is counted in, and its rate.
 
-
-def rate_for(vendor: str, operation: str = ANY, override: Mapping[str, Any] | None = None) -> tuple[str, Rate]:
-    """The operation group that `operation` is counted in, and its rate. An account's `override` is one rate for all.
-
-    Raises ValueError for an override that makes no sense.
+    `groups` are a vendor's `rates`; an account's `override` is one rate for all operations. Raises ValueError for an
+    override that makes no sense.
     """
-    groups = RATES.get(vendor, UNPUBLISHED)
     if override:
         return ANY, Rate.parse(override, groups[ANY])
     return (operation, groups[operation]) if operation in groups else (ANY, groups[ANY])

@@ -34,6 +34,7 @@ RETRY_AFTER_MAX = 86_400.0  # seconds; a server that asks for more than a day is
 
 STAY = 10  # seconds at 256 MB cost about what one turn of the machine does: two transitions and an invocation
 STAY_LOOKS = 3  # looks in one poll call at most
+CALL_ROOM = 65.0  # seconds that a step must have left to begin one more call: a call's longest, and the writes after it
 
 _POINTS = 160  # moments the programme chooses from
 _UNRELIABLE = 0.005  # what a finish far from the reported one keeps of its chance
@@ -77,7 +78,7 @@ def stays(wait: int, looks: int, time_left: float) -> bool:
 
     `time_left` is the call's own, in seconds; the look after the wait needs some of it.
     """
-    return looks < STAY_LOOKS and wait <= STAY and wait + 2 * STAY < time_left
+    return looks < STAY_LOOKS and wait <= STAY and wait + CALL_ROOM < time_left
 
 
 def _word(retry_after: float | None) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -20,15 +21,17 @@ from clipferry.store.job_records import Jobs, utc_now
 from clipferry.vendors import VENDORS, vendor_class
 from clipferry.vendors.contract import (
     Account,
+    CallHeldBack,
     KnownFile,
     Look,
-    OverBudget,
+    OutOfTime,
     Task,
     Vendor,
     VendorAuthFailed,
     VendorError,
     VendorRefused,
     VendorThrottled,
+    VendorUnavailable,
 )
 
 Answer = TypeVar("Answer")
@@ -38,7 +41,10 @@ THROTTLED_AS = 4  # failed calls in a row: what is throttled is not counted, but
 
 @dataclass
 class Runtime:
-    """Built once a process; tests build their own."""
+    """Built once a process; tests build their own. A step that knows how much time it has works with a copy.
+
+    `time_left` is in seconds, until the step must have returned.
+    """
 
     jobs: Jobs
     outbound: Outbound
@@ -48,6 +54,7 @@ class Runtime:
     budgets: Budgets = field(default_factory=Budgets)
     line: Line = field(default_factory=Line)
     lessons: Lessons = field(default_factory=Lessons)
+    time_left: Callable[[], float] = lambda: math.inf
 
     def epoch(self) -> float:
         return self.now().timestamp()
@@ -63,7 +70,8 @@ class Runtime:
     def gate(self, job: Job, asker: Job | File | None = None, near: float = NEAR) -> Gate:
         """What paces one question's calls. Raises AccountError."""
         booking = Booking.parse((asker or job).reservation)
-        return Gate(self.budgets, self.account(job), job.vendor, booking, self.epoch, self.sleep, near)
+        rates = vendor_class(job.vendor).rates
+        return Gate(self.budgets, self.account(job), rates, booking, self.epoch, self.sleep, near, self.time_left)
 
     def ask(
         self,
@@ -77,7 +85,8 @@ class Runtime:
 
         A slot too far off raises OverBudget, and is kept in the `reservation` of the asker (the job, unless a file
         asks), to be written with its next change. Refused credentials are read afresh once, for they may have been
-        changed; a vendor's no to the rate pushes the account back. Raises AccountError and the vendor's errors.
+        changed; a vendor's no to the rate pushes the account back. A vendor so slow that the step's time was over
+        before there was anything to answer with is VendorUnavailable. Raises AccountError and the vendor's errors.
         """
         gate, asker = gate or self.gate(job, asker), asker or job
         try:
@@ -85,6 +94,9 @@ class Runtime:
             if isinstance(answer, Look) and answer.cut_short:
                 self._rest(gate, answer.cut_short)
             return answer
+        except OutOfTime as error:
+            message = "the vendor answers too slowly: a step's time was over before it was done"
+            raise VendorUnavailable(message) from error
         except VendorThrottled as error:
             self._rest(gate, error)
             raise
@@ -104,7 +116,7 @@ class Runtime:
 
     @staticmethod
     def _rest(gate: Gate, error: VendorThrottled) -> None:
-        if not isinstance(error, OverBudget):
+        if not isinstance(error, CallHeldBack):
             gate.push_back(error)
 
 
@@ -124,6 +136,7 @@ def task_of(job: Job, now: datetime) -> Task:
         refs=job.vendor_refs,
         triggered_at=job.triggered_at,
         elapsed=job.elapsed(now),
+        looks=job.polls,
         files=[
             KnownFile(f.ref, f.name, f.status.settled, f.status in (FileStatus.READY, FileStatus.COPYING), f.detail)
             for f in job.files
@@ -147,4 +160,4 @@ def problem_of(error: VendorError | AccountError) -> Problem:
 
 def download_hosts(vendor: Vendor) -> Sequence[str]:
     """Host suffixes a vendor's files may come from: its own, and those its account names."""
-    return [*vendor.download_hosts, *getattr(vendor, "trusted_hosts", ())]
+    return [*vendor.download_hosts, *vendor.trusted_hosts]

@@ -8,14 +8,14 @@ and keeps the slot in the job's (or the file's) row, so that who came first is s
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from clipferry.pacing.call_rates import ANY, Pace, Reservation, rate_for
-from clipferry.pacing.poll_plan import RETRY_AFTER_MAX, STAY
+from clipferry.pacing.call_rates import ANY, Pace, Rate, Reservation, rate_for
+from clipferry.pacing.poll_plan import CALL_ROOM, RETRY_AFTER_MAX, STAY
 from clipferry.store.account_limits import Budgets
-from clipferry.vendors.contract import Account, OverBudget, VendorThrottled
+from clipferry.vendors.contract import Account, OutOfTime, OverBudget, VendorThrottled
 
 NEAR = 2.0  # seconds: a slot no further off is slept for at once
 PATIENCE = 45.0  # seconds of such sleep in one question, so that its call ends well before its time
@@ -42,23 +42,27 @@ class Booking:
 
 
 class Gate:
-    """Paces one question's calls. `booking` is what the asker keeps, before and after."""
+    """Paces one question's calls. `booking` is what the asker keeps, before and after.
+
+    `rates` are the vendor's; `time_left` is in seconds, until the step that asks must have returned.
+    """
 
     def __init__(
         self,
         budgets: Budgets,
         account: Account,
-        vendor: str,
+        rates: Mapping[str, Rate],
         booking: Booking | None,
         now: Callable[[], float],
         sleep: Callable[[float], None],
         near: float = NEAR,
+        time_left: Callable[[], float] = lambda: math.inf,
     ) -> None:
-        self._budgets, self._account, self._vendor = budgets, account, vendor
-        self._now, self._sleep, self._near = now, sleep, near
+        self._budgets, self._account, self._rates = budgets, account, rates
+        self._now, self._sleep, self._near, self._time_left = now, sleep, near, time_left
         self.booking = booking
         self._pace: Pace | None = None  # as read for a booking, once a question
-        self._group, self._rate = rate_for(vendor, ANY, account.rate)  # of the last call
+        self._group, self._rate = rate_for(rates, ANY, account.rate)  # of the last call
         self._calls, self._slept, self._ahead = 0, 0.0, False
 
     def open(self) -> None:
@@ -67,11 +71,13 @@ class Gate:
         self._ahead = True
 
     def __call__(self, operation: str) -> None:
-        """Return when a call of this operation may leave. Raises OverBudget."""
-        self._group, self._rate = rate_for(self._vendor, operation, self._account.rate)
+        """Return when a call of this operation may leave. Raises OverBudget, and after the first call OutOfTime."""
+        self._group, self._rate = rate_for(self._rates, operation, self._account.rate)
         if self._ahead:
             self._ahead = False
             return
+        if self._calls and self._time_left() < CALL_ROOM:
+            raise OutOfTime
         wait = self._own()
         if wait is None:
             wait = self._fresh()

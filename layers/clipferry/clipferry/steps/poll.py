@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ from clipferry.steps.trigger import end
 from clipferry.steps.turn import BEGUN, Run, Turn, current, hand_over, overtaken
 from clipferry.store.job_records import Superseded
 from clipferry.vendors.contract import (
+    CallHeldBack,
     Look,
     LookStatus,
     OverBudget,
@@ -30,15 +32,17 @@ UNKNOWN_BUDGET = 20  # looks in a row at a status nobody told us of
 
 
 def poll(
-    rt: Runtime, job_id: str, generation: int, run: Run = BEGUN, time_left: Callable[[], float] = lambda: 0.0
+    rt: Runtime, job_id: str, generation: int, run: Run = BEGUN, time_left: Callable[[], float] | None = None
 ) -> Turn:
     """One look, or a few where the waits between them are shorter than a turn of the machine is dear.
 
-    `time_left` is in seconds, until this call must have returned. Raises NotFound.
+    `time_left` is in seconds, until this call must have returned; None: there is no end, and one look. Raises NotFound.
     """
-    looks = 1
-    turn = _turn(rt, job_id, generation, run)
-    while turn.next == "WAIT" and not turn.job.hurried(rt.now()) and stays(turn.wait_seconds, looks, time_left()):
+    rt = replace(rt, time_left=time_left) if time_left else rt
+    turn, looks = _turn(rt, job_id, generation, run), 1
+    if time_left is None:
+        return turn
+    while turn.next == "WAIT" and not turn.job.hurried(rt.now()) and stays(turn.wait_seconds, looks, rt.time_left()):
         rt.sleep(turn.wait_seconds)
         turn, looks = _turn(rt, job_id, generation, run), looks + 1
     return turn
@@ -143,8 +147,8 @@ def _wait(
 
 
 def _next_wait(rt: Runtime, job: Job, look: Look) -> int:
-    if isinstance(look.cut_short, OverBudget):
-        return int(look.cut_short.wait)  # the rest of this look has its slots
+    if isinstance(look.cut_short, CallHeldBack):
+        return int(look.cut_short.wait)  # the rest of this look has its slots, or only lacked time
     now = rt.now()
     view = View(
         elapsed=job.elapsed(now),

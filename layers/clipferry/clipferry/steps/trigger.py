@@ -4,12 +4,14 @@ intent without refs looks for the work before asking for any."""
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from clipferry.aws.account_secrets import AccountError
 from clipferry.jobs import FileStatus, Job, JobStatus, Problem
-from clipferry.pacing.poll_plan import View, error_wait, next_wait
+from clipferry.pacing.poll_plan import CALL_ROOM, View, error_wait, next_wait
 from clipferry.steps.context import THROTTLED_AS, Runtime, problem_of, task_of
 from clipferry.steps.learning import learned
 from clipferry.steps.paced_calls import Gate
@@ -32,8 +34,14 @@ RETRIGGER_BUDGET = 3  # triggers of one job sent in spite of a doubt
 _FINAL = (AccountError, VendorRefused, VendorAuthFailed)  # no repeating mends these
 
 
-def trigger(rt: Runtime, job_id: str, generation: int, run: Run = BEGUN) -> Turn:
-    """Start the work, adopt it, or find it; then say how long to wait. Raises NotFound."""
+def trigger(
+    rt: Runtime, job_id: str, generation: int, run: Run = BEGUN, time_left: Callable[[], float] | None = None
+) -> Turn:
+    """Start the work, adopt it, or find it; then say how long to wait. Raises NotFound.
+
+    `time_left` is in seconds, until this call must have returned; None: there is no end.
+    """
+    rt = replace(rt, time_left=time_left) if time_left else rt
     job = rt.jobs.load(job_id)
     if not current(job, generation):
         return Turn(job, generation, "STOP")
@@ -84,7 +92,10 @@ def _adopt(rt: Runtime, job: Job) -> Turn:
     """Take over work that exists. Nothing is started, so every call may be repeated."""
     rt.jobs.change(job, rt.now(), triggered_at=rt.now(), waited=0, trigger_attempts=job.trigger_attempts + 1)
     try:
-        return _wait(rt, job, rt.ask(job, lambda vendor: vendor.adopt(task_of(job, rt.now()))))
+        adopted = rt.ask(job, lambda vendor: vendor.adopt(task_of(job, rt.now())))
+        if not adopted.complete:  # the time was over before everything had been looked up
+            return _pause(rt, job, 1, vendor_refs=dict(adopted.refs))
+        return _wait(rt, job, adopted)
     except OverBudget as error:
         return _pause(rt, job, error.wait, trigger_attempts=job.trigger_attempts - 1)
     except VendorThrottled as error:
@@ -118,6 +129,8 @@ def _find(rt: Runtime, job: Job) -> Turn:
         return _uncertain(rt, job, error)
     except (AccountError, VendorAuthFailed) as error:
         return _fail(rt, job, error)
+    if found is not None and found.unsearched:
+        return _pause(rt, job, 1, vendor_refs=dict(found.refs))
     if found is None and job.trigger_errors >= TRIGGER_BUDGET:
         return _fail(rt, job, VendorUnavailable("the vendor gave no usable answer, however often it was triggered"))
     return _send(rt, job, found)
@@ -130,8 +143,11 @@ def _send(rt: Runtime, job: Job, found: Submitted | None = None) -> Turn:
     has to wait for that is not in doubt, so that no lookup takes the place which is kept for the trigger.
     """
     submitted = found or Submitted(job.vendor_refs, complete=False)
+    called = found is not None
     while not submitted.complete:
         refs = dict(submitted.refs)
+        if called and rt.time_left() < CALL_ROOM:  # the next step goes on with the rest
+            return _pause(rt, job, 1, vendor_refs=refs, triggered_at=None)
         try:
             gate = _turn_comes(rt, job)
         except AccountError as error:
@@ -140,7 +156,7 @@ def _send(rt: Runtime, job: Job, found: Submitted | None = None) -> Turn:
             return _pause(rt, job, gate, vendor_refs=refs, triggered_at=None)
         _intend(rt, job, refs)
         try:
-            submitted = rt.ask(job, lambda vendor: vendor.trigger(task_of(job, rt.now())), gate=gate)
+            submitted, called = rt.ask(job, lambda vendor: vendor.trigger(task_of(job, rt.now())), gate=gate), True
         except OverBudget as error:
             return _pause(rt, job, error.wait, trigger_attempts=job.trigger_attempts - 1, triggered_at=None)
         except VendorThrottled as error:

@@ -19,13 +19,14 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 from requests import PreparedRequest
 from requests.auth import AuthBase
 
-from clipferry.outbound.client import AddressRefused, NoReply, NotSent, Outbound, Reply
+from clipferry.outbound.client import AddressRefused, NoReply, NotSent, Reply
 from clipferry.outbound.retry_after import retry_after
 from clipferry.pacing.poll_plan import RETRY_AFTER_MAX
 from clipferry.redaction import redact
 from clipferry.vendors import lenient
 from clipferry.vendors.contract import (
     Account,
+    ApiOutbound,
     VendorAuthFailed,
     VendorError,
     VendorRefused,
@@ -131,7 +132,7 @@ def _authority(url: str) -> str:
 class RpcClient:
     """Calls of one account. Keeps what it learnt of the vendor's clock."""
 
-    def __init__(self, account: Account, outbound: Outbound, *, endpoint: str, hosts: Sequence[str]) -> None:
+    def __init__(self, account: Account, outbound: ApiOutbound, *, endpoint: str, hosts: Sequence[str]) -> None:
         """`endpoint` is the product's public base URL and `hosts` its host suffixes; the account's own comes first."""
         self._outbound = outbound
         self._endpoint = (account.endpoint or endpoint).rstrip("/") + "/"

@@ -2,16 +2,33 @@
 
 A vendor is a class constructed as `Vendor(account, outbound)`; its class attributes describe it to the API
 (`GET /vendors`), its six verbs work on a `Task`. Parse leniently (numbers as strings, missing and extra keys),
-send strictly. Every verb may raise the four errors below and nothing else.
+send strictly.
+
+Every verb may raise these five errors, and nothing else that is not one of their subclasses:
+
+    VendorUnavailable   no usable answer; `reached` says whether the call may have had an effect
+    VendorThrottled     too many calls; the call had no effect
+    VendorRefused       a permanent no
+    VendorAuthFailed    the credentials are refused
+    TriggerUncertain    raised by `find` alone: it cannot tell whether an earlier trigger had an effect
+
+Which answer proves what about a call, and which error it therefore is, stands in one place: `answers.Meaning`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+if TYPE_CHECKING:
+    from requests.auth import AuthBase
+
+    from clipferry.outbound.client import Reply, Stream
+    from clipferry.pacing.call_rates import Rate
 
 
 class VendorError(Exception):
@@ -23,11 +40,24 @@ class VendorError(Exception):
 
 
 class VendorUnavailable(VendorError):
-    """Network trouble, HTTP 5xx, a body that is not the vendor's. `reached` False: provably nothing was sent."""
+    """Network trouble, HTTP 5xx, a body that is not the vendor's: asking again may help.
 
-    def __init__(self, message: str, *, reached: bool = True, code: str | None = None, request_id: str | None = None):
+    `reached` False: the call provably had no effect (nothing was sent, or the vendor says that it did nothing), so
+    that it may be repeated. True: nobody knows, so that a trigger is followed by `find`. `retry_after`: the vendor's
+    own hint in seconds.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reached: bool = True,
+        retry_after: float | None = None,
+        code: str | None = None,
+        request_id: str | None = None,
+    ) -> None:
         super().__init__(message, code=code, request_id=request_id)
-        self.reached = reached
+        self.reached, self.retry_after = reached, retry_after
 
 
 class VendorThrottled(VendorError):
@@ -40,19 +70,33 @@ class VendorThrottled(VendorError):
         self.retry_after = retry_after
 
 
-class OverBudget(VendorThrottled):
-    """Our own no: the account's budget has no slot for the call soon enough, so it was not made.
+class CallHeldBack(VendorThrottled):
+    """Our own no, raised in the call's place by the way out: the call was not made.
 
-    `retry_after` seconds lie before the slot that is kept for whoever asked.
+    `wait` seconds lie before it is worth asking again.
     """
 
-    def __init__(self, wait: float) -> None:
-        super().__init__(f"the account's budget allows the next call in {wait:.0f} s", retry_after=wait)
+    def __init__(self, message: str, wait: float) -> None:
+        super().__init__(message, retry_after=wait)
         self.wait = wait
 
 
+class OverBudget(CallHeldBack):
+    """The account's call rate has no slot for the call soon enough; one is kept for whoever asked."""
+
+    def __init__(self, wait: float) -> None:
+        super().__init__(f"the account's budget allows the next call in {wait:.0f} s", wait)
+
+
+class OutOfTime(CallHeldBack):
+    """The step that asks has no time left for another call. The first call of a question is always made."""
+
+    def __init__(self) -> None:
+        super().__init__("the step's time is over; the next one goes on", 1.0)
+
+
 class VendorRefused(VendorError):
-    """A permanent no: asking again the same way gets the same answer.
+    """A permanent no: asking again the same way gets the same answer. The call had no effect.
 
     `kind` is the job's error code when the vendor's no has a name of its own here, such as VENDOR_TASK_NOT_FOUND.
     """
@@ -65,7 +109,7 @@ class VendorRefused(VendorError):
 
 
 class VendorAuthFailed(VendorError):
-    """The vendor does not accept the account's credentials."""
+    """The vendor does not accept the account's credentials. The call had no effect."""
 
 
 class TriggerUncertain(VendorError):
@@ -93,7 +137,7 @@ class Account:
 
     name: str
     secret: Mapping[str, str] = field(repr=False)
-    rate: Mapping[str, Any] | None = None  # in place of the vendor's published one, see `budget.Rate.parse`
+    rate: Mapping[str, Any] | None = None  # in place of the vendor's published one, see `call_rates.Rate.parse`
 
     @property
     def endpoint(self) -> str | None:
@@ -118,7 +162,7 @@ class KnownFile:
     ref: str
     name: str
     settled: bool  # STORED or FAILED: no need to ask the vendor about it again
-    ready: bool  # seen READY once; the vendor need not be asked again until it is located
+    ready: bool  # seen READY before: `poll` leaves it out and counts it as done, `locate` asks for its URL
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -133,18 +177,22 @@ class Task:
     triggered_at: datetime | None  # UTC; when the intent to trigger was written
     elapsed: float = 0.0  # seconds since then
     files: Sequence[KnownFile] = ()
+    looks: int = 0  # made so far: what a look begins with changes with it, see `turns.in_turn`
 
 
 @dataclass(frozen=True)
 class Submitted:
     """What a trigger (or find, or adopt) gave. `refs` replaces the task's refs.
 
-    `complete` False: more calls are needed (chunks); the caller writes the refs down and calls `trigger` again.
+    `complete` False: not all of the work has its refs yet. The caller writes down those there are; then it calls
+    `trigger` again for the rest, after `adopt` it calls `adopt` again. `unsearched` True (from `find` alone): the time
+    was over before everything had been looked for; the caller writes the refs down and calls `find` again.
     """
 
     refs: Mapping[str, Any]
     first_look: float = 0.0  # seconds until a look is worth its call
     complete: bool = True
+    unsearched: bool = False
 
 
 @dataclass(frozen=True)
@@ -195,8 +243,44 @@ class Remote:
     kind: str = "file"
 
 
+class ApiOutbound(Protocol):
+    """What a vendor needs of the way out (`outbound.client.Outbound`).
+
+    Both calls check the URL's host against `hosts` (suffixes) and raise `NotSent` (nothing reached the other side),
+    `NoReply` (it may have acted) or `AddressRefused`; `answers.exchange` turns these into the contract's errors.
+    """
+
+    @property
+    def origin(self) -> Any:
+        """The same object for every question of one process: what a process learns can be kept under it."""
+
+    def call(
+        self,
+        method: str,
+        url: str,
+        *,
+        hosts: Sequence[str],
+        params: Mapping[str, str] | None = None,
+        data: bytes | str | None = None,
+        headers: Mapping[str, str] | None = None,
+        auth: AuthBase | None = None,
+        operation: str = "",
+    ) -> Reply:
+        """One API call, sent once; any HTTP status is a Reply, a redirect is not followed.
+
+        `operation` is the vendor's name for what is called. The call waits for a slot of the account's call rate, in
+        the group of `rates` that has that name. Raises CallHeldBack, in place of the call, where the slot is too far
+        off or the step's time is over.
+        """
+
+    def stream(
+        self, url: str, *, hosts: Sequence[str], headers: Mapping[str, str] | None = None
+    ) -> AbstractContextManager[Stream]:
+        """The head of a download, for a vendor that has to know whether a file server answers."""
+
+
 class Vendor(Protocol):
-    """The contract. Class attributes are data for validation, `GET /vendors` and the address guard."""
+    """The contract. Class attributes are data for validation, `GET /vendors`, pacing and the address guard."""
 
     name: ClassVar[str]
     title: ClassVar[str]
@@ -204,28 +288,48 @@ class Vendor(Protocol):
     adopt_schema: ClassVar[Mapping[str, Any]]  # … and of `adopt`
     secret_keys: ClassVar[Sequence[str]]  # required in the account's secret, besides "vendor"
     limits: ClassVar[Mapping[str, Any]]  # for people: batch sizes, call rates
+    rates: ClassVar[Mapping[str, Rate]]  # calls an account may make, by operation; `call_rates.ANY` for all others
     can_abort: ClassVar[bool]
-    spent_codes: ClassVar[frozenset[str]]  # error codes after which a retry has to ask for new work
+    #: Error codes after which a retry asks for new work: `refs` and `key` are new, settled files stay in `task.files`.
+    spent_codes: ClassVar[frozenset[str]]
     api_hosts: ClassVar[Sequence[str]]  # host suffixes its API answers on
     download_hosts: ClassVar[Sequence[str]]  # host suffixes its files come from
-    default_deadline: ClassVar[int]  # seconds a job may take when the user did not say
+    default_deadline: ClassVar[int]  # seconds a job may take when the user did not say, see `deadline_for`
+    trusted_hosts: Sequence[str]  # hosts that the account itself names: its files may come from them as well
 
-    def __init__(self, account: Account, outbound: Any) -> None: ...
+    def __init__(self, account: Account, outbound: ApiOutbound) -> None: ...
+
+    @classmethod
+    def deadline_for(cls, request: Mapping[str, Any] | None) -> int:
+        """Seconds a job may take when the user did not say: `default_deadline` and the time the work itself takes.
+
+        `request` is None for a job that adopts.
+        """
 
     def trigger(self, task: Task) -> Submitted:
-        """Start the vendor's work, or its next chunk. Repeated blindly only after `VendorUnavailable.reached` False."""
+        """Start the vendor's work, or its next chunk, in one call that acts.
+
+        Leaves out what is settled in `task.files` and what has its refs already. Called after `find` said None, or
+        after an error that proves that the call had no effect. An answer that proves an earlier arrival of the call
+        is a VendorUnavailable with `reached` True, never a reason to send it again.
+        """
 
     def find(self, task: Task) -> Submitted | None:
-        """The work of an earlier trigger whose reply was lost. None: provably absent, or harmless to repeat.
+        """The work of an earlier trigger whose outcome is not known. None: the caller triggers (again).
 
-        Raises TriggerUncertain when it cannot tell.
+        None says that the work is provably absent, or harmless to repeat. Only work of this task counts, never other
+        or older work of the same source. Raises TriggerUncertain when it cannot tell.
         """
 
     def adopt(self, task: Task) -> Submitted:
         """Refs for work that exists at the vendor already, from `task.adopt`. Makes no call it can avoid."""
 
     def poll(self, task: Task) -> Look:
-        """Look once, in as few calls as the vendor allows."""
+        """Look once, in as few calls as the vendor allows. A file is READY only once its URL was seen.
+
+        A VendorThrottled or VendorUnavailable after something was seen ends the look early (`Look.cut_short`), so
+        that nothing seen is lost. The next look begins elsewhere (`turns.in_turn`).
+        """
 
     def locate(self, task: Task, file: KnownFile) -> Remote | None:
         """A fresh URL for a ready file. None: not there at the moment, look again. Never triggers new work."""

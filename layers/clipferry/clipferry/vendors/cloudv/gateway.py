@@ -18,11 +18,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlencode, urlsplit
 
-from clipferry.outbound.client import AddressRefused, NotSent, Outbound, OutboundError, Reply
+from clipferry.outbound.client import AddressRefused, NotSent, OutboundError, Reply
 from clipferry.outbound.retry_after import retry_after
 from clipferry.vendors import lenient
 from clipferry.vendors.contract import (
     Account,
+    ApiOutbound,
     VendorAuthFailed,
     VendorError,
     VendorRefused,
@@ -140,7 +141,7 @@ def host_of(url: str) -> str | None:
 class Gateway:
     """One account's way to the API. `hosts` are the vendor's; the account's own endpoint is allowed besides."""
 
-    def __init__(self, account: Account, outbound: Outbound, hosts: Sequence[str]) -> None:
+    def __init__(self, account: Account, outbound: ApiOutbound, hosts: Sequence[str]) -> None:
         endpoint = host_of(account.endpoint or "")
         self._account, self._outbound = account, outbound
         self._hosts = (*hosts, endpoint) if endpoint else tuple(hosts)

@@ -16,7 +16,7 @@ from dataclasses import replace
 from posixpath import splitext
 from typing import Any, ClassVar
 
-from clipferry.outbound.client import Outbound
+from clipferry.pacing.call_rates import ANY, Rate
 from clipferry.vendors import lenient
 from clipferry.vendors.cloudv.gateway import Gateway, host_of
 from clipferry.vendors.cloudv.replies import (
@@ -39,6 +39,7 @@ from clipferry.vendors.cloudv.schemas import ADOPT, FILES_PER_JOB, REQUEST
 from clipferry.vendors.cloudv.urls import Lookups, MediaUrls, kind_of
 from clipferry.vendors.contract import (
     Account,
+    ApiOutbound,
     KnownFile,
     Look,
     LookStatus,
@@ -79,14 +80,18 @@ class CloudV:
     api_hosts: ClassVar[Sequence[str]] = ("api.cloudv.haplat.net", "open.chinanetcenter.com", "api.cdnetworks.com")
     download_hosts: ClassVar[Sequence[str]] = ("cloudv.haplat.net",)
     default_deadline: ClassVar[int] = 24 * 3600
+    rates: ClassVar[Mapping[str, Rate]] = {ANY: Rate(300, 300.0, pushback=60.0)}  # API overview, for each customer
 
-    def __init__(self, account: Account, outbound: Outbound) -> None:
+    def __init__(self, account: Account, outbound: ApiOutbound) -> None:
         media_base, endpoint = account.secret.get("media_base_url") or None, account.endpoint
         hosts = [host_of(url) for url in (media_base, endpoint) if url]
-        #: Hosts that the account itself names: its files may come from them besides `download_hosts`.
         self.trusted_hosts: Sequence[str] = tuple(dict.fromkeys(host for host in hosts if host))
         self._gateway = Gateway(account, outbound, self.api_hosts)
         self._urls = MediaUrls(self._gateway, media_base)
+
+    @classmethod
+    def deadline_for(cls, request: Mapping[str, Any] | None) -> int:
+        return cls.default_deadline
 
     def trigger(self, task: Task) -> Submitted:
         """pullVideo under `task.key`.

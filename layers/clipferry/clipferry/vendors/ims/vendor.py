@@ -19,11 +19,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 from urllib.parse import quote, urlsplit
 
-from clipferry.outbound.client import Outbound
+from clipferry.pacing.call_rates import ANY, Rate
 from clipferry.vendors import lenient
 from clipferry.vendors.alibaba import RpcClient
 from clipferry.vendors.contract import (
     Account,
+    ApiOutbound,
     KnownFile,
     Look,
     LookStatus,
@@ -88,6 +89,8 @@ class Ims:
     api_hosts: ClassVar[Sequence[str]] = tuple(f"ice.{region}.aliyuncs.com" for region in REGIONS)
     download_hosts: ClassVar[Sequence[str]] = ("aliyuncs.com",)
     default_deadline: ClassVar[int] = 2 * 86_400
+    trusted_hosts: Sequence[str] = ()
+    rates: ClassVar[Mapping[str, Rate]] = {ANY: Rate(50, 1.0)}  # none published; 50 is VOD's for CancelUrlUploadJobs
     limits: ClassVar[Mapping[str, Any]] = {
         "upload_urls": f"{schemas.URLS_PER_JOB} a job, sent {SUBMIT_BATCH} a call",
         "query": f"{QUERY_BATCH} uploads a call",
@@ -97,10 +100,14 @@ class Ims:
     request_schema: ClassVar[Mapping[str, Any]] = schemas.REQUEST
     adopt_schema: ClassVar[Mapping[str, Any]] = schemas.ADOPT
 
-    def __init__(self, account: Account, outbound: Outbound) -> None:
+    def __init__(self, account: Account, outbound: ApiOutbound) -> None:
         region = lenient.text(account.secret.get("region")) or REGIONS[0]
         endpoint = f"https://ice.{region}.aliyuncs.com"
         self._rpc = RpcClient(account, outbound, endpoint=endpoint, hosts=self.api_hosts)
+
+    @classmethod
+    def deadline_for(cls, request: Mapping[str, Any] | None) -> int:
+        return cls.default_deadline
 
     # --- the contract ---
 

@@ -15,11 +15,12 @@ from datetime import timedelta
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
-from clipferry.outbound.client import Outbound
+from clipferry.pacing.call_rates import ANY, Rate
 from clipferry.vendors import lenient
 from clipferry.vendors.alibaba import RpcClient
 from clipferry.vendors.contract import (
     Account,
+    ApiOutbound,
     KnownFile,
     Look,
     LookStatus,
@@ -67,6 +68,8 @@ class LinkVisual:
     api_hosts: ClassVar[Sequence[str]] = (COMMON_HOST, *(f"linkvisual.{r}.aliyuncs.com" for r in REGIONS_WITH_HOST))
     download_hosts: ClassVar[Sequence[str]] = ("aliyuncs.com",)
     default_deadline: ClassVar[int] = 10_800
+    trusted_hosts: Sequence[str] = ()
+    rates: ClassVar[Mapping[str, Rate]] = {ANY: Rate(50, 1.0), "QueryRecord": Rate(250, 1.0)}  # QPS of an account
     request_schema: ClassVar[Mapping[str, Any]] = REQUEST_SCHEMA
     adopt_schema: ClassVar[Mapping[str, Any]] = ADOPT_SCHEMA
     limits: ClassVar[Mapping[str, Any]] = {
@@ -78,11 +81,15 @@ class LinkVisual:
         "clock": "within 15 minutes of Alibaba's",
     }
 
-    def __init__(self, account: Account, outbound: Outbound) -> None:
+    def __init__(self, account: Account, outbound: ApiOutbound) -> None:
         self._account = account
         region = account.secret.get("region", "").strip() or DEFAULT_REGION
         host = f"linkvisual.{region}.aliyuncs.com" if region in REGIONS_WITH_HOST else COMMON_HOST
         self._rpc = RpcClient(account, outbound, endpoint=f"https://{host}", hosts=self.api_hosts)
+
+    @classmethod
+    def deadline_for(cls, request: Mapping[str, Any] | None) -> int:
+        return cls.default_deadline + int((request or {}).get("record_duration", 0))
 
     # --- the contract ---
 

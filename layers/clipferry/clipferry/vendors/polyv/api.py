@@ -17,11 +17,12 @@ from typing import Any
 from urllib.parse import urlencode
 from weakref import WeakKeyDictionary
 
-from clipferry.outbound.client import AddressRefused, NotSent, Outbound, OutboundError, Reply
+from clipferry.outbound.client import AddressRefused, NotSent, OutboundError, Reply
 from clipferry.outbound.retry_after import retry_after
 from clipferry.vendors import lenient
 from clipferry.vendors.contract import (
     Account,
+    ApiOutbound,
     VendorAuthFailed,
     VendorRefused,
     VendorThrottled,
@@ -38,7 +39,7 @@ AUTH_ERRORS = frozenset({101, 102, 103, 104, 105})
 _TOO_OFTEN = re.compile(r"too (many|often)|frequen|rate limit|频繁|频率", re.IGNORECASE)
 
 #: When (monotonic) Polyv last shut out the address behind a way out; whatever account was calling.
-_blocked: WeakKeyDictionary[Outbound, float] = WeakKeyDictionary()
+_blocked: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
 
 
 def sign(params: Mapping[str, str], secret: str) -> str:
@@ -80,7 +81,7 @@ class Envelope:
 class PolyvApi:
     """Polyv's API for one account."""
 
-    def __init__(self, account: Account, outbound: Outbound) -> None:
+    def __init__(self, account: Account, outbound: ApiOutbound) -> None:
         self._outbound = outbound
         self._app_id, self._app_secret = (account.secret.get(key, "").strip() for key in ("app_id", "app_secret"))
         self._endpoint = (account.endpoint or PUBLIC_ENDPOINT).rstrip("/")

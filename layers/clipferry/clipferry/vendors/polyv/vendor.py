@@ -17,10 +17,11 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from clipferry.outbound.client import Outbound
+from clipferry.pacing.call_rates import ANY, Rate
 from clipferry.vendors import lenient
 from clipferry.vendors.contract import (
     Account,
+    ApiOutbound,
     KnownFile,
     Look,
     LookStatus,
@@ -98,6 +99,8 @@ class Polyv:
     api_hosts: ClassVar[Sequence[str]] = API_HOSTS
     download_hosts: ClassVar[Sequence[str]] = ("videocc.net", "polyv.net")
     default_deadline: ClassVar[int] = 86_400
+    trusted_hosts: Sequence[str] = ()
+    rates: ClassVar[Mapping[str, Rate]] = {ANY: Rate(1500, 10.0, pushback=300.0)}  # docs/vod/limit.md, for each address
     limits: ClassVar[Mapping[str, Any]] = {
         "vids_per_task": VIDS_PER_TASK,
         "expire_days": f"1 to {EXPIRE_DAYS_MAX}, {EXPIRE_DAYS_DEFAULT} when not given",
@@ -143,8 +146,12 @@ class Polyv:
         },
     }
 
-    def __init__(self, account: Account, outbound: Outbound) -> None:
+    def __init__(self, account: Account, outbound: ApiOutbound) -> None:
         self._api = PolyvApi(account, outbound)
+
+    @classmethod
+    def deadline_for(cls, request: Mapping[str, Any] | None) -> int:
+        return cls.default_deadline
 
     def trigger(self, task: Task) -> Submitted:
         data = self._api.call("POST", CREATE, {"vids": ",".join(_wanted(task)), "expireDays": str(_expire_days(task))})
