@@ -237,12 +237,6 @@ def test_source_that_shrinks_midway_is_copied_anew(s3: S3Server) -> None:
         rig.assert_stored(rig.finish(), shorter)
 
 
-def test_source_that_never_stays_the_same_fails(s3: S3Server) -> None:
-    rig, result = run(s3, lambda r, n: Behaviour(etag=f'"v{n}"'))
-    rig.assert_failed(result, "SOURCE_CHANGED")
-    assert s3.calls["CreateMultipartUpload"] == 5
-
-
 # -- URLs that end ----------------------------------------------------------------------------------------------------
 
 

@@ -70,13 +70,17 @@ class Body:
         return count
 
 
-def check_range(stream: Stream, facts: Facts, start: int, end: int) -> None:
-    """A 206 about exactly the bytes asked for, of exactly the file that was begun with."""
+def check_validators(stream: Stream, facts: Facts) -> None:
+    """The file is the one that was begun with, as far as its validators tell (RFC 9110 §8.8). Raises SourceChanged."""
     etag = _strong(stream.headers.get("ETag"))
     if facts.etag and etag and etag != facts.etag:
         raise SourceChanged(f"{stream.host} has another ETag now")
     if not facts.etag and facts.modified and stream.headers.get("Last-Modified", facts.modified) != facts.modified:
         raise SourceChanged(f"{stream.host} has another Last-Modified now")
+
+
+def check_range(stream: Stream, facts: Facts, start: int, end: int) -> None:
+    """A 206 about exactly the bytes asked for, of a file as large as the one that was begun with."""
     if stream.status == 200:
         if facts.size is not None and stream.length not in (None, facts.size):
             raise SourceChanged(f"{stream.host} has another size now")

@@ -38,6 +38,11 @@ class Facts:
         return text if _MD5.fullmatch(text) else None
 
     @property
+    def checksum_of_whole(self) -> bool:
+        """Whether bytes that are not this file's would be found out at the end."""
+        return bool(self.vendor_md5) or self.crc64 is not None or self.content_md5_strict
+
+    @property
     def wants_md5(self) -> bool:
         """Whether MD5 is worth its cost: only where it could be the strongest evidence."""
         if self.vendor_md5 or self.content_md5_strict:

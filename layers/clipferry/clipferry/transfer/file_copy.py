@@ -13,12 +13,13 @@ from clipferry.transfer.containers import describe, detect
 from clipferry.transfer.errors import AttemptFailed, Hopeless, NotThere, SourceChanged, Stopped, UploadLost
 from clipferry.transfer.evidence import size_problem, strongest_possible
 from clipferry.transfer.freshness import Link
-from clipferry.transfer.interface import Code, CopyCall, Failed, More, Result, Retry, Superseded
+from clipferry.transfer.interface import Code, CopyCall, Failed, Level, More, Result, Retry, Superseded
 from clipferry.transfer.pump import Pump, parts_in_order
 from clipferry.transfer.session import Session
 from clipferry.transfer.source import Source
 from clipferry.transfer.upload import MAX_OBJECT, Part, part_size_for
 
+_AFTER_CHANGE = 2.0  # seconds until a source that changed is begun with again; doubles each time
 _NOT_THERE_FIRST, _NOT_THERE_MOST = 5.0, 60.0  # seconds between looks at a source that is not there yet
 
 
@@ -43,13 +44,13 @@ class FileCopy:
             self._call.outbound.close()
 
     def _until_decided(self) -> Result:
-        """Changes of the source and lost uploads begin again here, a few times."""
+        """Lost uploads begin again here, a few times."""
         try:
             while True:
                 try:
                     return self._attempt()
                 except SourceChanged as error:
-                    self._begin_again(Code.SOURCE_CHANGED, str(error))
+                    return self._wait_for_rest(str(error))
                 except UploadLost as error:
                     existing = self._storage.existing(self._session.ref.key)
                     if existing is not None:
@@ -70,7 +71,8 @@ class FileCopy:
 
     def _attempt(self) -> Result:
         call, session = self._call, self._session
-        source = Source(self._link, call.outbound, call.hosts, call.options, self._point.facts)
+        pinned = session.pinned
+        source = Source(self._link, call.outbound, call.hosts, call.options, self._point.facts, pinned=pinned)
         try:
             stored = self._resume() if self._point.upload else self._begin(source)
             ref, facts = session.ref, session.facts
@@ -94,7 +96,9 @@ class FileCopy:
         container = detect(opening.head, facts.size)
         if container is None:
             raise AttemptFailed(Code.NOT_A_VIDEO, f"the source sends {describe(opening.head)}", fresh=True)
-        self._completion.refuse_weak(strongest_possible(facts))
+        if part_size_for(facts.size, smallest) > self._call.options.buffers:
+            raise Hopeless(Code.TOO_LARGE, f"parts of a file of {facts.size} bytes do not fit in memory")
+        self._refuse_weak(strongest_possible(facts))
         self._point.facts = facts
         session.save()
         self._point.upload = self._storage.begin(container, part_size_for(facts.size, smallest))
@@ -107,8 +111,10 @@ class FileCopy:
         found = self._storage.parts(ref).items()
         stored = {n: part for n, part in found if part.size == _length_of(n, ref.part_size, facts.size)}
         if not facts.ranges and (facts.size is None or parts_in_order(stored, ref, facts.size) is None):
-            why = "the source cannot go on in the middle of the file"
-            raise AttemptFailed(Code.SOURCE_UNAVAILABLE, why, fresh=True)
+            code, why = Code.SOURCE_UNAVAILABLE, "the source cannot go on in the middle of the file"
+            if not self._session.pinned:
+                code, why = Code.SOURCE_CHANGED, "ETag or date differ in each answer, and one call is too short for all"
+            raise AttemptFailed(code, why, fresh=True)
         self._session.copied = sum(part.size for part in stored.values())
         return stored
 
@@ -141,6 +147,23 @@ class FileCopy:
         return parts
 
     # -- endings ------------------------------------------------------------------------------------------------------
+
+    def _wait_for_rest(self, why: str) -> Result:
+        """The source changed: begin again after a pause; at last without its validators, for they may be wrong."""
+        generation = self._point.generation
+        if generation > self._session.options.max_generations:
+            raise Hopeless(Code.SOURCE_CHANGED, f"begun {generation} times, at last: {why}")
+        self._session.discard_upload()
+        self._point.generation += 1
+        self._session.save()
+        return More(_AFTER_CHANGE * 2 ** (generation - 1))
+
+    def _refuse_weak(self, level: Level) -> None:
+        """An attempt only: another answer of the source may declare more."""
+        wanted = self._session.minimum
+        if level.rank < wanted.rank:
+            message = f"the best evidence that the source offers is {level.value}; {wanted.value} is asked for"
+            raise AttemptFailed(Code.EVIDENCE_TOO_WEAK, message, fresh=True)
 
     def _begin_again(self, code: Code, why: str) -> None:
         if self._point.generation >= self._session.options.max_generations:

@@ -90,7 +90,7 @@ class Options:
     save_every: float = 4.0  # seconds between two saves of the checkpoint
     backoff: float = 0.5  # seconds before the first repeat of a failed request; doubles
     not_there_grace: float = 600.0  # seconds a file said to be ready may answer 404
-    max_generations: int = 5  # fresh starts because the source changed or the upload was lost
+    max_generations: int = 5  # starts of a copy whose source changes or whose upload is lost, with its validators
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,11 @@ class Session:
             raise UploadLost(f"this machine cannot compute {self.ref.algorithm}")
         return method
 
+    @property
+    def pinned(self) -> bool:
+        """Whether all answers must carry the ETag or date of the first one; False for the last start of a copy."""
+        return self.point.generation <= self.options.max_generations
+
     def digests(self, state: dict[str, Any] | None) -> Digests:
         """The digests of `state`, or new ones, with all that the source's own checksums are compared with."""
         return Digests.restore(self.crc, state, md5=self.facts.wants_md5, crc64=self.facts.wants_crc64)

@@ -14,10 +14,20 @@ from contextlib import contextmanager
 
 from clipferry.outbound.client import AddressRefused, NoReply, NotSent, Outbound, Stream, Timeouts, Truncated
 from clipferry.outbound.retry_after import retry_after
-from clipferry.transfer.answers import RENEWED, THROTTLED, Body, Opening, Unusable, check_range, first_facts, refused
+from clipferry.transfer.answers import (
+    RENEWED,
+    THROTTLED,
+    Body,
+    Opening,
+    Unusable,
+    check_range,
+    check_validators,
+    first_facts,
+    refused,
+)
 from clipferry.transfer.connection_limit import ConnectionLimit
 from clipferry.transfer.containers import HEAD
-from clipferry.transfer.errors import AttemptFailed, Hopeless, SourceChanged, Stopped
+from clipferry.transfer.errors import AttemptFailed, Hopeless, NotThere, SourceChanged, Stopped
 from clipferry.transfer.evidence import Facts
 from clipferry.transfer.freshness import Link
 from clipferry.transfer.interface import Code, Options
@@ -26,6 +36,7 @@ from clipferry.vendors.contract import Remote
 ATTEMPTS = 5  # requests in a row that bring nothing, before this attempt at the file is given up
 THROTTLES = 12  # … that are told to slow down
 RENEWALS = 2  # … that are refused although the URL was just renewed
+LOOKS = 3  # more, at an answer that does not say where the file ends
 SLOWEST = 120.0  # seconds one range may take, before it is asked for again from where it is
 _PROGRESS = 64 * 1024  # bytes that make a broken request worth having sent
 _BACKOFF_MAX = 8.0
@@ -49,10 +60,23 @@ class Source:
     """One file at the vendor. Safe to use from many threads, one range each."""
 
     def __init__(
-        self, link: Link, outbound: Outbound, hosts: Sequence[str], options: Options, facts: Facts | None = None
+        self,
+        link: Link,
+        outbound: Outbound,
+        hosts: Sequence[str],
+        options: Options,
+        facts: Facts | None = None,
+        *,
+        pinned: bool = True,
     ) -> None:
+        """`facts`: what the file was begun with, None before `open`.
+
+        `pinned` False: for a source whose ETag or Last-Modified changes from answer to answer although the file does
+        not. Answers are then compared by size alone, and ranges are asked for only where a checksum of the whole file
+        will tell whether all are of one file; otherwise it is read over a single connection.
+        """
         self._link, self._outbound, self._hosts, self._options = link, outbound, hosts, options
-        self._facts = facts
+        self._facts, self._pinned = facts, pinned
         self._opening: Body | None = None
         self._open: set[Stream] = set()
         self._lock = threading.Lock()
@@ -62,14 +86,43 @@ class Source:
     # -- the first answer ---------------------------------------------------------------------------------------------
 
     def open(self, part_size: int, until: float, *, ranges: bool = True) -> Opening:
-        """Ask for the first part and learn what the file is. Ranges count as working when a 206 proves it."""
+        """Ask for the first part and learn what the file is. Ranges count as working when a 206 proves it.
+
+        An answer that declares no size is not taken for the last word: a CDN that fills its cache sends its first one
+        in chunks, and ranges afterwards.
+        """
+        opening, looks = self._ask(part_size, until, ranges), 0
+        if ranges and opening.facts.ranges and not (self._pinned or opening.facts.checksum_of_whole):
+            self._release(opening.body.stream)
+            opening, ranges = self._ask(part_size, until, ranges=False), False
+        while ranges and opening.facts.size is None and looks < (1 if opening.facts.end_declared else LOOKS):
+            opening, looks = self._better(opening, part_size, until, looks), looks + 1
+        self._facts, self._opening = opening.facts, opening.body
+        return opening
+
+    def _better(self, opening: Opening, part_size: int, until: float, looks: int) -> Opening:
+        """Another answer that declares more than `opening`, or that one; only the better one stays open."""
+        pause = self._options.backoff * 2**looks
+        if time.monotonic() + pause >= until or self._stopped.wait(pause):
+            return opening
+        try:
+            other = self._ask(part_size, until, ranges=True)
+        except (AttemptFailed, NotThere):
+            return opening
+        except BaseException:
+            self._release(opening.body.stream)
+            raise
+        better = (other.facts.size is not None, other.facts.end_declared) > (False, opening.facts.end_declared)
+        kept, dropped = (other, opening) if better else (opening, other)
+        self._release(dropped.body.stream)
+        return kept
+
+    def _ask(self, part_size: int, until: float, ranges: bool) -> Opening:
         failures = _Failures(self._options, self._stopped)
         while True:
             remote = self._link.current()
             try:
-                opening = self._first_answer(remote, part_size if ranges else None, until)
-                self._facts, self._opening = opening.facts, opening.body
-                return opening
+                return self._first_answer(remote, part_size if ranges else None, until)
             except Unusable as error:
                 if error.ranges and ranges:
                     ranges = False
@@ -161,12 +214,14 @@ class Source:
     def _range(self, remote: Remote, start: int, length: int, until: float) -> Iterator[Stream]:
         facts, end = self.facts, start + length - 1
         headers = {"Range": f"bytes={start}-{end}"}
-        if facts.etag:
+        if self._pinned and facts.etag:
             headers |= {"If-Range": facts.etag, "If-Match": facts.etag}
-        elif facts.modified:
+        elif self._pinned and facts.modified:
             headers["If-Range"] = facts.modified
         stream = self._request(remote, headers, until)
         try:
+            if self._pinned:
+                check_validators(stream, facts)
             check_range(stream, facts, start, end)
             yield stream
         finally:

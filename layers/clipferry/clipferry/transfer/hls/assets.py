@@ -20,8 +20,8 @@ from urllib.parse import quote, urlencode
 from clipferry.outbound.client import Outbound
 from clipferry.transfer.checksums import Digests, object_crc
 from clipferry.transfer.containers import Container, describe, detect
-from clipferry.transfer.errors import AttemptFailed, Hopeless, Taken
-from clipferry.transfer.evidence import Facts, judge, level_named
+from clipferry.transfer.errors import AttemptFailed, Hopeless, SourceChanged, Taken
+from clipferry.transfer.evidence import Facts, judge, level_named, strongest_possible
 from clipferry.transfer.freshness import Link
 from clipferry.transfer.hls.plan import Asset
 from clipferry.transfer.interface import Code, Destination, Level, Options
@@ -140,9 +140,16 @@ class Segments:
         if span:
             source = self._shared_source(asset, until)
             return self._copy_span(asset, source, span, until)
-        source = self._source(asset)
+        try:
+            return self._copy_whole(asset, until)
+        except SourceChanged:  # between two answers about one segment: a single one settles it
+            return self._copy_whole(asset, until, pinned=False)
+
+    def _copy_whole(self, asset: Asset, until: float, *, pinned: bool = True) -> Copied:
+        source = self._source(asset, pinned=pinned)
         try:
             opening = source.open(self._options.part_size, until)
+            self._refuse_weak(asset, opening.facts)
             check_media(asset.name, opening.head)
             return self._store(asset, opening.facts, lambda size: _parts(source, opening.facts, size, until))
         finally:
@@ -164,7 +171,14 @@ class Segments:
         for source in self._shared.values():
             source.close()
 
-    def _source(self, asset: Asset) -> Source:
+    def _refuse_weak(self, asset: Asset, facts: Facts) -> None:
+        """Before anything of the segment is copied; an attempt only, for another answer may declare more."""
+        level, wanted = strongest_possible(facts), level_named(self._options.minimum_evidence)
+        if level.rank < wanted.rank:
+            message = f"{asset.name}: the best evidence is {level.value}; {wanted.value} is asked for"
+            raise AttemptFailed(Code.EVIDENCE_TOO_WEAK, message)
+
+    def _source(self, asset: Asset, *, pinned: bool = True) -> Source:
         refused: list[str] = []
 
         def locate() -> Remote:
@@ -172,7 +186,7 @@ class Segments:
             refused.append(url)
             return Remote(url)
 
-        source = Source(Link(locate), self._outbound, self._hosts, self._options)
+        source = Source(Link(locate), self._outbound, self._hosts, self._options, pinned=pinned)
         with self._lock:
             self._active.add(source)
             if self._stopped:

@@ -45,6 +45,7 @@ PARTS_EACH = 3  # that one of them holds in memory at most
 WINDOW = 64  # segments that may be finished ahead of the first unfinished one
 MAX_BYTES = 2 * 1024**4
 MAX_REPLANS = 3  # times in one call that the playlists are read again for fresh URLs
+_AFTER_CHANGE = 2.0  # seconds until playlists that changed are begun with again; doubles each time
 _NOT_THERE_FIRST, _NOT_THERE_MOST = 5.0, 60.0  # seconds between looks at a playlist that is not there yet
 _TICK = 0.25  # seconds between looks at the clock
 
@@ -142,11 +143,9 @@ class HlsCopy:
 
     def run(self) -> Result:
         try:
-            while True:
-                try:
-                    return self._attempt()
-                except SourceChanged as error:
-                    self._begin_again(str(error))
+            return self._attempt()
+        except SourceChanged as error:
+            return self._begin_again(str(error))
         except Stopped:
             return self._pause()
         except NotThere as error:
@@ -278,12 +277,15 @@ class HlsCopy:
         self._save()
         return More(pause)
 
-    def _begin_again(self, why: str) -> None:
-        if self._progress.generation >= self._options.max_generations:
-            raise Hopeless(Code.SOURCE_CHANGED, f"begun {self._progress.generation} times, at last: {why}")
+    def _begin_again(self, why: str) -> More | Failed:
+        """After a pause that grows, for the source may be at work on the video."""
+        generation = self._progress.generation
+        if generation >= self._options.max_generations:
+            return Failed(Code.SOURCE_CHANGED, f"begun {generation} times, at last: {why}")
         self._progress.generation += 1
         self._progress.begin("")
         self._save()
+        return More(_AFTER_CHANGE * 2 ** (generation - 1))
 
     def _save(self) -> None:
         self._saved_at = time.monotonic()
