@@ -8,6 +8,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from clipferry.aws.logs import entry
 from clipferry.aws.scheduler import NoSchedule, NotKept
 from clipferry.intake.job_body import InvalidBody
 from clipferry.intake.job_query import BadQuery
@@ -19,7 +20,7 @@ from clipferry.store.job_records import NotFound, Superseded
 from common import logger, metrics, problem
 from routes import batches, jobs, schedules, vendors
 
-app = APIGatewayRestResolver()
+app = APIGatewayRestResolver(debug=False)  # not for POWERTOOLS_DEV to say: in debug it prints events
 app.include_router(batches.router)
 app.include_router(jobs.router)
 app.include_router(schedules.router)
@@ -66,7 +67,7 @@ def _defect(error: Exception) -> Response[str]:
     return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the request failed", request_id=request_id)
 
 
-@logger.inject_lambda_context
+@entry
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """An API Gateway proxy event → its answer."""

@@ -6,15 +6,15 @@ from http import HTTPStatus
 from typing import Any
 
 import boto3
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 from botocore.config import Config
+from clipferry.aws.logs import logger
 from clipferry.intake.job_body import BODY_MAX, FieldError, InvalidBody
 from clipferry.steps.context import runtime
 from clipferry.steps.finish import Closing
 
-logger = Logger()
 metrics = Metrics()
 
 JSON = "application/json"

@@ -4,15 +4,15 @@ from functools import cache
 from typing import Any
 
 import boto3
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from clipferry.aws.logs import entry, logger
 from clipferry.steps.batch import close, prepare, submit_chunk
 from clipferry.steps.batch_requests import Bulk
 from clipferry.steps.context import runtime
 from clipferry.store.batch_records import Batches
 
-logger = Logger()
 metrics = Metrics()
 
 
@@ -21,7 +21,7 @@ def bulk() -> Bulk:
     return Bulk(runtime(), Batches(), boto3.client("s3"), logger)
 
 
-@logger.inject_lambda_context
+@entry
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """`{"step", "batch_id", "generation"}`, for the step `submit` a `chunk` too → what to do next."""

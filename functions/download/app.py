@@ -4,10 +4,11 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from clipferry import transfer
+from clipferry.aws.logs import entry, logger
 from clipferry.steps.context import runtime
 from clipferry.steps.download import download
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 SAFETY = 30.0  # seconds kept back to write the checkpoint down before Lambda ends the call
 
-logger = Logger()
 metrics = Metrics()
 
 
@@ -25,7 +25,7 @@ def s3() -> "S3Client":
     return boto3.client("s3", config=transfer.client_config())
 
 
-@logger.inject_lambda_context
+@entry
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """`{"job_id", "generation", "file_id"}` → a Leg's state."""

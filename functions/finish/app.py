@@ -4,13 +4,13 @@ from functools import cache
 from typing import Any
 
 import boto3
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from clipferry.aws.logs import entry, logger
 from clipferry.steps.context import runtime
 from clipferry.steps.finish import Closing
 
-logger = Logger()
 metrics = Metrics()
 
 
@@ -19,7 +19,7 @@ def closing() -> Closing:
     return Closing(runtime(), boto3.client("s3"), logger)
 
 
-@logger.inject_lambda_context
+@entry
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """`{"job_id", "generation", "caught": null | state name}` → an Ending's state."""

@@ -2,17 +2,17 @@
 
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from clipferry.aws.logs import entry, logger
 from clipferry.steps.context import runtime
 from clipferry.steps.schedule import fire
 
-logger = Logger()
 metrics = Metrics()
 
 
-@logger.inject_lambda_context
+@entry
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """A firing → the jobs' ids. A rule's input is one job body or `{"jobs": [body, …]}`, and raises when it is invalid,

@@ -4,16 +4,16 @@ from functools import cache
 from typing import Any
 
 import boto3
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from clipferry.aws import executions
+from clipferry.aws.logs import entry, logger
 from clipferry.settings import settings
 from clipferry.steps.context import runtime
 from clipferry.steps.finish import Closing
 from clipferry.steps.sweep import Sweep, SweepIncomplete, Swept
 
-logger = Logger()
 metrics = Metrics()
 
 
@@ -22,7 +22,7 @@ def closing() -> Closing:
     return Closing(runtime(), boto3.client("s3"), logger)
 
 
-@logger.inject_lambda_context
+@entry
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """A "Step Functions Execution Status Change" event sweeps its job or batch; `{"batch_id", "generation", "chunk"}`

@@ -2,18 +2,18 @@
 
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from clipferry.aws.logs import entry, logger
 from clipferry.steps.context import runtime
 from clipferry.steps.trigger import trigger
 from clipferry.steps.turn import Run
 
-logger = Logger()
 metrics = Metrics()
 
 
-@logger.inject_lambda_context
+@entry
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """`{"job_id", "generation", "events", "waited"}` → a Turn's state."""

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from clipferry.jobs import JobStatus, Problem, iso
+from clipferry.redaction import bare, redact
 
 CALL_LIFETIME = timedelta(seconds=300)  # no call of the batch function lives longer (its Timeout)
 WORK = ".clipferry/batches/"  # where a batch's working objects lie; no job may write there
@@ -90,21 +91,21 @@ class Batch:
         return f"{self.key}.{self.batch_id}.rejected.jsonl"
 
     def public(self, counts: Counts) -> dict[str, Any]:
-        """The batch as the API shows it."""
+        """The batch as the API shows it. No key of a manifest that the API takes holds a URL's query."""
         return {
             "batch_id": self.batch_id,
             "status": self.status.value,
             "generation": self.generation,
             "manifest": {
                 "bucket": self.bucket,
-                "key": self.key,
+                "key": redact(self.key),
                 "etag": self.etag.strip('"'),
                 "size": self.size,
                 "format": self.format,
             },
-            "defaults": self.defaults,
+            "defaults": bare(self.defaults),
             **counts.public(self.lines),
-            "report": {"s3_uri": f"s3://{self.bucket}/{self.report}"} if self.report else None,
+            "report": {"s3_uri": f"s3://{self.bucket}/{redact(self.report)}"} if self.report else None,
             "error": self.error.as_dict() if self.error else None,
             "created_at": iso(self.created_at),
             "updated_at": iso(self.updated_at),

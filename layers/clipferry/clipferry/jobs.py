@@ -75,6 +75,8 @@ FILE_MOVES: Mapping[FileStatus, frozenset[FileStatus]] = {
 
 DOWNLOAD_BUDGET = 6  # failed attempts of one file that got no further
 CALL_LIFETIME = timedelta(seconds=120)  # no call of a function that talks to a vendor lives longer (its Timeout)
+MAX_MESSAGE = 1000  # characters of a problem's message
+MAX_CODE = 200  # characters of a problem's code, and of a vendor's code and request id
 MAX_WARNINGS = 50  # of a job, and of a file: what is beyond is left out
 MAX_WARNING = 500  # characters of a warning's message
 DEADLINE_MIN = 10
@@ -83,12 +85,18 @@ DEADLINE_MAX = 30 * 86_400  # seconds; the machine's TimeoutSeconds stands one d
 
 @dataclass(frozen=True)
 class Problem:
-    """Why a job or a file failed, in words a user can act on. Never holds a URL with a query or a credential."""
+    """Why a job or a file failed, in words a user can act on. Never holds a URL's query, whoever wrote the words."""
 
     code: str
     message: str
     vendor_code: str | None = None
     request_id: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", _words(self.message, MAX_MESSAGE))
+        for name in ("code", "vendor_code", "request_id"):
+            said = getattr(self, name)
+            object.__setattr__(self, name, said if said is None else _words(said, MAX_CODE))
 
     def as_dict(self) -> dict[str, Any]:
         return {k: v for k, v in vars(self).items() if v is not None}
@@ -96,6 +104,12 @@ class Problem:
     @classmethod
     def parse(cls, value: Mapping[str, Any] | None) -> Problem | None:
         return cls(**{k: value.get(k) for k in cls.__dataclass_fields__}) if value else None  # type: ignore[arg-type]
+
+
+def _words(said: object, limit: int) -> str:
+    """A vendor may send anything, as long as it likes: its code a list, its request id a URL."""
+    text = redact(str(said))
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def warning(code: str, message: str) -> dict[str, str]:
@@ -149,7 +163,8 @@ class File:
         return {"attempts": 1 if further else self.attempts + 1, "reached": max(self.reached, self.bytes_copied)}
 
     def public(self) -> dict[str, Any]:
-        return {
+        """The file as the API shows it. `s3_uri` is made of what the API has checked, and stays as it is."""
+        shown = {
             "file_id": self.file_id,
             "name": self.name,
             "status": self.status.value,
@@ -157,10 +172,11 @@ class File:
             "bytes_copied": self.bytes_copied,
             "attempts": self.attempts,
             "parts": self.parts,
-            "s3_uri": self.s3_uri,
+            "s3_uri": None,
             "evidence": self.evidence,
             "error": self.error.as_dict() if self.error else None,
         }
+        return {**bare(shown), "s3_uri": self.s3_uri}
 
 
 @dataclass
@@ -232,6 +248,11 @@ class Job:
         return "/".join(part for part in (self.prefix.strip("/"), self.vendor, day, self.job_id) if part) + "/"
 
     @property
+    def manifest_key(self) -> str:
+        """The object that lies beside the files when the job has ended: the job as the API shows it."""
+        return f"{self.object_prefix}manifest.json"
+
+    @property
     def holder(self) -> str:
         """The name under which the job holds what is limited. A retry has another: nothing late takes its own away."""
         return f"{self.job_id}-{self.fresh_since}"
@@ -290,24 +311,24 @@ class Job:
         return found
 
     def public(self) -> dict[str, Any]:
-        """The job as the API shows it. URLs in the request lose their queries, which may hold a signature."""
-        return {
+        """The job as the API shows it. URLs lose their queries wherever they stand, for those may hold a signature."""
+        shown = {
             "job_id": self.job_id,
             "vendor": self.vendor,
             "account": self.account,
             "status": self.status.value,
             "progress": percent(self),
             "generation": self.generation,
-            "request": bare(self.request),
-            "adopt": bare(self.adopt),
-            "vendor_refs": bare(self.vendor_refs),
+            "request": self.request,
+            "adopt": self.adopt,
+            "vendor_refs": self.vendor_refs,
             "destination": {"prefix": self.prefix},
             "labels": self.labels,
             "on_uncertain": self.on_uncertain,
             "deadline_seconds": self.deadline_seconds,
             "source": self.source,
             "line": self.line,
-            "files": [f.public() for f in self.files],
+            "files": [],
             "error": self.error.as_dict() if self.error else None,
             "warnings": self.all_warnings,
             "polls": self.polls,
@@ -321,6 +342,7 @@ class Job:
             "deadline_at": iso(self.deadline_at),
             "finished_at": iso(self.finished_at),
         }
+        return {**bare(shown), "files": [f.public() for f in self.files]}
 
 
 def outcome(files: Iterable[File]) -> JobStatus:

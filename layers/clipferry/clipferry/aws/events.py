@@ -8,13 +8,15 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from clipferry.jobs import FileStatus, Job, JobStatus, iso
+from clipferry.redaction import bare
 from clipferry.settings import settings
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_events.type_defs import PutEventsRequestEntryTypeDef
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "1"  # another when a field goes or means something else; fields may be added under the same one
+EVENT_MAX = 250 * 1024  # bytes of a detail: PutEvents takes 256 KB for an entry, its source and detail-type included
 _DETAIL_TYPES = {
     JobStatus.SUCCEEDED: "Clipferry Job Succeeded",
     JobStatus.PARTIAL: "Clipferry Job Partial",
@@ -52,8 +54,8 @@ def announce_rejected(schedule: str, firing: str, reasons: Sequence[Mapping[str,
         "Clipferry Schedule Rejected",
         {
             "schema_version": SCHEMA_VERSION,
-            "event_id": firing,
-            "schedule": schedule,
+            "event_id": bare(firing),
+            "schedule": bare(schedule),
             "errors": list(reasons),
         },
     )
@@ -72,17 +74,25 @@ def _send(detail_type: str, said: Mapping[str, Any]) -> None:
 
 
 def detail(job: Job) -> dict[str, Any]:
-    """The event's detail; within EventBridge's 256 KB at a hundred files."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "event_id": f"{job.job_id}-{job.generation}-{job.status}",
-        "job_id": job.job_id,
-        "vendor": job.vendor,
-        "account": job.account,
-        "status": job.status.value,
-        "labels": job.labels,
-        "source": job.source,
-        "s3_uris": [f.s3_uri for f in job.files if f.status is FileStatus.STORED],
-        "error_code": job.error.code if job.error else None,
-        "finished_at": iso(job.finished_at),
-    }
+    """The event's detail, at most EVENT_MAX bytes: where the S3 URIs do not fit they are null, and the manifest that
+    `manifest` names has them.
+    """
+    said = bare(
+        {
+            "schema_version": SCHEMA_VERSION,
+            "event_id": f"{job.job_id}-{job.generation}-{job.status}",
+            "job_id": job.job_id,
+            "vendor": job.vendor,
+            "account": job.account,
+            "status": job.status.value,
+            "labels": job.labels,
+            "source": job.source,
+            "s3_uris": None,
+            "manifest": None,
+            "error_code": job.error.code if job.error else None,
+            "finished_at": iso(job.finished_at),
+        }
+    )
+    said["manifest"] = f"s3://{settings().bucket_name}/{job.manifest_key}"
+    stored = [f.s3_uri for f in job.files if f.status is FileStatus.STORED]
+    return {**said, "s3_uris": stored} if len(json.dumps({**said, "s3_uris": stored})) <= EVENT_MAX else said

@@ -15,20 +15,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from clipferry.jobs import JobStatus
+from clipferry.redaction import redact
 from clipferry.store.job_records import PAGE_MAX, Listing
 from clipferry.vendors import VENDORS
 
 LIMIT_DEFAULT = 25
+NAME_SHOWN = 100  # characters of an unknown parameter's name
 _KEY = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z#[0-9A-Z]{26}$")
 PARAMETERS = frozenset({"vendor", "status", "label", "schedule", "batch", "since", "until", "limit", "next_token"})
 
 
 class BadQuery(Exception):
-    """A query parameter that cannot be."""
+    """A query parameter that cannot be. Its name is the user's to choose: no URL in it keeps its query."""
 
     def __init__(self, parameter: str, detail: str) -> None:
-        super().__init__(f"{parameter} {detail}")
-        self.parameter, self.detail = parameter, detail
+        self.parameter, self.detail = redact(parameter)[:NAME_SHOWN], detail
+        super().__init__(f"{self.parameter} {detail}")
 
 
 @dataclass(frozen=True)

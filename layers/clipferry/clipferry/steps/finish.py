@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 MOVE_ATTEMPTS = 5
 CONCLUDING = CALL_LIFETIME  # whoever ended a job may still be at its duties
-MANIFEST = "manifest.json"
 
 
 class NotNow(Exception):
@@ -197,7 +196,7 @@ class Closing:
         """Beside the files: the job as the API shows it. Written again it says the same."""
         self.s3.put_object(
             Bucket=settings().bucket_name,
-            Key=job.object_prefix + MANIFEST,
+            Key=job.manifest_key,
             ContentType="application/json",
             Body=json.dumps(job.public(), indent=1, ensure_ascii=False).encode(),
             **bucket_owner(),

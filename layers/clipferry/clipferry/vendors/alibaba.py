@@ -22,7 +22,6 @@ from requests.auth import AuthBase
 from clipferry.outbound.client import AddressRefused, NoReply, NotSent, Reply
 from clipferry.outbound.retry_after import retry_after
 from clipferry.pacing.poll_plan import RETRY_AFTER_MAX
-from clipferry.redaction import redact
 from clipferry.vendors import lenient
 from clipferry.vendors.contract import (
     Account,
@@ -220,7 +219,7 @@ def _judged(action: str, reply: Reply) -> dict[str, Any]:
 
 def said(message: Any) -> str:
     """The vendor's words, without the text it wanted signed (which holds the parameters) and without URL queries."""
-    return lenient.message(redact(lenient.text(message).partition("server string to sign")[0]))
+    return lenient.message(lenient.text(message).partition("server string to sign")[0])
 
 
 def _body(reply: Reply) -> dict[str, Any] | None:

@@ -30,13 +30,19 @@ if TYPE_CHECKING:
     from clipferry.outbound.client import Reply, Stream
     from clipferry.pacing.call_rates import Rate
 
+from clipferry.redaction import redact
+
+NAME_MAX = 1024  # characters of a file's name
+
 
 class VendorError(Exception):
-    """What went wrong at a vendor; `message` is safe to show (no URL queries, no credentials)."""
+    """What went wrong at a vendor. What it says holds no URL queries; `message` must hold no credentials either."""
 
     def __init__(self, message: str, *, code: str | None = None, request_id: str | None = None) -> None:
-        super().__init__(message)
-        self.message, self.code, self.request_id = message, code, request_id
+        self.message = redact(message)
+        super().__init__(self.message)
+        self.code = redact(code) if code else code
+        self.request_id = redact(request_id) if request_id else request_id
 
 
 class VendorUnavailable(VendorError):
@@ -200,7 +206,7 @@ class Sighting:
     """One file as a look saw it."""
 
     ref: str  # the vendor's identity for it within the task: stable from look to look
-    name: str  # for people
+    name: str  # for people; a URL in it loses its query, and it ends after NAME_MAX characters
     status: LookStatus
     raw_status: str = ""
     progress: int | None = None  # percent
@@ -211,6 +217,9 @@ class Sighting:
     code: str | None = None  # the file's error code when FAILED, e.g. NO_RECORDING, VENDOR_FILE_FAILED
     message: str | None = None
     vendor_code: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", redact(self.name)[:NAME_MAX])
 
 
 @dataclass(frozen=True)

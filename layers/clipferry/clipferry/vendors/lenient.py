@@ -12,6 +12,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from clipferry.redaction import redact
+
 _LONGEST_NUMBER = 18  # digits; anything longer is no size, count or time
 _LAST_SECOND = 4_102_444_799  # 2099-12-31T23:59:59Z; a later one is a mistake in units
 _LONGEST_VALUE = 16_384  # characters; anything longer is no name, id or URL, and would burst a row
@@ -77,8 +79,8 @@ def file_name(url: str) -> str:
 
 
 def message(value: Any) -> str:
-    """A vendor's words, fit to be shown: printable, and no longer than a line or two."""
-    shown = "".join(c if c.isprintable() else " " for c in text(value))
+    """A vendor's words, fit to be shown: printable, no longer than a line or two, and without the queries of URLs."""
+    shown = "".join(c if c.isprintable() else " " for c in redact(text(value)))
     return shown if len(shown) <= _LONGEST_TEXT else shown[: _LONGEST_TEXT - 1] + "…"
 
 

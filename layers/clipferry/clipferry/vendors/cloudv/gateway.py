@@ -263,7 +263,6 @@ _SOUNDS_THROTTLED = re.compile(r"too many|limit|exceed|frequen|busy|超过|上�
 _SOUNDS_LIKE_AUTH = re.compile(r"signature|access.?key|auth|permission|timestamp|expired|签名|鉴权|认证|权限", re.I)
 _SERVER_ERROR = re.compile(r"5\d\d")
 _PERMISSION = re.compile(r"13\d\d")  # 1301: "user has no permission"
-_URL_QUERY = re.compile(r"(https?://[^\s?#]*)[?#]\S*", re.I)
 
 
 def _envelope(reply: Reply) -> Mapping[str, Any] | None:
@@ -281,5 +280,5 @@ def _code(envelope: Mapping[str, Any] | None) -> str | None:
 
 
 def _message(envelope: Mapping[str, Any] | None) -> str:
-    """The vendor's words without URL queries, for they may quote a signed URL of the user's."""
-    return _URL_QUERY.sub(r"\1", lenient.message((envelope or {}).get("message"))) or "no reason given"
+    """The vendor's words. `lenient.message` takes out what they may quote: a signed URL of the user's."""
+    return lenient.message((envelope or {}).get("message")) or "no reason given"

@@ -1,0 +1,103 @@
+"""The log of every function, set up once: Powertools' JSON lines, in which no URL keeps its query.
+
+No variable of the environment undoes that: events are never logged whole (`POWERTOOLS_LOGGER_LOG_EVENT`), and the
+libraries' own loggers, which show requests with their credentials at DEBUG, stay at WARNING.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable, Iterator
+from functools import wraps
+from types import TracebackType
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from clipferry.redaction import bare, redact
+
+Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
+Raised = tuple[type[BaseException], BaseException, TracebackType | None]
+
+_LIBRARIES = ("boto3", "botocore", "s3transfer", "urllib3", "requests", "pynamodb")
+_CHAINED = {
+    True: "\nThe above exception was the direct cause of the following exception:\n\n",
+    False: "\nDuring handling of the above exception, another exception occurred:\n\n",
+}
+
+
+class Failed(Exception):
+    """Raised in place of an exception whose own words cannot be redacted."""
+
+
+class RedactingFormatter(LambdaPowertoolsFormatter):
+    """Every string of a line is redacted. A traceback is redacted exception by exception, so that it stays whole."""
+
+    def formatException(self, ei: Any) -> str:
+        return _traceback(ei)
+
+    def serialize(self, log: Any) -> str:
+        shown = {key: value if key == "exception" else bare(value) for key, value in dict(log).items()}
+        return str(super().serialize(shown))
+
+
+class _Redacting(logging.Filter):
+    """For what libraries log past Powertools, through the handlers that Lambda itself has installed."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = redact(record.getMessage()), None
+        if isinstance(record.exc_info, tuple) and record.exc_info[0]:
+            record.exc_text = _traceback(record.exc_info)
+        return True
+
+
+def _traceback(raised: Raised) -> str:
+    """As Python prints it: frames as they are, for they show code, and what each exception says redacted."""
+    return "".join(_told(raised[1], raised[2])).rstrip("\n")
+
+
+def _told(error: BaseException, frames: TracebackType | None, depth: int = 10) -> Iterator[str]:
+    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if before is not None and depth:
+        yield from _told(before, before.__traceback__, depth - 1)
+        yield _CHAINED[error.__cause__ is not None]
+    yield "Traceback (most recent call last):\n"
+    yield from traceback.format_tb(frames)
+    yield redact("".join(traceback.format_exception_only(error)).rstrip("\n")) + "\n"
+
+
+def entry(handler: Handler) -> Handler:
+    """What every function's handler goes through: the log knows the call, and what is raised holds no URL query.
+
+    Lambda writes the message of what a handler raises to the log, and Step Functions into the execution's history.
+    """
+    with_context = logger.inject_lambda_context(handler, log_event=False)
+
+    @wraps(handler)
+    def run(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+        try:
+            answer: dict[str, Any] = with_context(event, context)
+        except Exception as error:
+            if redact(str(error)) == str(error):
+                raise
+            error.args = tuple(redact(said) if isinstance(said, str) else said for said in error.args)
+            if redact(str(error)) == str(error):
+                raise
+            raise Failed(f"{type(error).__name__}: {redact(str(error))}") from None
+        return answer
+
+    return run
+
+
+def _quiet_libraries() -> None:
+    for name in _LIBRARIES:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for installed in logging.getLogger().handlers:
+        installed.addFilter(_Redacting())
+
+
+_quiet_libraries()
+logger = Logger(logger_formatter=RedactingFormatter())
