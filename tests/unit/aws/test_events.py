@@ -9,6 +9,7 @@ import pytest
 from clipferry.aws import events
 from clipferry.jobs import File, FileStatus, Job, JobStatus, Problem
 
+from tests.unit.steps.aws import BUCKET
 from tests.unit.steps.world import World
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -50,7 +51,7 @@ def test_every_end_has_its_detail_type(world: World, status: JobStatus, detail_t
     assert [event["type"] for event in world.edge.sent] == [detail_type]
 
 
-def test_the_detail_names_the_job_what_is_stored_and_why_not_more() -> None:
+def test_the_detail_names_the_job_what_is_stored_and_why_not_more(world: World) -> None:
     assert events.detail(an_ended(JobStatus.PARTIAL)) == {
         "schema_version": "1",
         "event_id": "01K0000000000000000000000A-3-PARTIAL",
@@ -61,13 +62,37 @@ def test_the_detail_names_the_job_what_is_stored_and_why_not_more() -> None:
         "labels": {"a": "b"},
         "source": None,
         "s3_uris": ["s3://b/" + "k" * 1000 + "1"],
+        "manifest": f"s3://{BUCKET}/ims/2026/11/21/01K0000000000000000000000A/manifest.json",
         "error_code": "FILES_FAILED",
         "finished_at": "2026-11-21T12:00:00.000Z",
     }
 
 
-def test_a_hundred_files_fit_into_an_event() -> None:
-    assert len(json.dumps(events.detail(an_ended(JobStatus.PARTIAL, 100)))) < 256 * 1024
+def test_a_hundred_files_are_named_one_by_one() -> None:
+    assert len(events.detail(an_ended(JobStatus.PARTIAL, 100))["s3_uris"]) == 99
+
+
+@pytest.mark.parametrize("files", [300, 1000])
+def test_where_the_uris_do_not_fit_into_an_event_it_names_the_manifest_alone(world: World, files: int) -> None:
+    job = an_ended(JobStatus.PARTIAL, files)
+    job.labels = {chr(0x4E00 + n) * 64: "片" * 128 for n in range(8)}
+
+    events.announce(job)
+
+    (sent,) = world.edge.sent
+    assert sent["s3_uris"] is None
+    assert sent["manifest"].endswith(f"/{job.job_id}/manifest.json")
+    assert len(json.dumps(sent)) < 256 * 1024
+
+
+def test_labels_and_names_of_a_schedule_hold_no_url_query_in_an_event(world: World) -> None:
+    job = an_ended(JobStatus.FAILED)
+    job.labels, job.source = {"a": "https://u:canary@a.example/v?canary"}, "schedule#https://a.example/v?canary"
+
+    events.announce(job)
+    events.announce_rejected("https://a.example/v?canary", "https://a.example/v?canary@1", [])
+
+    assert "canary" not in repr(world.edge.sent)
 
 
 def test_an_event_sent_again_has_the_same_identity(world: World) -> None:

@@ -22,7 +22,8 @@ from clipferry.redaction import bare, redact
 Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
 Raised = tuple[type[BaseException], BaseException, TracebackType | None]
 
-_LIBRARIES = ("boto3", "botocore", "s3transfer", "urllib3", "requests", "pynamodb")
+_POWERTOOLS = "aws_lambda_powertools"  # which POWERTOOLS_DEBUG gives a handler of its own
+_LIBRARIES = ("boto3", "botocore", "s3transfer", "urllib3", "requests", "pynamodb", _POWERTOOLS)
 _CHAINED = {
     True: "\nThe above exception was the direct cause of the following exception:\n\n",
     False: "\nDuring handling of the above exception, another exception occurred:\n\n",
@@ -95,7 +96,7 @@ def entry(handler: Handler) -> Handler:
 def _quiet_libraries() -> None:
     for name in _LIBRARIES:
         logging.getLogger(name).setLevel(logging.WARNING)
-    for installed in logging.getLogger().handlers:
+    for installed in [*logging.getLogger().handlers, *logging.getLogger(_POWERTOOLS).handlers]:
         installed.addFilter(_Redacting())
 
 
