@@ -101,4 +101,5 @@ def _quiet_libraries() -> None:
 
 
 _quiet_libraries()
-logger = Logger(logger_formatter=RedactingFormatter())
+#: Named as the package, so that what its modules log through `logging.getLogger(__name__)` comes here too.
+logger = Logger(service="clipferry", logger_formatter=RedactingFormatter())
