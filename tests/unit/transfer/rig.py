@@ -56,17 +56,17 @@ class Rig:
         )
 
     def finish(self) -> Stored | Failed:
-        """Call until it is over; the budget's last failed attempt is a failure."""
+        """Call until it is over; the budget's last failed attempt is a failure. Then end what crashed calls left."""
         attempts = 0
         for _ in range(60):
             result = self.call()
-            if isinstance(result, Stored | Failed):
-                return result
             if isinstance(result, Retry):
                 attempts += 1
                 if attempts == self.budget:
-                    abandon(self.s3.client(), "bucket", self.checkpoint)
-                    return Failed(result.code, result.message)
+                    result = Failed(result.code, result.message)
+            if isinstance(result, Stored | Failed):
+                abandon(self.s3.client(), "bucket", self.checkpoint)
+                return result
         raise AssertionError("the copy never comes to an end")
 
     def stored_body(self) -> bytes:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from clipferry.outbound.client import Outbound
+from clipferry.transfer import abandon
 from clipferry.transfer.hls.hls_copy import chain
 from clipferry.transfer.interface import Code, Destination, Failed, More, Options, Retry, Stored, Superseded
 from clipferry.vendors.contract import Remote, VendorThrottled
@@ -168,6 +169,7 @@ def test_a_segment_larger_than_a_part_goes_up_in_parts(library, s3):
     assert s3.calls["upload_part"] == 3
     again = Copy(library, s3, options=options)()
     assert (again.size, again.evidence["sha256"]) == (result.size, result.evidence["sha256"])
+    abandon(s3.client, "bucket", {"stem": "p/f001"})  # as the caller does once the row says STORED
     assert s3.client.list_multipart_uploads(Bucket="bucket").get("Uploads", []) == []
 
 
@@ -439,10 +441,8 @@ def test_a_superseded_copy_stops_at_once(library, s3):
 # --- trouble at S3 ---
 
 
-def _client_error(code: str, status: int) -> Any:
-    return lambda key: ClientError(
-        {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "PutObject"
-    )
+def _client_error(code: str, status: int, operation: str = "PutObject") -> Any:
+    return lambda key: ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, operation)
 
 
 @pytest.mark.parametrize(
@@ -450,6 +450,7 @@ def _client_error(code: str, status: int) -> Any:
     [
         _client_error("SlowDown", 503),
         _client_error("InternalError", 500),
+        _client_error("ConditionalRequestConflict", 409),
         lambda key: EndpointConnectionError(endpoint_url="s3"),
     ],
 )
@@ -457,6 +458,28 @@ def test_a_busy_s3_is_tried_again(library, s3, failure):
     library.put_video(count=3)
     s3.failures["put_object"] = [failure, failure]
     assert isinstance(Copy(library, s3)(), Stored)
+
+
+def test_an_s3_that_asks_to_slow_down_costs_no_attempt(library, s3):
+    library.put_video(count=3)
+    s3.failures["put_object"] = [_client_error("SlowDown", 503)] * 50
+    copy = Copy(library, s3)
+    result = copy()
+    assert isinstance(result, More)
+    assert result.wait_seconds >= 15
+    s3.failures.clear()
+    assert isinstance(copy(), Stored)
+
+
+def test_a_conflict_at_the_completion_of_a_large_segment_begins_its_upload_anew(library, s3):
+    library.put("/v/big.ts", TS * 60_000)
+    library.put_media("/v/index.m3u8", "big.ts")
+    conflict = _client_error("ConditionalRequestConflict", 409, "CompleteMultipartUpload")
+    s3.failures["complete_multipart_upload"] = [conflict]
+    copy = Copy(library, s3, options=Options(backoff=0.005, part_size=5 * 1024 * 1024))
+    assert copy().code == Code.STORAGE_UNAVAILABLE
+    assert isinstance(copy(), Stored)
+    assert (s3.calls["complete_multipart_upload"], s3.calls["create_multipart_upload"]) == (2, 2)
 
 
 def test_an_s3_that_says_no_is_reported_as_such(library, s3):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -51,9 +51,27 @@ def test_an_operation_that_fails_for_a_while_is_repeated(rig: Rig, operation: st
 
 
 @pytest.mark.parametrize("operation", ["CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"])
-def test_s3_that_stays_busy_fails_the_attempts_and_then_the_file(rig: Rig, operation: str) -> None:
-    rig.s3.fail(operation, *[BUSY] * 500)
+def test_s3_that_stays_broken_fails_the_attempts_and_then_the_file(rig: Rig, operation: str) -> None:
+    rig.s3.fail(operation, *[BROKEN] * 500)
     rig.assert_failed(rig.finish(), "STORAGE_UNAVAILABLE")
+
+
+@pytest.mark.parametrize("code", ["SlowDown", "ThrottlingException", "KMS.ThrottlingException", "RequestLimitExceeded"])
+@pytest.mark.parametrize("operation", ["CreateMultipartUpload", "UploadPart", "ListParts", "CompleteMultipartUpload"])
+def test_s3_that_asks_to_slow_down_is_left_alone_for_a_while_and_no_attempt_is_counted(
+    rig: Rig, operation: str, code: str
+) -> None:
+    if operation == "ListParts":
+        rig.s3.fail("UploadPart", *[BROKEN] * 50)
+        rig.call()
+        rig.s3.faults.clear()
+    rig.s3.fail(operation, *[S3Fault(503, code)] * 200)
+    for _ in range(3):
+        result = rig.call()
+        assert isinstance(result, More)
+        assert result.wait_seconds >= 15
+    rig.s3.faults.clear()
+    rig.assert_stored(rig.finish(), BODY)
 
 
 @pytest.mark.parametrize("operation", ["CreateMultipartUpload", "CompleteMultipartUpload", "ListMultipartUploads"])
@@ -69,8 +87,7 @@ def test_s3_that_hangs_is_given_up_and_asked_again(rig: Rig) -> None:
 
 
 def test_after_a_busy_spell_nothing_is_read_again_that_s3_has(rig: Rig) -> None:
-    rig.s3.before = lambda operation: None
-    rig.s3.fail("CompleteMultipartUpload", *[BUSY] * 5)
+    rig.s3.fail("CompleteMultipartUpload", *[BROKEN] * 5)
     assert isinstance(rig.call(), Retry)
     sent = rig.source.bytes_sent
     rig.assert_stored(rig.call(), BODY)
@@ -79,7 +96,7 @@ def test_after_a_busy_spell_nothing_is_read_again_that_s3_has(rig: Rig) -> None:
 
 def test_stream_that_is_all_in_s3_is_completed_without_the_source(rig: Rig) -> None:
     rig.source.usual = Behaviour(ranges=False)
-    rig.s3.fail("CompleteMultipartUpload", *[BUSY] * 5)
+    rig.s3.fail("CompleteMultipartUpload", *[BROKEN] * 5)
     assert isinstance(rig.call(), Retry)
     rig.assert_stored(rig.call(), BODY)
     assert len(rig.source.requests) == 1
@@ -87,7 +104,7 @@ def test_stream_that_is_all_in_s3_is_completed_without_the_source(rig: Rig) -> N
 
 def test_stream_cut_off_by_a_crash_begins_anew(rig: Rig) -> None:
     rig.source.usual = Behaviour(ranges=False)
-    rig.s3.fail("UploadPart", *[BUSY] * 40)
+    rig.s3.fail("UploadPart", *[BROKEN] * 40)
     assert isinstance(rig.call(), Retry)
     rig.s3.faults.clear()
     second = rig.call()
@@ -182,6 +199,43 @@ def test_file_stored_already_is_stored_again_without_a_second_copy_winning(rig: 
     assert rig.s3.uploads == {}
 
 
+CONFLICT = S3Fault(409, "ConditionalRequestConflict")
+
+
+@pytest.mark.parametrize("times", [1, 2, 4])
+def test_a_conflict_at_completion_begins_the_upload_anew(rig: Rig, times: int) -> None:
+    """S3 refuses the same completion again and again; it says that a new upload is needed."""
+    rig.s3.fail("CompleteMultipartUpload", *[CONFLICT] * times)
+    rig.assert_stored(rig.finish(), BODY)
+    assert rig.s3.calls["CreateMultipartUpload"] == rig.s3.calls["CompleteMultipartUpload"] == times + 1
+
+
+def test_a_conflict_that_another_copy_of_the_file_has_won_is_settled_with_its_object(rig: Rig) -> None:
+    other = Rig(rig.s3, rig.source)
+
+    def complete_first(operation: str) -> None:
+        if operation == "CompleteMultipartUpload" and not rig.s3.objects:
+            rig.s3.before = lambda operation: None
+            other.finish()
+
+    rig.s3.before = complete_first
+    rig.s3.fail("CompleteMultipartUpload", CONFLICT)
+    rig.assert_stored(rig.finish(), BODY)
+    assert len(rig.s3.objects) == 1
+
+
+def test_conflicts_without_end_end_the_copy(rig: Rig) -> None:
+    rig.s3.fail("CompleteMultipartUpload", *[CONFLICT] * 500)
+    rig.assert_failed(rig.finish(), "STORAGE_UNAVAILABLE")
+    assert rig.s3.calls["CompleteMultipartUpload"] <= 5
+
+
+def test_a_conflict_of_any_other_call_is_asked_again(rig: Rig) -> None:
+    for operation in ("CreateMultipartUpload", "UploadPart", "ListMultipartUploads"):
+        rig.s3.fail(operation, *[CONFLICT] * 2)
+    rig.assert_stored(rig.finish(), BODY)
+
+
 def test_another_object_under_the_key_is_never_replaced(rig: Rig, source: SourceServer) -> None:
     rig.assert_stored(rig.finish(), BODY)
     source.body = video(len(BODY), b"othr")
@@ -211,7 +265,7 @@ def test_two_copies_of_one_file_at_once_store_it_once(s3: S3Server) -> None:
     assert len(s3.objects) == 1
 
 
-def test_uploads_left_by_a_crashed_call_are_cleared_by_the_one_that_stores(rig: Rig) -> None:
+def test_uploads_left_by_a_crashed_call_are_aborted_once_the_file_is_stored(rig: Rig) -> None:
     rig.s3.client().create_multipart_upload(Bucket="bucket", Key=STEM + ".ts", ChecksumAlgorithm="CRC32")
     other = rig.s3.client().create_multipart_upload(Bucket="bucket", Key=STEM + "2.mp4", ChecksumAlgorithm="CRC32")
     assert isinstance(rig.finish(), Stored)
@@ -221,29 +275,81 @@ def test_uploads_left_by_a_crashed_call_are_cleared_by_the_one_that_stores(rig: 
 # -- being called off -------------------------------------------------------------------------------------------------
 
 
-def test_superseded_copy_aborts_its_upload_and_says_so(rig: Rig) -> None:
-    keep = rig.save
+def superseded_when(rig: Rig, over: Callable[[dict[str, Any], int], bool]) -> None:
+    """From the first save for which `over` holds on, none is taken any more."""
+    keep, gone = rig.save, []
 
     def save(checkpoint: dict[str, Any], copied: int) -> None:
+        if gone or over(checkpoint, copied):
+            gone.append(True)
+            raise Superseded("another call has the file")
         keep(checkpoint, copied)
-        if copied:
-            raise Superseded("cancelled")
 
     rig.save = save  # type: ignore[method-assign]
+
+
+def test_superseded_copy_leaves_the_upload_that_its_successor_goes_on_with(rig: Rig) -> None:
+    successor = Rig(rig.s3, rig.source)
+
+    def taken_over(checkpoint: dict[str, Any], copied: int) -> bool:
+        successor.checkpoint = dict(rig.checkpoint)
+        return copied > 0
+
+    superseded_when(rig, taken_over)
     rig.source.usual = Behaviour(delay=0.05)
     with pytest.raises(Superseded):
         rig.call()
+    stored = {n for upload in rig.s3.uploads.values() for n in upload.parts}
+    assert stored
+    before = len(rig.source.requests)
+    successor.assert_stored(successor.finish(), BODY)
+    assert rig.s3.calls["CreateMultipartUpload"] == 1
+    asked = {request.range[0] // PART + 1 for request in rig.source.requests[before:] if request.range}
+    assert not asked & stored, "what the first copy had stored is not read again"
+
+
+def test_superseded_copy_aborts_an_upload_that_it_could_not_write_down(rig: Rig) -> None:
+    superseded_when(rig, lambda checkpoint, copied: checkpoint["upload"] is not None)
+    with pytest.raises(Superseded):
+        rig.call()
+    assert rig.s3.calls["CreateMultipartUpload"] == 1
     assert rig.s3.uploads == {}
     assert rig.s3.objects == {}
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        Behaviour(etag='"v2"'),  # begins again
+        Behaviour(ranges=False),  # a fresh attempt
+        Behaviour(status=302, headers={"Location": "ftp://nowhere/"}),  # hopeless
+    ],
+    ids=["changed", "fresh", "hopeless"],
+)
+def test_superseded_copy_that_wants_to_give_its_upload_up_leaves_it_to_its_successor(
+    rig: Rig, ending: Behaviour
+) -> None:
+    rig.s3.fail("CompleteMultipartUpload", *[BROKEN] * 5)
+    rig.s3.fail("UploadPart", *[BROKEN] * 5)
+    assert isinstance(rig.call(), Retry)
+    successor = Rig(rig.s3, rig.source, checkpoint=dict(rig.checkpoint))
+    superseded_when(rig, lambda checkpoint, copied: True)
+    rig.source.usual = ending
+    with pytest.raises(Superseded):
+        rig.call()
+    assert successor.checkpoint["upload"]["upload_id"] in rig.s3.uploads
+    rig.source.usual = Behaviour()
+    successor.assert_stored(successor.finish(), BODY)
+    assert rig.s3.calls["CreateMultipartUpload"] == 1
 
 
 def test_superseded_copy_does_not_wait_for_a_silent_source(rig: Rig) -> None:
     keep = rig.save
 
     def save(checkpoint: dict[str, Any], copied: int) -> None:
-        keep(checkpoint, copied)
         if len(rig.saves) > 2:
             raise Superseded("cancelled")
+        keep(checkpoint, copied)
 
     rig.save = save  # type: ignore[method-assign]
     rig.source.usual = Behaviour(hang_after=10_000)
@@ -251,7 +357,6 @@ def test_superseded_copy_does_not_wait_for_a_silent_source(rig: Rig) -> None:
     with pytest.raises(Superseded):
         rig.call()
     assert time.monotonic() - started < 5
-    assert rig.s3.uploads == {}
 
 
 def test_trouble_in_saving_comes_through_and_keeps_the_upload(rig: Rig) -> None:
@@ -271,7 +376,7 @@ def test_trouble_in_saving_comes_through_and_keeps_the_upload(rig: Rig) -> None:
 
 
 def test_abandon_aborts_what_the_checkpoint_names_and_what_it_missed(rig: Rig) -> None:
-    rig.s3.fail("CompleteMultipartUpload", *[BUSY] * 5)
+    rig.s3.fail("CompleteMultipartUpload", *[BROKEN] * 5)
     assert isinstance(rig.call(), Retry)
     rig.s3.client().create_multipart_upload(Bucket="bucket", Key=STEM + ".mp4", ChecksumAlgorithm="CRC32")
     assert len(rig.s3.uploads) == 2

@@ -88,20 +88,7 @@ def _copy(rt: Runtime, s3: S3Client, job: Job, file: File, time_left: Callable[[
         return _fail(rt, s3, job, file, problem_of(error))
     match result:
         case transfer.Stored():
-            uri = f"s3://{settings().bucket_name}/{result.key}"
-            rt.jobs.change_file(
-                job,
-                file,
-                FileStatus.STORED,
-                size=result.size,
-                bytes_copied=result.size,
-                s3_uri=uri,
-                evidence=result.evidence,
-                warnings=[warning(given.code, given.message) for given in result.warnings][:MAX_WARNINGS],
-                checkpoint={},
-                error=None,
-            )
-            return Leg(file.file_id, more=False)
+            return _store(rt, s3, job, file, result)
         case transfer.More():
             return Leg(file.file_id, more=True, wait_seconds=_whole(result.wait_seconds))
         case transfer.Retry():
@@ -109,6 +96,25 @@ def _copy(rt: Runtime, s3: S3Client, job: Job, file: File, time_left: Callable[[
             return _failed_attempt(rt, s3, job, file, problem, result.wait_seconds)
         case transfer.Failed():
             return _fail(rt, s3, job, file, Problem(result.code, result.message))
+
+
+def _store(rt: Runtime, s3: S3Client, job: Job, file: File, result: transfer.Stored) -> Leg:
+    """The row goes first: from then on no copy of this file may have an upload."""
+    checkpoint = {**file.checkpoint, "upload": None}  # completed
+    rt.jobs.change_file(
+        job,
+        file,
+        FileStatus.STORED,
+        size=result.size,
+        bytes_copied=result.size,
+        s3_uri=f"s3://{settings().bucket_name}/{result.key}",
+        evidence=result.evidence,
+        warnings=[warning(given.code, given.message) for given in result.warnings][:MAX_WARNINGS],
+        checkpoint={},
+        error=None,
+    )
+    _end_uploads(s3, checkpoint)
+    return Leg(file.file_id, more=False)
 
 
 def _locate(rt: Runtime, job: Job, file: File) -> Remote | None:
@@ -149,8 +155,13 @@ def _fail(rt: Runtime, s3: S3Client, job: Job, file: File, problem: Problem, **c
     """No more of this file. The row goes first, so that a stale copy ends there."""
     checkpoint = file.checkpoint
     rt.jobs.change_file(job, file, FileStatus.FAILED, error=problem, checkpoint={}, **changes)
-    transfer.abandon(s3, settings().bucket_name, checkpoint, expected_owner=settings().bucket_owner or None)
+    _end_uploads(s3, checkpoint)
     return Leg(file.file_id, more=False)
+
+
+def _end_uploads(s3: S3Client, checkpoint: dict[str, Any]) -> None:
+    """After the file's end is written: its upload, and whatever crashed calls have begun and could not write down."""
+    transfer.abandon(s3, settings().bucket_name, checkpoint, expected_owner=settings().bucket_owner or None)
 
 
 def _destination(job: Job, file: File) -> transfer.Destination:

@@ -102,7 +102,6 @@ class Completion:
     def _stored(self, existing: Existing, digests: Digests, verdict: Verdict) -> Stored:
         ref = self._session.ref
         self._storage.tag(ref.key)
-        self._storage.abort_all()
         evidence = {
             "level": verdict.level.value,
             "checks": [level.value for level in verdict.checks],

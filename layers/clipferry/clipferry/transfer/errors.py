@@ -18,7 +18,7 @@ class SourceChanged(Exception):
 
 
 class UploadLost(Exception):
-    """The multipart upload does not exist any more: completed or aborted by somebody."""
+    """The multipart upload cannot be completed any more: somebody completed or aborted it, or S3 gave it up."""
 
 
 class Taken(Exception):
@@ -37,6 +37,13 @@ class AttemptFailed(Exception):
         super().__init__(message)
         self.code, self.message, self.wait = code, message, wait
         self.fresh, self.no_ranges = fresh or no_ranges, no_ranges
+
+
+class StorageThrottled(AttemptFailed):
+    """S3 asked to slow down, time and again. Nobody's fault: it is waited for and counts as no attempt."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Code.STORAGE_UNAVAILABLE, message)
 
 
 class Hopeless(Exception):

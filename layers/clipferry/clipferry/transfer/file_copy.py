@@ -5,12 +5,18 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from clipferry.transfer.checksums import Digests
 from clipferry.transfer.completion import Completion
 from clipferry.transfer.containers import describe, detect
-from clipferry.transfer.errors import AttemptFailed, Hopeless, NotThere, SourceChanged, Stopped, UploadLost
+from clipferry.transfer.errors import (
+    AttemptFailed,
+    Hopeless,
+    NotThere,
+    SourceChanged,
+    Stopped,
+    StorageThrottled,
+    UploadLost,
+)
 from clipferry.transfer.evidence import size_problem, strongest_possible
 from clipferry.transfer.freshness import Link
 from clipferry.transfer.interface import Code, CopyCall, Failed, Level, More, Result, Retry, Superseded
@@ -18,9 +24,7 @@ from clipferry.transfer.pump import Pump, parts_in_order
 from clipferry.transfer.session import Session
 from clipferry.transfer.source import Source
 from clipferry.transfer.upload import MAX_OBJECT, Part, part_size_for
-
-_AFTER_CHANGE = 2.0  # seconds until a source that changed is begun with again; doubles each time
-_NOT_THERE_FIRST, _NOT_THERE_MOST = 5.0, 60.0  # seconds between looks at a source that is not there yet
+from clipferry.transfer.waiting import change_wait, not_there_wait, throttle_wait
 
 
 class FileCopy:
@@ -36,9 +40,7 @@ class FileCopy:
         try:
             return self._until_decided()
         except Superseded:
-            if self._point.upload:
-                with suppress(AttemptFailed):  # S3 will not now; the bucket's lifecycle rule ends it
-                    self._storage.abort(self._point.upload)
+            self._session.let_go()
             raise
         finally:
             self._call.outbound.close()
@@ -62,6 +64,9 @@ class FileCopy:
             return More()
         except NotThere as error:
             return self._not_there(str(error))
+        except StorageThrottled:
+            self._session.save()
+            return More(throttle_wait())
         except AttemptFailed as error:
             return self._failed_attempt(error)
         except Hopeless as error:
@@ -153,10 +158,9 @@ class FileCopy:
         generation = self._point.generation
         if generation > self._session.options.max_generations:
             raise Hopeless(Code.SOURCE_CHANGED, f"begun {generation} times, at last: {why}")
-        self._session.discard_upload()
         self._point.generation += 1
-        self._session.save()
-        return More(_AFTER_CHANGE * 2 ** (generation - 1))
+        self._session.discard_upload()
+        return More(change_wait(generation))
 
     def _refuse_weak(self, level: Level) -> None:
         """An attempt only: another answer of the source may declare more."""
@@ -168,15 +172,14 @@ class FileCopy:
     def _begin_again(self, code: Code, why: str) -> None:
         if self._point.generation >= self._session.options.max_generations:
             raise Hopeless(code, f"begun {self._point.generation} times, at last: {why}")
-        self._session.discard_upload()
         self._point.generation += 1
-        self._session.save()
+        self._session.discard_upload()
 
     def _not_there(self, why: str) -> Result:
         """Ready, but not to be found: looked for again with growing waits until the grace period is over."""
         if self._point.not_there >= self._session.options.not_there_grace:
             return self._failed(Code.SOURCE_GONE, f"{why}, for {self._point.not_there:.0f} s")
-        wait = max(_NOT_THERE_FIRST, min(_NOT_THERE_MOST, self._point.not_there))
+        wait = not_there_wait(self._point.not_there)
         self._point.not_there += wait
         self._session.save()
         return More(wait)
@@ -185,15 +188,12 @@ class FileCopy:
         if error.fresh:
             self._point.ranges = self._point.ranges and not error.no_ranges
             self._session.discard_upload()
-        self._session.save()
+        else:
+            self._session.save()
         return Retry(error.code.value, error.message, error.wait)
 
     def _failed(self, code: Code, message: str) -> Result:
-        try:
-            self._session.discard_upload()
-            self._storage.abort_all()
-        except AttemptFailed as error:
-            return Retry(error.code.value, error.message)
+        self._session.discard_upload()
         return Failed(code.value, message)
 
 

@@ -137,7 +137,7 @@ class Retry:
 
 @dataclass(frozen=True)
 class Failed:
-    """Final: calling again would end the same way. No upload is left behind."""
+    """Final: calling again would end the same way. The upload is aborted; `abandon` ends what crashed calls left."""
 
     code: str
     message: str
@@ -147,5 +147,8 @@ Result = Stored | More | Retry | Failed
 
 
 class Superseded(Exception):
-    """Raised by the caller's `save`: the job was cancelled or another call took the file over. The copy aborts its
-    upload and lets this through."""
+    """Raised by the caller's `save`, and let through: the job was cancelled, or another call has the file now.
+
+    The upload that the checkpoint names is that other call's: the copy leaves it alone, and aborts only one that it has
+    begun and could not save.
+    """

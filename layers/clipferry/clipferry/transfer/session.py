@@ -7,11 +7,12 @@ part is sent, the finished digests before completion. `save` raises Superseded w
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import Any
 
 from clipferry.transfer.checkpoint import Checkpoint
 from clipferry.transfer.checksums import Crc, Digests, crc_named
-from clipferry.transfer.errors import UploadLost
+from clipferry.transfer.errors import AttemptFailed, UploadLost
 from clipferry.transfer.evidence import Facts, level_named
 from clipferry.transfer.interface import CopyCall
 from clipferry.transfer.pump import Clock
@@ -26,6 +27,7 @@ class Session:
         self.clock = Clock(call.time_left)
         self.point = Checkpoint.parse(call.checkpoint, call.destination.stem)
         self.copied = 0  # bytes of the present upload that are in S3
+        self._written = self.point.upload  # the upload that the caller's checkpoint names
         self._saved_at = time.monotonic()
 
     @property
@@ -62,6 +64,7 @@ class Session:
     def save(self) -> None:
         self._saved_at = time.monotonic()
         self.call.save(self.point.as_dict(), self.copied)
+        self._written = self.point.upload
 
     def save_when_due(self) -> None:
         """Save, unless that was done a moment ago."""
@@ -69,8 +72,22 @@ class Session:
             self.save()
 
     def discard_upload(self) -> None:
-        """The parts in S3 are of no use any more."""
-        if self.point.upload:
-            self.storage.abort(self.point.upload)
+        """The parts in S3 are of no use any more: the checkpoint forgets the upload, and it is aborted.
+
+        In this order: the save proves that the file is still this call's, and nobody else goes on with the upload.
+        """
+        upload = self.point.upload
         self.point.forget_upload()
         self.copied = 0
+        self.save()
+        if upload:
+            self._abort(upload)
+
+    def let_go(self) -> None:
+        """The file is somebody else's now, and so is the upload that the checkpoint names: abort only another one."""
+        if self.point.upload and self.point.upload != self._written:
+            self._abort(self.point.upload)
+
+    def _abort(self, upload: UploadRef) -> None:
+        with suppress(AttemptFailed):  # not now: whoever ends the file, or the sweep, aborts what is left
+            self.storage.abort(upload)

@@ -22,8 +22,9 @@ from botocore.parsers import ResponseParserError
 
 from clipferry.transfer.checksums import Crc, crc_named, object_crc
 from clipferry.transfer.containers import Container
-from clipferry.transfer.errors import AttemptFailed, Stopped, Taken, UploadLost
+from clipferry.transfer.errors import AttemptFailed, Stopped, UploadLost
 from clipferry.transfer.interface import Code, Destination, Options
+from clipferry.transfer.storage_errors import status_of, translated, worth_repeating
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -37,26 +38,7 @@ _ATTEMPTS = 5
 _BACKOFF_MAX = 8.0
 _TOKEN = "transfer"  # noqa: S105 - the name of a metadata field: which upload made this object
 
-#: Answers that a repeat may better. Everything else S3 refuses is refused again.
-_TRANSIENT = frozenset(
-    {
-        "InternalError",
-        "InternalServerError",
-        "ServiceUnavailable",
-        "SlowDown",
-        "RequestTimeout",
-        "OperationAborted",
-        "Throttling",
-        "ThrottlingException",
-        "RequestLimitExceeded",
-        "RequestTimeTooSkewed",
-        "IncompleteBody",
-    }
-)
 _NO_TAG = re.compile(r"[^\w\s+\-=.:/@]")  # docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html
-_LOST = frozenset({"NoSuchUpload"})
-_TAKEN = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
-_DAMAGED = frozenset({"BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch"})
 
 
 def client_config(connections: int = 16) -> Config:
@@ -213,7 +195,8 @@ class Storage:
     def complete(self, ref: UploadRef, parts: list[Part], crc: int | None) -> str:
         """CompleteMultipartUpload, only if no object stands under the key; the object's ETag.
 
-        S3 compares the size, and the checksum of the whole when there is one. Raises Taken, UploadLost, AttemptFailed.
+        S3 compares the size, and the checksum of the whole when there is one. Raises Taken, UploadLost (also when
+        another operation on the key came in between: S3 wants a new upload then), AttemptFailed.
         """
         method = _crc(ref)
         proof: dict[str, Any] = {"MpuObjectSize": sum(part.size for part in parts)}
@@ -278,7 +261,7 @@ class Storage:
         try:
             reply = self._patiently(self._s3.head_object, Key=key)
         except AttemptFailed as error:
-            if isinstance(error.__cause__, ClientError) and _status(error.__cause__) in (403, 404):
+            if isinstance(error.__cause__, ClientError) and status_of(error.__cause__) in (403, 404):
                 return None
             raise
         return Existing(reply["ContentLength"], reply["ETag"], reply.get("Metadata", {}).get(_TOKEN))
@@ -296,7 +279,7 @@ class Storage:
                     view[filled : filled + len(chunk)] = chunk
                     filled += len(chunk)
         except BotoCoreError as error:
-            raise _translated(error) from error
+            raise translated(error) from error
         if filled != length:
             raise AttemptFailed(Code.STORAGE_UNAVAILABLE, "S3 sent less of the object than asked for")
         return buffer
@@ -318,8 +301,8 @@ class Storage:
             try:
                 return call(**self._bucket, **params)
             except (ClientError, BotoCoreError, ResponseParserError) as error:
-                failure = _translated(error)
-                if attempt == _ATTEMPTS or not _transient(error):
+                failure = translated(error)
+                if attempt == _ATTEMPTS or not worth_repeating(error):
                     raise failure from error
             pause = min(_BACKOFF_MAX, self._options.backoff * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0)
             self.stopped.wait(pause)
@@ -349,30 +332,3 @@ def _crc(ref: UploadRef) -> Crc:
     if method is None:
         raise UploadLost(f"the upload was begun with {ref.algorithm}, which this machine cannot compute")
     return method
-
-
-def _status(error: ClientError) -> int:
-    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-
-
-def _transient(error: Exception) -> bool:
-    if isinstance(error, ClientError):
-        code = error.response.get("Error", {}).get("Code", "")
-        return code in _TRANSIENT or code in _DAMAGED or _status(error) >= 500 or _status(error) == 429
-    return True  # the network, as far as botocore tells
-
-
-def _translated(error: ClientError | BotoCoreError | ResponseParserError) -> Exception:
-    if not isinstance(error, ClientError):
-        return AttemptFailed(Code.STORAGE_UNAVAILABLE, f"no usable answer from S3 ({type(error).__name__})")
-    code = error.response.get("Error", {}).get("Code", "")
-    what = f"S3 {error.operation_name}: {code or _status(error)}"
-    if code in _LOST:
-        return UploadLost(what)
-    if code in _TAKEN and error.operation_name == "CompleteMultipartUpload":
-        return Taken(what)
-    if code in _DAMAGED:
-        return AttemptFailed(Code.EVIDENCE_MISMATCH, f"{what}: S3 computed another checksum than we did", fresh=True)
-    if _transient(error):
-        return AttemptFailed(Code.STORAGE_UNAVAILABLE, what)
-    return AttemptFailed(Code.STORAGE_REFUSED, what)

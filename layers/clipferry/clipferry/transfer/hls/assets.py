@@ -256,7 +256,6 @@ class Segments:
         except BaseException:
             storage.abort(ref)
             raise
-        storage.abort_all()  # what a killed call may have begun
         storage.tag(self._storage.key(asset.name))
 
     def _proven(self, asset: Asset, facts: Facts, digests: Digests) -> Copied:

@@ -23,7 +23,15 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from clipferry.transfer.checksums import object_crc
-from clipferry.transfer.errors import AttemptFailed, Hopeless, NotThere, SourceChanged, Stopped, UploadLost
+from clipferry.transfer.errors import (
+    AttemptFailed,
+    Hopeless,
+    NotThere,
+    SourceChanged,
+    Stopped,
+    StorageThrottled,
+    UploadLost,
+)
 from clipferry.transfer.evidence import level_named
 from clipferry.transfer.freshness import Link
 from clipferry.transfer.hls.assets import Copied, Segments, SegmentStorage, content_type
@@ -39,14 +47,13 @@ from clipferry.transfer.interface import (
     Stored,
 )
 from clipferry.transfer.pump import Clock
+from clipferry.transfer.waiting import change_wait, not_there_wait, throttle_wait
 
 WORKERS = 8  # segments at once
 PARTS_EACH = 3  # that one of them holds in memory at most
 WINDOW = 64  # segments that may be finished ahead of the first unfinished one
 MAX_BYTES = 2 * 1024**4
 MAX_REPLANS = 3  # times in one call that the playlists are read again for fresh URLs
-_AFTER_CHANGE = 2.0  # seconds until playlists that changed are begun with again; doubles each time
-_NOT_THERE_FIRST, _NOT_THERE_MOST = 5.0, 60.0  # seconds between looks at a playlist that is not there yet
 _TICK = 0.25  # seconds between looks at the clock
 
 
@@ -150,6 +157,9 @@ class HlsCopy:
             return self._pause()
         except NotThere as error:
             return self._not_there(str(error))
+        except StorageThrottled:
+            self._save()
+            return More(throttle_wait())
         except (AttemptFailed, UploadLost) as error:
             self._save()
             if isinstance(error, UploadLost):
@@ -222,6 +232,8 @@ class HlsCopy:
         except NotThere as error:
             what = f"segment {number + 1} of {len(plan.assets)} ({asset.name}) is missing at the source"
             raise AttemptFailed(Code.HLS_SEGMENT_MISSING, f"{what}: {error}") from None
+        except StorageThrottled:
+            raise
         except AttemptFailed as error:
             what = f"segment {number + 1} of {len(plan.assets)}"
             raise AttemptFailed(error.code, f"{what}: {error.message}", wait=error.wait) from error
@@ -272,7 +284,7 @@ class HlsCopy:
         waited = self._progress.not_there
         if waited >= self._options.not_there_grace:
             return Failed(Code.SOURCE_GONE, f"{why}, for {waited:.0f} s")
-        pause = max(_NOT_THERE_FIRST, min(_NOT_THERE_MOST, waited))
+        pause = not_there_wait(waited)
         self._progress.not_there += pause
         self._save()
         return More(pause)
@@ -285,7 +297,7 @@ class HlsCopy:
         self._progress.generation += 1
         self._progress.begin("")
         self._save()
-        return More(_AFTER_CHANGE * 2 ** (generation - 1))
+        return More(change_wait(generation))
 
     def _save(self) -> None:
         self._saved_at = time.monotonic()
