@@ -17,6 +17,7 @@ from clipferry.intake.job_body import check, new_job
 from clipferry.intake.schedule_body import define
 from clipferry.jobs import Job
 from clipferry.transfer import Code, WarningCode
+from clipferry.transfer.media import SMALLEST, formats
 from clipferry.vendors import VENDORS, vendor_class
 
 from tests.unit.stack.transformed import ROOT, source
@@ -25,6 +26,7 @@ README = (ROOT / "README.md").read_text()
 API = (ROOT / "docs" / "api.md").read_text()
 VENDOR_PAGE = (ROOT / "docs" / "vendors.md").read_text()
 ERRORS = (ROOT / "docs" / "errors.md").read_text()
+MEDIA = (ROOT / "docs" / "media.md").read_text()
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 CODE = [*(ROOT / "layers" / "clipferry").rglob("*.py"), *(ROOT / "functions").rglob("*.py")]
@@ -76,6 +78,16 @@ def output_rows() -> str:
 
 def test_the_readme_has_every_parameter_as_the_template_has_it() -> None:
     assert parameter_rows() in section(README, "## Parameters")
+
+
+def test_the_page_on_media_has_every_format_as_the_code_has_it() -> None:
+    rows = [f"| {k.name} | {k.family} | `{k.extension}` | `{k.content_type}` | {k.end} |" for k in formats.ALL]
+
+    table = section(MEDIA, "## Formats").split("|---|---|---|---|---|\n")[1].split("\n\n")[0]
+
+    assert table.splitlines() == rows
+    assert f"fewer than {SMALLEST} bytes" in MEDIA
+    assert first_column(section(MEDIA, "## Whole or cut")) == ["complete", "none", "unverified"]
 
 
 def test_the_readme_has_every_output_as_the_template_has_it() -> None:

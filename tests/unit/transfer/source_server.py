@@ -17,8 +17,9 @@ MIB = 1024 * 1024
 
 
 def video(size: int, seed: bytes = b"clip") -> bytes:
-    """Bytes that begin like an MP4 and go on like noise, the same in every process."""
-    head = b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom" + size.to_bytes(8, "big") + seed
+    """An MP4 whose media data are noise, the same in every process; below 64 bytes only the beginning of one."""
+    head = b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom" + b"\x00\x00\x00\x08moov"
+    head += b"\x00\x00\x00\x01mdat" + max(16, size - len(head)).to_bytes(8, "big") + seed
     block = random.Random(seed).randbytes(min(size, MIB) or 1)
     body = head + block * (size // len(block) + 1)
     return body[:size]

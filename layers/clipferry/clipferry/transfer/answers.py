@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from clipferry.outbound.client import Stream
@@ -49,6 +50,8 @@ class Opening:
     facts: Facts
     head: bytes
     body: Body
+    remote: Remote  # where it was found
+    content_type: str = ""  # the server's word
 
 
 class Body:
@@ -58,8 +61,19 @@ class Body:
         self.stream = stream
         self._pushed = b""
 
-    def push_back(self, head: bytes) -> None:
-        self._pushed = head + self._pushed
+    def peek(self, wanted: Callable[[bytes], int]) -> bytes:
+        """The first bytes, which stay to be read: as many as `wanted` asks for by those that have come so far."""
+        head = bytearray()
+        while (missing := wanted(bytes(head)) - len(head)) > 0:
+            piece = bytearray(missing)
+            filled = 0
+            while filled < missing and (count := self.readinto(memoryview(piece)[filled:])):
+                filled += count
+            head += piece[:filled]
+            if filled < missing:
+                break
+        self._pushed = bytes(head) + self._pushed
+        return bytes(head)
 
     def readinto(self, buffer: memoryview) -> int:
         """Like Stream.readinto."""

@@ -203,6 +203,7 @@ class Digests:
 
     def __init__(self, crc: Crc, *, md5: bool = False, crc64: bool = False) -> None:
         self.position = 0
+        self.observer: Callable[[int, memoryview], None] | None = None  # sees each piece with its position
         self._crc, self.crc = crc, 0
         self._sha256 = _running("sha256")
         self._md5 = _running("md5") if md5 else None
@@ -210,6 +211,8 @@ class Digests:
 
     def update(self, buffer: bytearray, length: int, crc: int | None = None) -> None:
         """Take the next `length` bytes; `crc` is their object CRC when it is known already."""
+        if self.observer:
+            self.observer(self.position, memoryview(buffer)[:length])
         self._sha256.update(buffer, length)
         if self._md5:
             self._md5.update(buffer, length)

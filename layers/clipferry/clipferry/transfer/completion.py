@@ -6,6 +6,7 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from clipferry.transfer.checksums import Crc, Digests
+from clipferry.transfer.container_end import ContainerProof, end_of_object, judge_container
 from clipferry.transfer.errors import AttemptFailed, Hopeless, Stopped, Taken
 from clipferry.transfer.evidence import Verdict, judge
 from clipferry.transfer.interface import Code, Level, Stored
@@ -28,7 +29,9 @@ class Completion:
         session.copied = size
         whole = digests.position == size
         if whole:
-            self._accept(judge(session.facts, digests))
+            verdict = self._accept(judge(session.facts, digests))
+            if session.watch and session.watch.end:
+                judge_container(session.watch.end, verdict)
         session.save()
         crc = combined_crc(session.crc, parts)
         if whole and crc is not None and crc != digests.crc:
@@ -54,7 +57,7 @@ class Completion:
         same = digests.sha256 == theirs.sha256 if whole else session.facts.size is not None  # compared by the verdict
         if verdict.mismatch or verdict.level.rank < session.minimum.rank or not same:
             raise Hopeless(Code.DESTINATION_TAKEN, f"another object stands under {session.ref.key}")
-        return self._stored(existing, theirs, verdict)
+        return self._stored(existing, theirs, verdict, judge_container(end_of_object(session, existing), verdict))
 
     def refuse_weak(self, level: Level) -> None:
         """Raises Hopeless when the evidence is weaker than what is asked for."""
@@ -69,10 +72,14 @@ class Completion:
             self._read_back(existing, digests)
         finally:
             session.point.digests = digests.state()
-        verdict = judge(session.facts, digests)
-        if verdict.mismatch or verdict.level.rank < session.minimum.rank:
+        end = (session.watch and session.watch.end) or end_of_object(session, existing)
+        try:
+            verdict = self._accept(judge(session.facts, digests))
+            proof = judge_container(end, verdict)
+        except (AttemptFailed, Hopeless):
             self._storage.delete(session.ref.key, existing.etag)
-        return self._stored(existing, digests, self._accept(verdict))
+            raise
+        return self._stored(existing, digests, verdict, proof)
 
     def _read_back(self, existing: Existing, digests: Digests) -> None:
         """Take the object's bytes behind the digests' position into them, a few ranges ahead of the hashing."""
@@ -99,7 +106,7 @@ class Completion:
         self.refuse_weak(verdict.level)
         return verdict
 
-    def _stored(self, existing: Existing, digests: Digests, verdict: Verdict) -> Stored:
+    def _stored(self, existing: Existing, digests: Digests, verdict: Verdict, proof: ContainerProof) -> Stored:
         ref = self._session.ref
         self._storage.tag(ref.key)
         evidence = {
@@ -107,13 +114,14 @@ class Completion:
             "checks": [level.value for level in verdict.checks],
             "sha256": digests.sha256,
             "size": existing.size,
+            "container": proof.word,
             "checksum": {
                 "algorithm": ref.algorithm,
                 "value": self._session.crc.encode(digests.crc),
                 "confirmed_as": ref.checksum_type,
             },
         }
-        return Stored(ref.key, existing.size, evidence, ref.content_type)
+        return Stored(ref.key, existing.size, evidence, ref.content_type, proof.warnings)
 
 
 def combined_crc(crc: Crc, parts: list[Part]) -> int | None:

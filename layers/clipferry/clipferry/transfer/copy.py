@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from clipferry.outbound.client import Outbound
-from clipferry.transfer.errors import AttemptFailed
+from clipferry.transfer.errors import AttemptFailed, IsPlaylist
 from clipferry.transfer.file_copy import FileCopy
 from clipferry.transfer.interface import CopyCall, Destination, Options, Result
 from clipferry.transfer.upload import Storage, UploadRef
@@ -50,10 +50,18 @@ def copy(
 
     call = replace(call, locate=located)
     if checkpoint.get("kind") == "hls" or (first[0] is not None and first[0].kind == "hls"):
-        from clipferry.transfer.hls.hls_copy import HlsCopy  # here: most copies need none of it
+        return _copy_hls(call)
+    try:
+        return FileCopy(call).run()
+    except IsPlaylist as error:  # by its bytes, whatever the vendor calls it
+        first.append(error.remote)
+        return _copy_hls(call)
 
-        return HlsCopy(call).run()
-    return FileCopy(call).run()
+
+def _copy_hls(call: CopyCall) -> Result:
+    from clipferry.transfer.hls.hls_copy import HlsCopy  # here: most copies need none of it
+
+    return HlsCopy(call).run()
 
 
 def abandon(s3: S3Client, bucket: str, checkpoint: dict[str, Any], *, expected_owner: str | None = None) -> None:

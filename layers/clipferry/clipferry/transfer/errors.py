@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clipferry.transfer.interface import Code
+from clipferry.vendors.contract import Remote
 
 
 class Stopped(Exception):
@@ -15,6 +16,14 @@ class NotThere(Exception):
 
 class SourceChanged(Exception):
     """The source is no longer the one that was begun with: another ETag, size or digest."""
+
+
+class IsPlaylist(Exception):
+    """The source is an HLS playlist: what it lists is to be copied. `remote`: where the vendor says it is."""
+
+    def __init__(self, remote: Remote) -> None:
+        super().__init__("the source is a playlist")
+        self.remote = remote
 
 
 class UploadLost(Exception):

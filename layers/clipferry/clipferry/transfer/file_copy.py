@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
+from clipferry.transfer.answers import Opening
 from clipferry.transfer.checksums import Digests
 from clipferry.transfer.completion import Completion
-from clipferry.transfer.containers import describe, detect
+from clipferry.transfer.container_end import accepted
 from clipferry.transfer.errors import (
     AttemptFailed,
     Hopeless,
+    IsPlaylist,
     NotThere,
     SourceChanged,
     Stopped,
@@ -20,6 +24,7 @@ from clipferry.transfer.errors import (
 from clipferry.transfer.evidence import size_problem, strongest_possible
 from clipferry.transfer.freshness import Link
 from clipferry.transfer.interface import Code, CopyCall, Failed, Level, More, Result, Retry, Superseded
+from clipferry.transfer.media import HLS, EndWatch, Format, end_check, identify, promised
 from clipferry.transfer.pump import Pump, parts_in_order
 from clipferry.transfer.session import Session
 from clipferry.transfer.source import Source
@@ -96,19 +101,27 @@ class FileCopy:
         facts, self._point.not_there = opening.facts, 0.0
         if (facts.size or 0) > MAX_OBJECT:
             raise Hopeless(Code.TOO_LARGE, f"the source has {facts.size} bytes, an S3 object at most {MAX_OBJECT}")
+        found = identify(opening.head, facts.size)
+        if found is HLS:
+            raise IsPlaylist(opening.remote)
         if problem := size_problem(facts):
             raise AttemptFailed(Code.EVIDENCE_MISMATCH, problem, fresh=True)
-        container = detect(opening.head, facts.size)
-        if container is None:
-            raise AttemptFailed(Code.NOT_A_VIDEO, f"the source sends {describe(opening.head)}", fresh=True)
+        kind = accepted(found, self._promised(opening))
         if part_size_for(facts.size, smallest) > self._call.options.buffers:
             raise Hopeless(Code.TOO_LARGE, f"parts of a file of {facts.size} bytes do not fit in memory")
         self._refuse_weak(strongest_possible(facts))
         self._point.facts = facts
         session.save()
-        self._point.upload = self._storage.begin(container, part_size_for(facts.size, smallest))
+        self._point.upload = self._storage.begin(kind, part_size_for(facts.size, smallest))
         session.save()
+        if kind is found and facts.size is not None:
+            session.watch = EndWatch(end_check(kind, opening.head, facts.size))
         return {}
+
+    def _promised(self, opening: Opening) -> Format | None:
+        """What the vendor's own words say that the file is: its name, else its path, else the type it is sent with."""
+        names = (self._call.destination.file_name, urlsplit(opening.remote.url).path)
+        return promised(names, opening.content_type)
 
     def _resume(self) -> dict[int, Part]:
         """What S3 has of the upload begun earlier. Raises UploadLost."""

@@ -25,7 +25,8 @@ class Code(StrEnum):
     SOURCE_CHANGED = "SOURCE_CHANGED"  # another size or ETag than at the start, too many times
     SHORT_BODY = "SHORT_BODY"  # ended before its declared length
     TOO_LARGE = "TOO_LARGE"  # more than one S3 object holds
-    NOT_A_VIDEO = "NOT_A_VIDEO"  # an error page, JSON, a few bytes, an unknown container
+    NOT_A_VIDEO = "NOT_A_VIDEO"  # an error page, JSON, a few bytes, an image where a video was promised
+    CONTAINER_CUT = "CONTAINER_CUT"  # ends before its container does
     HLS_ENCRYPTED = "HLS_ENCRYPTED"  # a playlist names a key
     HLS_LIVE = "HLS_LIVE"  # a playlist without end
     HLS_INVALID = "HLS_INVALID"  # a playlist that breaks RFC 8216 in a way that matters here

@@ -15,6 +15,7 @@ from clipferry.transfer.checksums import Crc, Digests, crc_named
 from clipferry.transfer.errors import AttemptFailed, UploadLost
 from clipferry.transfer.evidence import Facts, level_named
 from clipferry.transfer.interface import CopyCall
+from clipferry.transfer.media import EndWatch
 from clipferry.transfer.pump import Clock
 from clipferry.transfer.upload import Storage, UploadRef
 
@@ -26,6 +27,7 @@ class Session:
         self.storage = Storage(call.s3, call.destination, call.options)
         self.clock = Clock(call.time_left)
         self.point = Checkpoint.parse(call.checkpoint, call.destination.stem)
+        self.watch: EndWatch | None = None  # over the file's end, in the call that began its copy
         self.copied = 0  # bytes of the present upload that are in S3
         self._written = self.point.upload  # the upload that the caller's checkpoint names
         self._saved_at = time.monotonic()
@@ -59,7 +61,9 @@ class Session:
 
     def digests(self, state: dict[str, Any] | None) -> Digests:
         """The digests of `state`, or new ones, with all that the source's own checksums are compared with."""
-        return Digests.restore(self.crc, state, md5=self.facts.wants_md5, crc64=self.facts.wants_crc64)
+        digests = Digests.restore(self.crc, state, md5=self.facts.wants_md5, crc64=self.facts.wants_crc64)
+        digests.observer = self.watch.see if self.watch else None
+        return digests
 
     def save(self) -> None:
         self._saved_at = time.monotonic()
@@ -78,7 +82,7 @@ class Session:
         """
         upload = self.point.upload
         self.point.forget_upload()
-        self.copied = 0
+        self.watch, self.copied = None, 0
         self.save()
         if upload:
             self._abort(upload)

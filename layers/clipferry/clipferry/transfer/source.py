@@ -26,11 +26,11 @@ from clipferry.transfer.answers import (
     refused,
 )
 from clipferry.transfer.connection_limit import ConnectionLimit
-from clipferry.transfer.containers import HEAD
 from clipferry.transfer.errors import AttemptFailed, Hopeless, NotThere, SourceChanged, Stopped
 from clipferry.transfer.evidence import Facts
 from clipferry.transfer.freshness import Link
 from clipferry.transfer.interface import Code, Options
+from clipferry.transfer.media import head_wanted
 from clipferry.vendors.contract import Remote
 
 ATTEMPTS = 5  # requests in a row that bring nothing, before this attempt at the file is given up
@@ -137,15 +137,11 @@ class Source:
         try:
             facts = first_facts(stream, remote, part_size)
             body = Body(stream)
-            head = bytearray(HEAD)
-            filled = 0
-            while filled < HEAD and (count := body.readinto(memoryview(head)[filled:])):
-                filled += count
-            body.push_back(bytes(head[:filled]))
+            head = body.peek(head_wanted)
         except BaseException:
             self._release(stream)
             raise
-        return Opening(facts, bytes(head[:filled]), body)
+        return Opening(facts, head, body, remote, stream.headers.get("Content-Type", ""))
 
     def read_on(self, buffer: memoryview) -> int:
         """The next bytes of a body that cannot be asked for in ranges; fewer than asked for only at its end."""

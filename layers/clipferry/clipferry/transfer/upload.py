@@ -24,6 +24,7 @@ from clipferry.transfer.checksums import Crc, crc_named, object_crc
 from clipferry.transfer.containers import Container
 from clipferry.transfer.errors import AttemptFailed, Stopped, UploadLost
 from clipferry.transfer.interface import Code, Destination, Options
+from clipferry.transfer.media import Format
 from clipferry.transfer.storage_errors import status_of, translated, worth_repeating
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ class Storage:
         events.register("before-sign.s3.UploadPart", _hide_body, unique_id="clipferry-hide-body")
         events.register_last("request-created.s3", _restore_body, unique_id="clipferry-restore-body")
 
-    def begin(self, container: Container, part_size: int) -> UploadRef:
+    def begin(self, container: Container | Format, part_size: int) -> UploadRef:
         """CreateMultipartUpload with everything the object shall have but its tags."""
         crc, token, key = object_crc(), secrets.token_hex(8), self._to.stem + container.extension
         how: dict[str, Any] = {}

@@ -7,8 +7,8 @@ read to know whether the rest is there, `inspect` does both for bytes that are a
 
 from __future__ import annotations
 
-from clipferry.transfer.media.ending import End, EndCheck, Ending, Span, check_end
-from clipferry.transfer.media.formats import Family, Format
+from clipferry.transfer.media.ending import End, EndCheck, Ending, EndWatch, Span, check_end
+from clipferry.transfer.media.formats import HLS, Family, Format
 from clipferry.transfer.media.identify import (
     HEAD,
     HEAD_MAX,
@@ -25,9 +25,11 @@ from clipferry.transfer.media.promise import promised
 __all__ = [
     "HEAD",
     "HEAD_MAX",
+    "HLS",
     "SMALLEST",
     "End",
     "EndCheck",
+    "EndWatch",
     "Ending",
     "Family",
     "Format",

@@ -26,7 +26,7 @@ _SECTOR, _BEFORE_SECTORS = 2352, 44  # of a Video CD
 @dataclass(frozen=True)
 class Chunk:
     name: bytes
-    length: int | None  # bytes from its start up to the next one; None: the writer did not know
+    length: int | None  # bytes, its header included; None: the writer did not know
     inside: int = 0  # bytes to skip when it is a frame around the following ones
 
 
@@ -39,7 +39,8 @@ class Layout:
     media: bytes
     start: int = 0
     nested: bool = False  # an outer chunk's length has to hold too
-    spare: int = 1  # bytes by which the last chunk may be shorter than it says, as some writers leave it
+    even: bool = False  # a chunk begins at an even place
+    spare: int = 0  # bytes by which the last chunk may be shorter than it says, as some writers leave it
 
 
 def _riff(header: bytes) -> Chunk | None:
@@ -48,7 +49,7 @@ def _riff(header: bytes) -> Chunk | None:
         return Chunk(name, None if length == 0 or length >= _UNKNOWN else 8 + length, inside=12)
     name = header[8:12] if name == b"LIST" else name
     unknown = length >= _UNKNOWN or (length == 0 and name in (b"movi", b"data"))
-    return _named(name, None if unknown else 8 + length + (length & 1))
+    return _named(name, None if unknown else 8 + length)
 
 
 def _aiff(header: bytes) -> Chunk | None:
@@ -56,7 +57,7 @@ def _aiff(header: bytes) -> Chunk | None:
     if name == b"FORM":
         return Chunk(name, None, inside=12)
     unknown = length >= _UNKNOWN or (length <= 8 and name == b"SSND")
-    return _named(name, None if unknown else 8 + length + (length & 1))
+    return _named(name, None if unknown else 8 + length)
 
 
 def _caf(header: bytes) -> Chunk | None:
@@ -81,9 +82,9 @@ def _named(name: bytes, length: int | None) -> Chunk | None:
 
 
 LAYOUTS = {
-    AVI: Layout(12, _riff, b"movi", nested=True),
-    WAV: Layout(12, _riff, b"data"),
-    AIFF: Layout(8, _aiff, b"SSND"),
+    AVI: Layout(12, _riff, b"movi", nested=True, even=True),
+    WAV: Layout(12, _riff, b"data", even=True),
+    AIFF: Layout(8, _aiff, b"SSND", even=True),
     CAF: Layout(12, _caf, b"data", start=8),
     RM: Layout(8, _real, b"DATA", spare=18),
     RMVB: Layout(8, _real, b"DATA", spare=18),
@@ -141,9 +142,10 @@ def chunks_end(layout: Layout, size: int) -> Steps:
             long_data = int.from_bytes((yield Span(at + 16, 8)), "little")
         if chunk.length is None and not (chunk.name == b"data" and long_data):
             return unproven("does not say how long its media data are")
-        at += chunk.length or 8 + long_data + (long_data & 1)
-    if at > size + layout.spare:
-        return cut(f"ends {at - size} bytes before its last part does")
+        end = at + (chunk.length or 8 + long_data)
+        if end > size + layout.spare:
+            return cut(f"ends {end - size} bytes before its last part does")
+        at = end + (end & 1 if layout.even else 0)
     if not media:
         return cut("has no media data")
     if layout.nested and promised > size + _OFF_BY:

@@ -109,6 +109,32 @@ class EndCheck:
         return None
 
 
+class EndWatch:
+    """Gives a check the ranges that it wants while the file's bytes pass in order."""
+
+    def __init__(self, check: EndCheck) -> None:
+        self._check, self._collected, self._missed = check, bytearray(), False
+
+    @property
+    def end(self) -> End | None:
+        """None while it is not known, and where bytes that were wanted had passed before."""
+        return None if self._missed else self._check.end
+
+    def see(self, position: int, data: memoryview) -> None:
+        """The file's bytes from `position` on."""
+        while (span := self._check.wanted) is not None and not self._missed:
+            start = span.start + len(self._collected) - position
+            if start < 0:
+                self._missed = True
+            if start < 0 or start >= len(data):
+                return
+            self._collected += data[start : start + span.length - len(self._collected)]
+            if len(self._collected) < span.length:
+                return
+            self._check.give(bytes(self._collected))
+            self._collected.clear()
+
+
 def check_end(steps: Steps, read: Callable[[int, int], bytes], head: bytes, size: int) -> End:
     """Run a check to its end with `read(start, length)`."""
     check = EndCheck(steps, head, size)

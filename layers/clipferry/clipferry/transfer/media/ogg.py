@@ -10,7 +10,6 @@ _HEADER = 27
 _PAGE_MAX = _HEADER + 255 + 255 * 255
 _LAST = 0x04  # header type flag: the last page of its stream
 _VIDEO = (b"\x80theora", b"BBCD\x00", b"\x01video", b"OVP80", b"\x80kate", b"\x80daala")
-_CANDIDATES = 64
 
 
 def identify_ogg(head: bytes) -> Format | None:
@@ -34,22 +33,30 @@ def _first_packets(head: bytes) -> list[bytes]:
 
 
 def ogg_end(size: int) -> Steps:
+    """Every stream that has a page in the last bytes has its last page there, too."""
     start = max(0, size - 2 * _PAGE_MAX)
     tail = yield Span(start, size - start)
-    at = len(tail)
-    for _ in range(_CANDIDATES):
-        at = tail.rfind(_CAPTURE, 0, at)
-        if at < 0:
-            break
-        rest = tail[at:]
-        table = rest[_HEADER : _HEADER + rest[26]] if len(rest) >= _HEADER else b""
-        length = _HEADER + len(table) + sum(table)
-        if len(rest) < _HEADER or len(table) < rest[26] or length > len(rest):
-            return cut("ends inside its last page")
-        if rest[5] & _LAST:
-            return COMPLETE  # what a tagger left behind it does not matter
-        if length == len(rest):
-            return unproven("ends with a page that is not marked as the last")
-        if _CAPTURE.startswith(rest[length : length + 5]):
-            return cut("ends inside the header of a page")
-    return cut("has no page at its end")
+    flags, end, overshot, at = dict[bytes, int](), 0, False, 0
+    while (at := tail.find(_CAPTURE, at)) >= 0:
+        length = _page_length(tail, at)
+        overshot = length is None
+        if length is None:  # cut; or no page, where one follows
+            at += len(_CAPTURE)
+        else:
+            flags[tail[at + 14 : at + 18]] = tail[at + 5]
+            at = end = at + length
+    rest = tail[end:]
+    if not flags or overshot or (rest and _CAPTURE.startswith(rest[:5])):
+        return cut("ends inside its last page")
+    if all(flag & _LAST for flag in flags.values()):
+        return COMPLETE  # what a tagger left behind it does not matter
+    return unproven("ends with a page that is not marked as the last")
+
+
+def _page_length(data: bytes, at: int) -> int | None:
+    """Bytes of the page that begins here; None when the data end before it does."""
+    if len(data) < at + _HEADER:
+        return None
+    table = data[at + _HEADER : at + _HEADER + data[at + 26]]
+    length = _HEADER + data[at + 26] + sum(table)
+    return length if at + length <= len(data) else None

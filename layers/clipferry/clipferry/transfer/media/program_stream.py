@@ -61,10 +61,10 @@ def ps_end(size: int) -> Steps:
         length = unit_length(tail, at)
         if not length:
             rest = tail[at:]
-            if not rest.strip(b"\0"):
-                return COMPLETE
             if len(rest) < 14 and rest.startswith(_PREFIX[: len(rest)]):
                 return cut("ends inside the header of a packet")
+            if not rest.strip(b"\0"):
+                return COMPLETE
             following = _first_unit(tail, at + 1)
             if following is None:
                 return unproven("ends in something that is no packet")
