@@ -47,6 +47,15 @@ def test_an_account_is_read_and_not_printed(world: World) -> None:
         ({"secret_key": SECRET, "max_in_flight": "none"}, "ACCOUNT_MALFORMED", "max_in_flight .* from 1 to 10000"),
         ({"secret_key": SECRET, "max_in_flight": [3]}, "ACCOUNT_MALFORMED", "max_in_flight .* from 1 to 10000"),
         *(
+            ({"secret_key": SECRET, "download_headers": headers}, "ACCOUNT_MALFORMED", f"download_headers .* {said}")
+            for headers, said in (
+                ([SECRET], "not an object"),
+                (SECRET, "not an object"),
+                ({"Range": SECRET}, "may not hold Range"),
+                ({"X-Token": f"{SECRET}\r\nX: y"}, "value of X-Token"),
+            )
+        ),
+        *(
             ({"secret_key": SECRET, "rate": rate}, "ACCOUNT_MALFORMED", r'rate .* \{"calls"')
             for rate in (
                 {},
@@ -83,6 +92,15 @@ def test_an_account_may_have_limits_of_its_own(world: World) -> None:
     account, plain = load_account("gate", "scripted"), load_account("scripted", "scripted")
     assert (account.rate, account.max_in_flight) == ({"calls": 600, "per": 300}, 20)
     assert (plain.rate, plain.max_in_flight) == (None, None)
+
+
+def test_an_account_may_name_headers_for_its_files_and_none_is_printed(world: World) -> None:
+    store("gate", {"secret_key": "k", "download_headers": {"Referer": "https://a.example/", "X-Token": SECRET}})
+    account, plain = load_account("gate", "scripted"), load_account("scripted", "scripted")
+    assert account.download_headers == {"Referer": "https://a.example/", "X-Token": SECRET}
+    assert "download_headers" not in account.secret
+    assert SECRET not in f"{account!r} {account}"
+    assert plain.download_headers == {}
 
 
 def test_a_secret_is_read_once_for_many_calls(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

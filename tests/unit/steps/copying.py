@@ -22,6 +22,7 @@ class Copying:
         self.results: list[Any] = []
         self.copied: list[str] = []  # stems, one entry a whole copy
         self.options: transfer.Options | None = None  # of the last leg
+        self.outbound: Any = None
         self.during: Callable[[], None] = lambda: None  # runs between the upload and its completion
 
     def copy(
@@ -33,9 +34,10 @@ class Copying:
         checkpoint: dict[str, Any],
         save: Callable[[dict[str, Any], int], None],
         options: transfer.Options,
+        outbound: Any,
         **_: Any,
     ) -> Any:
-        self.options = options
+        self.options, self.outbound = options, outbound
         result = self.results.pop(0) if self.results else None
         if isinstance(result, BaseException):
             raise result

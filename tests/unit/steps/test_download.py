@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from clipferry import transfer
 from clipferry.aws.account_secrets import load_account
 from clipferry.jobs import DOWNLOAD_BUDGET, FileStatus, JobStatus, percent
+from clipferry.outbound.client import Outbound
 from clipferry.store.job_records import Listing
 from clipferry.vendors.contract import Remote, VendorRefused, VendorThrottled, VendorUnavailable
 
+from tests.unit.outbound.test_client import serving
 from tests.unit.steps.aws import PREFIX, client
 from tests.unit.steps.world import SECRET, SIGNED, Crash, World
+
+CANARY = "canary-of-a-header"
 
 
 @pytest.fixture
@@ -66,6 +71,28 @@ def test_an_account_may_have_its_own_number_of_connections(
     world.download(ready)
     assert world.copying.options is not None
     assert world.copying.options.connections == used
+
+
+def test_an_accounts_headers_go_to_the_host_that_the_vendor_names(world: World, ready: str) -> None:
+    """And to no other that a file may come from; nothing that is kept of the job shows them."""
+    secret = json.dumps({"secret_key": SECRET, "download_headers": {"X-Token": CANARY}})
+    client("secretsmanager").put_secret_value(SecretId=f"{PREFIX}/scripted", SecretString=secret)
+    load_account("scripted", "scripted", fresh=True)
+    seen: list[str | None] = []
+
+    def fetch() -> None:
+        for url in (named, other):
+            with world.copying.outbound.stream(url, hosts=["127.0.0.1"]):
+                pass
+
+    with serving(lambda h: (seen.append(h.headers["X-Token"]), h.reply(200))) as (named, _):  # type: ignore[arg-type]
+        other = named.replace("127.0.0.1", "localhost")
+        world.rt = replace(world.rt, outbound=Outbound(allow_private=True))
+        world.stage.locate = [lambda: Remote(named)]
+        world.copying.during = fetch
+        world.download(ready)
+    assert seen == [CANARY, None]
+    assert CANARY not in repr(world.job(ready).public())
 
 
 def test_a_stored_file_is_not_copied_again(world: World, ready: str) -> None:

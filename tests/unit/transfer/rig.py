@@ -31,6 +31,7 @@ class Rig:
     located: int = 0
     calls: int = 0
     client: Any = None
+    outbound: Outbound = field(default_factory=lambda: Outbound(allow_private=True))
 
     def locate(self) -> Remote | None:
         self.located += 1
@@ -46,7 +47,7 @@ class Rig:
         return copy(
             locate=self.locate,
             destination=self.destination,
-            outbound=Outbound(allow_private=True),
+            outbound=self.outbound,
             hosts=[],
             s3=self.client or self.s3.client(),
             checkpoint=dict(self.checkpoint),

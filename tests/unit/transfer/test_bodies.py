@@ -10,12 +10,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from clipferry.outbound.client import Outbound
+from clipferry.outbound.file_headers import FileHeaders
 from clipferry.transfer import Failed, Retry, Stored
 
 from tests.unit.transfer.hls_world import QUICK, S3, TS, Copy, s3_bucket
 from tests.unit.transfer.rig import PART, Rig
 from tests.unit.transfer.s3_server import S3Server
-from tests.unit.transfer.source_server import Behaviour, SourceServer, video
+from tests.unit.transfer.source_server import Behaviour, Request, SourceServer, video
 
 BODY = video(5 * PART + 1234)
 SEGMENT = TS * 20
@@ -226,6 +228,36 @@ def test_a_master_playlist_that_comes_twice_unlike_is_an_attempt(bucket: S3) -> 
     result, _ = copied_ladder(bucket, behave, {"options": replace(QUICK, minimum_evidence="none")})
     assert isinstance(result, Retry)
     assert (result.code, "60 and with 59 bytes" in result.message) == ("SHORT_BODY", True)
+
+
+# -- headers of the account
+
+
+def test_an_accounts_headers_go_with_every_request_for_a_stream(bucket: S3) -> None:
+    def behave(_: str, content: bytes, __: int) -> Behaviour:
+        return Behaviour(body=content)
+
+    def wants_a_referer(request: Request, number: int) -> Behaviour:
+        good = request.headers.get("referer") == "https://player.example/"
+        return behave(request.path, LADDER[request.path], number) if good else Behaviour(status=403)
+
+    with SourceServer(b"", script=wants_a_referer) as source:
+        copy = Copy(SimpleNamespace(url=source.url.rpartition("/")[0]), bucket)
+        refused = copy()
+        assert isinstance(refused, Retry)
+        assert (refused.code, "download_headers" in refused.message) == ("SOURCE_REFUSED", True)
+        headers = FileHeaders({"Referer": "https://player.example/"})
+        headers.trust(source.url)
+        assert isinstance(copy(outbound=Outbound(allow_private=True).sending(headers)), Stored)
+
+
+def test_an_accounts_headers_go_with_every_range_of_a_file(s3: S3Server) -> None:
+    with SourceServer(
+        BODY, script=lambda r, n: None if r.headers.get("x-token") == "secret" else Behaviour(status=401)
+    ) as source:
+        headers = FileHeaders({"X-Token": "secret"}, ["127.0.0.1"])
+        rig = Rig(s3, source, outbound=Outbound(allow_private=True).sending(headers))
+        rig.assert_stored(rig.call(), BODY)
 
 
 # -- refusals, and how long to wait

@@ -10,6 +10,7 @@ import json
 
 from botocore.exceptions import ClientError
 
+from clipferry.outbound.file_headers import problem_with
 from clipferry.pacing.call_rates import rate_for
 from clipferry.settings import settings
 from clipferry.vendors import vendor_class
@@ -18,6 +19,7 @@ from clipferry.vendors.contract import Account
 CACHE_SECONDS = 300
 CONNECTIONS_MAX = 64  # as the template's parameter allows
 IN_FLIGHT_MAX = 10_000  # more tasks at once are as good as no cap
+_OBJECTS = frozenset({"rate", "download_headers"})  # the only keys whose values are no strings
 _WHOLE = {"connections": CONNECTIONS_MAX, "max_in_flight": IN_FLIGHT_MAX}
 
 
@@ -33,7 +35,7 @@ def load_account(name: str, vendor: str, *, fresh: bool = False) -> Account:
     """The credentials of an account of this vendor.
 
     Raises AccountError: ACCOUNT_MISSING (no such secret, or no right to read it), ACCOUNT_MALFORMED (not a JSON object
-    of strings, a required key absent, a limit that makes no sense, or another vendor's).
+    of strings, a required key absent, a limit or header that makes no sense, or another vendor's).
     """
     from aws_lambda_powertools.utilities import parameters  # here: it costs a cold start that not every path needs
 
@@ -52,7 +54,7 @@ def load_account(name: str, vendor: str, *, fresh: bool = False) -> Account:
 def _parse(name: str, vendor: str, secret_id: str, text: str | bytes) -> Account:
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         raise AccountError("ACCOUNT_MALFORMED", f"the secret {secret_id} is not a JSON object")
@@ -68,8 +70,11 @@ def _parse(name: str, vendor: str, secret_id: str, text: str | bytes) -> Account
     if not _is_rate(vendor, value.get("rate")):
         problem = f'rate in the secret {secret_id} is not {{"calls": <whole number>, "per": <seconds>}}'
         raise AccountError("ACCOUNT_MALFORMED", problem)
-    strings = {key: str(item) for key, item in value.items() if item is not None and key != "rate"}
-    return Account(name, strings, value.get("rate"))
+    headers = value.get("download_headers") or {}
+    if said := problem_with(headers):
+        raise AccountError("ACCOUNT_MALFORMED", f"download_headers in the secret {secret_id} {said}")
+    strings = {key: str(item) for key, item in value.items() if item is not None and key not in _OBJECTS}
+    return Account(name, strings, value.get("rate"), headers)
 
 
 def _is_limit(given: object, most: int) -> bool:

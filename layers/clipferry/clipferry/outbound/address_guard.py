@@ -92,7 +92,7 @@ def check_url(url: str, hosts: Iterable[str], *, allow_private: bool = False) ->
     port = _PORTS[scheme] if port is None else port
     if port != _PORTS[scheme] and port < 1024:
         raise AddressRefused(f"refused port {port} at {host}")
-    listed = any(_under(host, suffix) for suffix in hosts)
+    listed = any(is_under(host, suffix) for suffix in hosts)
     if not listed and not allow_private:
         raise AddressRefused(f"refused host {host}: it is not on the list of allowed hosts")
     path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._[]")
@@ -119,7 +119,8 @@ def _checked_host(netloc: str, host: str) -> str:
     return host
 
 
-def _under(host: str, suffix: str) -> bool:
+def is_under(host: str, suffix: str) -> bool:
+    """Whether a host is the suffix or lies below it; an address only when it is the suffix itself."""
     suffix = suffix.strip().strip(".").lower()
     if suffix.startswith("[") and suffix.endswith("]"):
         suffix = suffix[1:-1]

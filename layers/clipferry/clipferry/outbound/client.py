@@ -22,6 +22,7 @@ from urllib.parse import urljoin
 
 from clipferry.outbound.address_guard import AddressRefused, OutboundError, Target, check_url
 from clipferry.outbound.connection import Connection, NoReply, NotSent, Timeouts, Truncated
+from clipferry.outbound.file_headers import FileHeaders
 from clipferry.outbound.stream import Headers, Oversized, Stream
 
 if TYPE_CHECKING:
@@ -52,8 +53,9 @@ MAX_REDIRECTS = 5
 USER_AGENT = "clipferry/0.1"
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-#: All that a redirect to another origin may carry along: nothing that says who asks.
-_ANONYMOUS = frozenset({"accept", "accept-encoding", "user-agent", "range", "if-range", "if-match"})
+#: All that a redirect to another origin may carry along of what a caller gave: nothing that says who asks.
+_ANONYMOUS = frozenset({"range", "if-range", "if-match"})
+_USUAL = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": USER_AGENT}
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ class Outbound:
         self._idle: dict[tuple[str, str, int], list[Connection]] = {}
         self._lock = threading.Lock()
         self._gate: Callable[[str], None] | None = None
+        self._file_headers: FileHeaders | None = None
         self._origin: Outbound | None = None
 
     def paced(self, gate: Callable[[str], None]) -> Outbound:
@@ -109,6 +112,12 @@ class Outbound:
         """
         twin = copy(self)
         twin._gate, twin._origin = gate, self.origin
+        return twin
+
+    def sending(self, headers: FileHeaders) -> Outbound:
+        """The same way out, whose downloads carry an account's headers to the hosts that are to get them."""
+        twin = copy(self)
+        twin._file_headers, twin._origin = headers, self.origin
         return twin
 
     @property
@@ -174,12 +183,14 @@ class Outbound:
     ) -> Stream:
         """GET for a download: a context manager with `status`, `headers` and a reader of the decoded body.
 
-        Follows at most 5 redirects, each checked like the first; credentials stay behind when the origin changes. The
-        timeouts' `total` runs over redirects and body together. Raises NotSent, NoReply or AddressRefused.
+        Follows at most 5 redirects, each checked like the first; credentials and an account's headers stay behind when
+        the origin changes. The timeouts' `total` runs over redirects and body together. Raises NotSent, NoReply or
+        AddressRefused.
         """
         deadline = time.monotonic() + timeout.total
-        sent = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": USER_AGENT, **(headers or {})}
-        target = self._check(url, hosts)
+        given, target = headers or {}, self._check(url, hosts)
+        own = self._file_headers.of(target) if self._file_headers else {}
+        sent = _merged(_USUAL, given, own)
         for _ in range(MAX_REDIRECTS + 1):
             connection, response = self._get(target, sent, timeout, deadline)
             location = response.getheader("Location")
@@ -189,17 +200,17 @@ class Outbound:
             connection.close()
             following = self._follow(target, location, hosts)
             if following.origin != target.origin:
-                sent = {name: value for name, value in sent.items() if name.lower() in _ANONYMOUS}
+                sent = _merged(_USUAL, {name: value for name, value in given.items() if name.lower() in _ANONYMOUS})
             target = following
         raise AddressRefused(f"refused {target.host}: more than {MAX_REDIRECTS} redirects")
 
     def close(self) -> None:
         """Drop the idle connections."""
         with self._lock:
-            idle, self._idle = self._idle, {}
-        for connections in idle.values():
-            for connection in connections:
-                connection.close()
+            connections = [connection for kept in self._idle.values() for connection in kept]
+            self._idle.clear()  # in place: a way out made from this one has the same
+        for connection in connections:
+            connection.close()
 
     def _check(self, url: str, hosts: Sequence[str]) -> Target:
         return check_url(url, (*hosts, *self._extra_hosts), allow_private=self._allow_private)
@@ -243,3 +254,11 @@ class Outbound:
         """Take back a connection whose answer was read to its end."""
         with self._lock:
             self._idle.setdefault(connection.origin, []).append(connection)
+
+
+def _merged(*sources: Mapping[str, str]) -> dict[str, str]:
+    """All headers, a later one in place of an earlier one of the same name."""
+    merged: dict[str, tuple[str, str]] = {}
+    for headers in sources:
+        merged |= {name.lower(): (name, value) for name, value in headers.items()}
+    return dict(merged.values())

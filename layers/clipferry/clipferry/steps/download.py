@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from clipferry import transfer
 from clipferry.aws.account_secrets import AccountError
 from clipferry.jobs import DOWNLOAD_BUDGET, MAX_WARNINGS, File, FileStatus, Job, JobStatus, Problem, warning
+from clipferry.outbound.file_headers import FileHeaders
 from clipferry.pacing.poll_plan import error_wait
 from clipferry.settings import settings
 from clipferry.steps.context import THROTTLED_AS, Runtime, download_hosts, problem_of, task_of
@@ -63,17 +64,18 @@ def download(
 
 def _copy(rt: Runtime, s3: S3Client, job: Job, file: File, time_left: Callable[[], float]) -> Leg:
     try:
-        vendor = rt.vendor(job)
+        vendor, account = rt.vendor(job), rt.account(job)
+        headers = FileHeaders(account.download_headers, [*vendor.trusted_hosts, *settings().download_hosts])
         result = transfer.copy(
-            locate=lambda: _locate(rt, job, file),
+            locate=lambda: _locate(rt, job, file, headers),
             destination=_destination(job, file),
-            outbound=rt.outbound,
+            outbound=rt.outbound.sending(headers),
             hosts=download_hosts(vendor),
             s3=s3,
             checkpoint=dict(file.checkpoint),
             save=_saver(rt, job, file),
             time_left=time_left,
-            options=_options(rt.account(job)),
+            options=_options(account),
         )
     except transfer.Superseded as error:
         raise Superseded(str(error)) from error
@@ -117,11 +119,12 @@ def _store(rt: Runtime, s3: S3Client, job: Job, file: File, result: transfer.Sto
     return Leg(file.file_id, more=False)
 
 
-def _locate(rt: Runtime, job: Job, file: File) -> Remote | None:
+def _locate(rt: Runtime, job: Job, file: File, headers: FileHeaders) -> Remote | None:
     known = KnownFile(file.ref, file.name, settled=False, ready=True, detail=file.detail)
     remote = rt.ask(job, lambda vendor: vendor.locate(task_of(job, rt.now()), known), asker=file)
     if remote is None:
         return None
+    headers.trust(remote.url)
     return Remote(remote.url, remote.size or file.size, remote.md5 or file.md5, remote.expires_at, remote.kind)
 
 

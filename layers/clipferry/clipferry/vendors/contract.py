@@ -144,6 +144,7 @@ class Account:
     name: str
     secret: Mapping[str, str] = field(repr=False)
     rate: Mapping[str, Any] | None = None  # in place of the vendor's published one, see `call_rates.Rate.parse`
+    download_headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # secret; see `FileHeaders`
 
     @property
     def endpoint(self) -> str | None:

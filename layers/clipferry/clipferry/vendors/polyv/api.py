@@ -82,7 +82,7 @@ class PolyvApi:
     """Polyv's API for one account."""
 
     def __init__(self, account: Account, outbound: ApiOutbound) -> None:
-        self._outbound = outbound
+        self._outbound, self._file_headers = outbound, account.download_headers
         self._app_id, self._app_secret = (account.secret.get(key, "").strip() for key in ("app_id", "app_secret"))
         self._endpoint = (account.endpoint or PUBLIC_ENDPOINT).rstrip("/")
         self._hosts = (*API_HOSTS, lenient.hostname(self._endpoint))
@@ -94,8 +94,9 @@ class PolyvApi:
 
     def denies(self, url: str, hosts: Sequence[str]) -> bool:
         """Whether a file server says no to a download; VendorUnavailable when it says nothing."""
+        headers = {**self._file_headers, "Range": "bytes=0-0"}
         try:
-            with self._outbound.stream(url, hosts=(*hosts, *self._hosts), headers={"Range": "bytes=0-0"}) as answer:
+            with self._outbound.stream(url, hosts=(*hosts, *self._hosts), headers=headers) as answer:
                 return answer.status in (401, 403, 404, 410)
         except AddressRefused:
             return False  # the copy will be refused as well, and say why
