@@ -1,6 +1,7 @@
 """What every route works with: the log, the metrics, the clients, and how a body is read and a reply written."""
 
 import json
+from collections.abc import Sequence
 from functools import cache
 from http import HTTPStatus
 from typing import Any
@@ -11,7 +12,7 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 from botocore.config import Config
 from clipferry.aws.logs import logger
-from clipferry.intake.job_body import BODY_MAX, FieldError, InvalidBody
+from clipferry.intake.checks import FieldError, InvalidBody, read_object
 from clipferry.steps.context import runtime
 from clipferry.steps.finish import Closing
 
@@ -20,6 +21,12 @@ metrics = Metrics()
 JSON = "application/json"
 PROBLEM = "application/problem+json"
 KEY_MAX = 255  # characters of an Idempotency-Key
+FRAME = 1000  # bytes of a reply around the entries that it holds: brackets, a token, a warning
+REPLY_MAX = 5_500_000  # bytes; a function answers with at most 6 MB (Lambda quotas), headers included
+
+
+class ReplyTooLarge(Exception):
+    """A defect: a reply that nobody has cut to what Lambda lets through."""
 
 
 @cache
@@ -36,14 +43,15 @@ def read_body(event: APIGatewayProxyEvent) -> dict[str, Any]:
     """The JSON object that was sent. Raises InvalidBody."""
     try:
         text = event.decoded_body or ""
-        if len(text.encode()) > BODY_MAX:
-            raise InvalidBody([FieldError("", f"must be at most {BODY_MAX} bytes")])
-        body = json.loads(text)
-    except (ValueError, RecursionError):
+    except ValueError:  # no Base64, or no UTF-8 in it
         raise InvalidBody([FieldError("", "must be a JSON object")]) from None
-    if not isinstance(body, dict):
-        raise InvalidBody([FieldError("", "must be a JSON object")])
-    return body
+    return read_object(text)
+
+
+def read_query(event: APIGatewayProxyEvent) -> dict[str, list[str]]:
+    """Each parameter of the query with every value it was given."""
+    found = {name: [value] for name, value in (event.query_string_parameters or {}).items()}
+    return {**found, **event.multi_value_query_string_parameters}
 
 
 def read_key(event: APIGatewayProxyEvent) -> str | None:
@@ -55,7 +63,24 @@ def read_key(event: APIGatewayProxyEvent) -> str | None:
 
 
 def reply(value: Any, status: HTTPStatus = HTTPStatus.OK, headers: dict[str, Any] | None = None) -> Response[str]:
+    """Raises ReplyTooLarge: what may be large is cut before, by `fitting`."""
+    if size_of(value) > REPLY_MAX:
+        raise ReplyTooLarge
     return Response(status, JSON, json.dumps(value, ensure_ascii=False), headers=headers)
+
+
+def size_of(value: Any) -> int:
+    """Bytes of a value in a reply: the body is JSON text, and Lambda writes it as a string in JSON in ASCII again."""
+    return len(json.dumps(json.dumps(value, ensure_ascii=False)))
+
+
+def fitting(entries: Sequence[Any], room: int) -> int:
+    """How many of the entries, from the first on, so many bytes of a reply hold; at least one, if there is one."""
+    for number, entry in enumerate(entries):
+        room -= size_of(entry) + 2
+        if room < 0:
+            return max(1, number)
+    return len(entries)
 
 
 def problem(status: HTTPStatus, title: str, **more: Any) -> Response[str]:

@@ -1,18 +1,33 @@
 """Jobs: ask, list, look, cancel, retry, and links to what is stored."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 from aws_lambda_powertools.metrics import MetricUnit
-from clipferry.intake.job_query import page_token, parse_query
-from clipferry.jobs import Job
+from clipferry.intake.job_query import page_token, parse_file_query, parse_query
+from clipferry.jobs import Job, warning
 from clipferry.steps.context import runtime
 from clipferry.steps.links import LINK_SECONDS, link
 from clipferry.steps.submit import retry, submit
-from common import closing, location, logger, metrics, read_body, read_key, reply, s3
+from clipferry.store.job_records import created_key
+from common import (
+    FRAME,
+    REPLY_MAX,
+    closing,
+    fitting,
+    location,
+    logger,
+    metrics,
+    read_body,
+    read_key,
+    read_query,
+    reply,
+    s3,
+    size_of,
+)
 
 router = APIGatewayRouter()
 
@@ -27,12 +42,13 @@ def create_job() -> Response[str]:
 
 @router.get("/jobs")
 def list_jobs() -> Response[str]:
-    return reply(page_of_jobs(router.current_event.query_string_parameters or {}))
+    return reply(page_of_jobs(read_query(router.current_event)))
 
 
 @router.get("/jobs/<job_id>")
 def get_job(job_id: str) -> Response[str]:
-    return _job(runtime().jobs.load(job_id))
+    after = parse_file_query(read_query(router.current_event))
+    return _job(runtime().jobs.load(job_id), files_after=after)
 
 
 @router.post("/jobs/<job_id>/cancel")
@@ -51,13 +67,23 @@ def get_file_url(job_id: str, file_id: str) -> Response[str]:
     return reply({"url": url, "expires_in": LINK_SECONDS})
 
 
-def page_of_jobs(parameters: Mapping[str, str]) -> dict[str, Any]:
-    """One page of the jobs that a query's parameters ask for."""
+def page_of_jobs(parameters: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """One page of the jobs that a query's parameters ask for, no more of them than a reply holds."""
     query = parse_query(parameters)
     jobs, last = runtime().jobs.list(query.listing, query.limit, query.before)
     shown = [{k: v for k, v in job.public().items() if k != "files"} for job in jobs]
-    return {"jobs": shown, "next_token": page_token(query, last) if last else None}
+    held = fitting(shown, REPLY_MAX - FRAME)
+    if held < len(shown):
+        last = created_key(jobs[held - 1])
+    return {"jobs": shown[:held], "next_token": page_token(query, last) if last else None}
 
 
-def _job(job: Job, status: HTTPStatus = HTTPStatus.OK) -> Response[str]:
-    return reply(job.public(), status, location(router.current_event, f"/jobs/{job.job_id}"))
+def _job(job: Job, status: HTTPStatus = HTTPStatus.OK, files_after: int = 0) -> Response[str]:
+    shown = job.public()
+    files = [said for file, said in zip(job.files, shown["files"], strict=True) if file.number > files_after]
+    held = fitting(files, REPLY_MAX - size_of(shown | {"files": []}) - FRAME)
+    if held < len(files):
+        last, left = files[held - 1]["file_id"], len(files) - held
+        message = f"a reply holds no more than this: files_after={last} in the query shows the other {left}"
+        shown["warnings"] = [*shown["warnings"], warning("FILES_LEFT_OUT", message)]
+    return reply(shown | {"files": files[:held]}, status, location(router.current_event, f"/jobs/{job.job_id}"))

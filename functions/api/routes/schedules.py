@@ -5,10 +5,10 @@ from http import HTTPStatus
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 from clipferry.aws import scheduler
-from clipferry.intake.job_query import BadQuery, parse_limit
+from clipferry.intake.job_query import BadQuery, parse_limit, single_values
 from clipferry.intake.schedule_body import define
 from clipferry.steps.context import runtime
-from common import location, read_body, reply
+from common import location, read_body, read_query, reply
 
 from routes.jobs import page_of_jobs
 
@@ -37,9 +37,7 @@ def delete_schedule(name: str) -> Response[str]:
 
 @router.get("/schedules")
 def list_schedules() -> Response[str]:
-    parameters = router.current_event.query_string_parameters or {}
-    for unknown in sorted(set(parameters) - {"limit", "next_token"}):
-        raise BadQuery(unknown, "is not a known parameter")
+    parameters = single_values(read_query(router.current_event), {"limit", "next_token"})
     try:
         schedules, token = scheduler.page(parse_limit(parameters.get("limit")), parameters.get("next_token"))
     except scheduler.BadToken:
@@ -52,10 +50,10 @@ def list_schedules() -> Response[str]:
 @router.get("/schedules/<name>/jobs")
 def list_jobs_of_schedule(name: str) -> Response[str]:
     """Also of a schedule that is gone, for as long as its jobs are kept."""
-    parameters = router.current_event.query_string_parameters or {}
+    parameters = read_query(router.current_event)
     if "schedule" in parameters:
         raise BadQuery("schedule", "is given by the path")
-    page = page_of_jobs({**parameters, "schedule": name})
+    page = page_of_jobs({**parameters, "schedule": [name]})
     if not page["jobs"] and not page["next_token"]:
         scheduler.get(name)
     return reply(page)

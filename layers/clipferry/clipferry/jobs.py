@@ -144,6 +144,11 @@ class File:
     reservation: dict[str, Any] | None = None  # as the job's own: the file's place in the account's budget
 
     @property
+    def number(self) -> int:
+        """By which a job's files are in order: f1000 comes after f999."""
+        return int(self.file_id.removeprefix("f"))
+
+    @property
     def total(self) -> int | None:
         """Bytes that its copy comes to, as far as anybody has said."""
         return self.size or self.declared

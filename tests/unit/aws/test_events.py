@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 from clipferry.aws import events
+from clipferry.intake.checks import InvalidBody
 from clipferry.jobs import File, FileStatus, Job, JobStatus, Problem
 
 from tests.unit.steps.aws import BUCKET
@@ -90,7 +91,7 @@ def test_labels_and_names_of_a_schedule_hold_no_url_query_in_an_event(world: Wor
     job.labels, job.source = {"a": "https://u:canary@a.example/v?canary"}, "schedule#https://a.example/v?canary"
 
     events.announce(job)
-    events.announce_rejected("https://a.example/v?canary", "https://a.example/v?canary@1", [])
+    events.announce_rejected("https://a.example/v?canary", "https://a.example/v?canary@1", InvalidBody([]))
 
     assert "canary" not in repr(world.edge.sent)
 

@@ -6,10 +6,17 @@ import base64
 import json
 
 import pytest
-from clipferry.intake.job_query import LIMIT_DEFAULT, BadQuery, page_token, parse_query
+from clipferry.intake.job_query import LIMIT_DEFAULT, BadQuery, Query, page_token, parse_file_query
+from clipferry.intake.job_query import parse_query as parse
 from clipferry.jobs import JobStatus
 from hypothesis import given
 from hypothesis import strategies as st
+
+
+def parse_query(parameters: dict[str, str]) -> Query:
+    """Of a query that gives each parameter once."""
+    return parse({name: [value] for name, value in parameters.items()})
+
 
 LAST = "2026-11-21T12:00:00.000Z#01K0000000000000000000000A"
 
@@ -55,12 +62,58 @@ def test_filters_are_read() -> None:
         ({"colour": "red"}, "colour"),
         ({"next_token": "x"}, "next_token"),
         ({"next_token": "é"}, "next_token"),
+        ({"label": "a=" + "x" * 1023}, "label"),
+        ({"label": "a=\u200b"}, "label"),
+        ({"schedule": "片" * 400}, "schedule"),
+        ({"batch": "\x00"}, "batch"),
+        ({"limit": "9" * 5000}, "limit"),
+        ({"vendor": "\ud800"}, "vendor"),
     ],
 )
 def test_what_cannot_be_is_named(parameters: dict[str, str], named: str) -> None:
     with pytest.raises(BadQuery) as caught:
         parse_query(parameters)
     assert caught.value.parameter == named
+
+
+def test_several_labels_are_all_asked_for_in_any_order() -> None:
+    one, other = (parse({"label": labels}) for labels in (["site=gate", "day=1", "site=gate"], ["day=1", "site=gate"]))
+
+    assert one.listing == other.listing
+    assert one.listing.labels == ("day=1", "site=gate")
+    assert one.listing.tag == "label#day=1"
+
+
+def test_a_token_belongs_to_all_labels_of_its_listing() -> None:
+    token = page_token(parse({"label": ["a=1", "b=2"]}), LAST)
+
+    assert parse({"label": ["b=2", "a=1"], "next_token": [token]}).before == LAST
+    with pytest.raises(BadQuery):
+        parse({"label": ["a=1"], "next_token": [token]})
+
+
+@pytest.mark.parametrize("name", ["vendor", "status", "schedule", "batch", "since", "until", "limit", "next_token"])
+def test_any_other_parameter_is_given_once(name: str) -> None:
+    with pytest.raises(BadQuery, match=f"{name} is given more than once"):
+        parse({name: ["a", "b"]})
+
+
+def test_the_name_of_an_unknown_parameter_is_told_without_what_it_may_hide() -> None:
+    with pytest.raises(BadQuery) as caught:
+        parse_query({"https://a.example/v?canary": "1"})
+    assert "canary" not in str(caught.value)
+
+
+def test_the_files_after_one_are_asked_for_by_its_id() -> None:
+    assert (parse_file_query({}), parse_file_query({"files_after": ["f0999"]})) == (0, 999)
+    for bad in (
+        {"files_after": ["999"]},
+        {"files_after": ["f" + "9" * 10]},
+        {"after": ["f1"]},
+        {"files_after": ["f1"] * 2},
+    ):
+        with pytest.raises(BadQuery):
+            parse_file_query(bad)
 
 
 def test_a_token_goes_on_where_the_page_ended() -> None:

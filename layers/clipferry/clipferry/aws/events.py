@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,8 @@ from clipferry.settings import settings
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_events.type_defs import PutEventsRequestEntryTypeDef
+
+    from clipferry.intake.checks import InvalidBody
 
 SCHEMA_VERSION = "1"  # another when a field goes or means something else; fields may be added under the same one
 EVENT_MAX = 250 * 1024  # bytes of a detail: PutEvents takes 256 KB for an entry, its source and detail-type included
@@ -45,7 +47,7 @@ def announce(job: Job) -> None:
     _send(_DETAIL_TYPES[job.status], detail(job))
 
 
-def announce_rejected(schedule: str, firing: str, reasons: Sequence[Mapping[str, str]]) -> None:
+def announce_rejected(schedule: str, firing: str, reasons: InvalidBody) -> None:
     """Tell that a schedule fired and made no job, and why. `event_id` is the firing's, however often it is sent.
 
     Raises EventNotSent or botocore's errors.
@@ -56,7 +58,8 @@ def announce_rejected(schedule: str, firing: str, reasons: Sequence[Mapping[str,
             "schema_version": SCHEMA_VERSION,
             "event_id": bare(firing),
             "schedule": bare(schedule),
-            "errors": list(reasons),
+            "errors": reasons.told(),
+            **reasons.more(),
         },
     )
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from clipferry.intake.job_body import FieldError, InvalidBody
+from clipferry.intake.checks import FieldError, InvalidBody
 from clipferry.intake.schedule_body import Schedule, is_name
 from clipferry.settings import settings
 

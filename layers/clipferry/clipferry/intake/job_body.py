@@ -7,27 +7,35 @@ the only statement of what a request may hold (`GET /vendors` shows the same one
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from http import HTTPStatus
-from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from clipferry.intake.characters import unseen
-from clipferry.intake.values import canonical, fingerprint, prose_fields, value_errors
+from clipferry.intake.checks import BODY_MAX as BODY_MAX
+from clipferry.intake.checks import FieldError as FieldError
+from clipferry.intake.checks import InvalidBody as InvalidBody
+from clipferry.intake.checks import broken as broken
+from clipferry.intake.checks import place, unusable
+from clipferry.intake.checks import unfit_values as unfit_values
+from clipferry.intake.checks import with_rules as with_rules
+from clipferry.intake.values import canonical, fingerprint, prose_fields
 from clipferry.jobs import DEADLINE_MAX, DEADLINE_MIN, Job, JobStatus, job_id
+from clipferry.redaction import redact
 from clipferry.vendors import VENDORS, vendor_class
 
-if TYPE_CHECKING:
-    from jsonschema.exceptions import ValidationError
-
-ERRORS_MAX = 100  # bad fields told of one body
-BODY_MAX = 256 * 1024  # bytes: a DynamoDB item holds 400 KB (AWS limit), and the row holds the request
-
-_TAG = r"^(?![aA][wW][sS]:)[\w .:/=+@-]*$(?!\n)"  # what S3 object tags may hold; labels become tags
+#: What S3 object tags may hold; labels become tags. A listing tells a label's key from its value by the first `=`.
+_TAG = {
+    "pattern": r"^(?![aA][wW][sS]:)[\w .:/=+@-]*$(?!\n)",
+    "x-problem": "must be made of letters, digits, blanks and .:/=+@_- and must not start with aws:",
+}
+_TAG_KEY = {
+    "pattern": r"^(?![aA][wW][sS]:)[\w .:/+@-]*$(?!\n)",
+    "x-problem": "has a key that is not made of letters, digits, blanks and .:/+@_- or that starts with aws:",
+}
 #: First part of an object's key: safe characters of S3, no empty part, no `.` or `..`, not `.clipferry/` (the stack's).
 _PREFIX = r"^(?!/|\.clipferry(/|$))(?!.*(^|/)\.{1,2}(/|$))(?!.*//)[A-Za-z0-9!_.*'()/ =@:+-]*$(?!\n)"
+NAME_RULE = "1 to 64 letters, digits, dots, dashes and underscores, and start with a letter or a digit"
+ADOPT_MAX = 150 * 1024  # bytes: the job's row may hold it twice, as what was asked for and as the vendor's ids
 BODY_SCHEMA: Mapping[str, Any] = {
     "type": "object",
     "properties": {
@@ -35,6 +43,7 @@ BODY_SCHEMA: Mapping[str, Any] = {
         "account": {
             "type": "string",
             "pattern": r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$(?!\n)",
+            "x-problem": f"must have {NAME_RULE}",
             "description": "name of the secret below the secret prefix; the vendor's name when absent",
         },
         "request": {"type": "object", "description": "new work for the vendor; see GET /vendors"},
@@ -46,6 +55,8 @@ BODY_SCHEMA: Mapping[str, Any] = {
                     "type": "string",
                     "maxLength": 512,
                     "pattern": _PREFIX,
+                    "x-problem": "must be made of letters, digits, blanks and !_.*'()/=@:+- and have no slash in "
+                    "front, no empty part, no part that is . or .., and none of .clipferry/ in front",
                     "description": "first part of the objects' keys in the bucket",
                 }
             },
@@ -64,8 +75,8 @@ BODY_SCHEMA: Mapping[str, Any] = {
         "labels": {
             "type": "object",
             "maxProperties": 8,
-            "propertyNames": {"pattern": _TAG, "minLength": 1, "maxLength": 64},
-            "additionalProperties": {"type": "string", "pattern": _TAG, "maxLength": 128},
+            "propertyNames": {**_TAG_KEY, "minLength": 1, "maxLength": 64},
+            "additionalProperties": {"type": "string", **_TAG, "maxLength": 128},
             "description": "for listings, events and object tags",
         },
     },
@@ -76,40 +87,6 @@ BODY_SCHEMA: Mapping[str, Any] = {
 }
 
 
-@dataclass(frozen=True)
-class FieldError:
-    """One bad field: a JSON Pointer (RFC 6901) into the body, and the limit it breaks. Never echoes the value."""
-
-    pointer: str
-    detail: str
-
-
-class InvalidBody(Exception):
-    """The body cannot become a job."""
-
-    def __init__(self, errors: list[FieldError]) -> None:
-        super().__init__("; ".join(f"{e.pointer or '/'}: {e.detail}" for e in errors))
-        self.errors = errors
-
-    def problem(self) -> dict[str, Any]:
-        """What problem+json (RFC 9457) says of it, in a reply or in a batch's report."""
-        errors = [{"pointer": e.pointer, "detail": e.detail} for e in self.errors]
-        return {
-            "type": "about:blank",
-            "status": HTTPStatus.BAD_REQUEST,
-            "title": "the request is invalid",
-            "detail": str(self),
-            "errors": errors,
-        }
-
-
-def broken(schema: Mapping[str, Any], value: object) -> list[FieldError]:
-    """Where a value breaks a schema."""
-    from jsonschema import Draft202012Validator
-
-    return list(_field_errors(Draft202012Validator(schema).iter_errors(value), ""))
-
-
 def check(body: object) -> list[FieldError]:
     """Every bad field of a body; an empty list for a good one."""
     if unfit := unusable(body):
@@ -118,40 +95,24 @@ def check(body: object) -> list[FieldError]:
     described = vendor_class(vendor) if isinstance(vendor, str) and vendor in VENDORS else None
     schemas = {"request": described.request_schema, "adopt": described.adopt_schema} if described else {}
     bad_values = unfit_values(body, frozenset().union(*map(prose_fields, schemas.values())))
-    errors = broken_limits(BODY_SCHEMA, body)
+    errors = broken(BODY_SCHEMA, body)
     if isinstance(vendor, str) and not described:
         errors.append(FieldError("/vendor", f"must be one of {', '.join(VENDORS)}"))
     for name, schema in schemas.items():
         if isinstance(body, dict) and isinstance(body.get(name), dict):
-            errors += broken_limits(schema, body[name], f"/{name}")
-    return with_rules(bad_values, errors)
+            errors += broken(schema, body[name], f"/{name}")
+    return with_rules(bad_values, errors or _unfit_for_row(body))
 
 
-def unfit_values(body: object, prose: frozenset[str] = frozenset()) -> list[FieldError]:
-    """The values that no door takes: see `values`. The first ERRORS_MAX of them."""
-    return [FieldError(*error) for error in islice(value_errors(body, prose), ERRORS_MAX)]
-
-
-def with_rules(bad_values: list[FieldError], broken_rules: list[FieldError]) -> list[FieldError]:
-    """What is wrong with a body, each place told once, and none by a name that nobody can read."""
-    told = {error.pointer for error in bad_values}
-    return bad_values + [e for e in broken_rules if e.pointer not in told and not unseen(e.pointer)]
-
-
-def broken_limits(schema: Mapping[str, Any], value: object, base: str = "") -> list[FieldError]:
-    """Every field of a value that its JSON Schema does not admit; `base` is the pointer to the value itself."""
-    from jsonschema import Draft202012Validator  # here: only the doors need it, not every function
-
-    return list(_field_errors(Draft202012Validator(schema).iter_errors(value), base))
-
-
-def unusable(body: object) -> FieldError | None:
-    """What no schema says: the row has to hold the body."""
-    try:
-        size = len(json.dumps(body))
-    except (ValueError, RecursionError):  # nesting without end
-        return FieldError("", "must be JSON (RFC 8259)")
-    return FieldError("", f"must be at most {BODY_MAX} bytes, written in ASCII") if size > BODY_MAX else None
+def _unfit_for_row(body: Any) -> list[FieldError]:
+    """What would not fit into the job's row, or is shown as it is and so may not hold what must not be shown."""
+    errors = []
+    if len(json.dumps(body.get("adopt"))) > ADOPT_MAX:
+        errors.append(FieldError("/adopt", f"must be at most {ADOPT_MAX} bytes, written in ASCII"))
+    shown = [(("destination", "prefix"), body.get("destination", {}).get("prefix", ""))]
+    shown += [(("labels", key), f"{key}={value}") for key, value in body.get("labels", {}).items()]
+    told = "must not hold a URL with credentials or a query"
+    return errors + [FieldError(place(parts), told) for parts, text in shown if redact(text) != text]
 
 
 def new_job(
@@ -193,50 +154,3 @@ def new_job(
 
 def _milliseconds(moment: datetime) -> datetime:
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
-
-
-def _field_errors(found: Iterator[ValidationError], base: str) -> Iterator[FieldError]:
-    for error in found:
-        pointer = base + "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in error.absolute_path)
-        match error.validator:
-            case "required" if isinstance(error.instance, dict):
-                for name in error.validator_value:
-                    if name not in error.instance and repr(name) in error.message:
-                        yield FieldError(f"{pointer}/{name}", "is required")
-            case "additionalProperties" if error.validator_value is False:
-                for name in sorted(set(error.instance) - set(error.schema.get("properties", {}))):
-                    yield FieldError(f"{pointer}/{name}", "is not a known field")
-            case _:
-                yield FieldError(pointer, _limit(error))
-
-
-def _limit(error: ValidationError) -> str:
-    """The broken limit in words, without the value that broke it."""
-    if isinstance(error.schema, dict) and error.validator in (
-        "oneOf",
-        "anyOf",
-        "not",
-        "pattern",
-        "dependentRequired",
-        "propertyNames",
-    ):
-        told = error.schema.get("x-problem")
-        if told:
-            return str(told)
-    limit = error.validator_value
-    words = {
-        "type": f"must be of type {limit}",
-        "enum": f"must be one of {', '.join(map(str, limit))}" if isinstance(limit, list) else "",
-        "minimum": f"must be at least {limit}",
-        "maximum": f"must be at most {limit}",
-        "minItems": f"must have at least {limit} items",
-        "maxItems": f"must have at most {limit} items",
-        "minLength": f"must have at least {limit} characters",
-        "maxLength": f"must have at most {limit} characters",
-        "pattern": f"must match {limit}",
-        "uniqueItems": "must not hold the same item twice",
-        "maxProperties": f"must have at most {limit} entries",
-        "const": f"must be {limit}",
-        "minProperties": f"must have at least {limit} entries",
-    }
-    return words.get(str(error.validator), f"breaks the rule {error.validator}")

@@ -10,16 +10,18 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from clipferry.intake.characters import unseen
 from clipferry.jobs import JobStatus
 from clipferry.redaction import redact
 from clipferry.store.job_records import PAGE_MAX, Listing
 from clipferry.vendors import VENDORS
 
 LIMIT_DEFAULT = 25
+VALUE_MAX = 1024  # bytes of a parameter: a key of the table holds 2,048
 NAME_SHOWN = 100  # characters of an unknown parameter's name
 _KEY = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z#[0-9A-Z]{26}$")
 PARAMETERS = frozenset({"vendor", "status", "label", "schedule", "batch", "since", "until", "limit", "next_token"})
@@ -40,13 +42,13 @@ class Query:
     before: str | None
 
 
-def parse_query(parameters: Mapping[str, str]) -> Query:
+def parse_query(given: Mapping[str, Sequence[str]]) -> Query:
     """`vendor`, `status`, `label` (key=value), `schedule`, `batch`, `since`, `until` (ISO 8601), `limit`, `next_token`.
 
-    Raises BadQuery.
+    A `label` may be given several times: then a job must have them all. Raises BadQuery.
     """
-    for name in sorted(set(parameters) - PARAMETERS):
-        raise BadQuery(name, "is not a known parameter")
+    labels = _labels(given.get("label", ()))
+    parameters = single_values(given, PARAMETERS, several=("label",))
     vendor, status = parameters.get("vendor"), parameters.get("status")
     if vendor is not None and vendor not in VENDORS:
         raise BadQuery("vendor", f"must be one of {', '.join(VENDORS)}")
@@ -55,7 +57,8 @@ def parse_query(parameters: Mapping[str, str]) -> Query:
     listing = Listing(
         vendor=vendor,
         status=JobStatus(status) if status else None,
-        tag=_tag(parameters),
+        tag=_tag(parameters, labels),
+        labels=labels,
         since=_moment(parameters, "since"),
         until=_moment(parameters, "until"),
     )
@@ -82,19 +85,49 @@ def _read_token(token: str, listing: Listing) -> str:
 
 
 def _mark(last: str, listing: Listing) -> str:
-    return hashlib.sha256(f"{last}|{listing}".encode()).hexdigest()[:16]
+    return hashlib.sha256("|".join((last, str(listing), *listing.labels[1:])).encode()).hexdigest()[:16]
 
 
-def _tag(parameters: Mapping[str, str]) -> str | None:
+def single_values(
+    given: Mapping[str, Sequence[str]], known: Collection[str], several: Collection[str] = ()
+) -> dict[str, str]:
+    """The parameters of a query, each with its one value, of those that may have `several` the first.
+
+    Raises BadQuery for an unknown one, a value that is too long for any, and one of two values.
+    """
+    for name in sorted(set(given) - set(known)):
+        raise BadQuery(name, "is not a known parameter")
+    for name, values in given.items():
+        if any(len(value.encode("utf-8", "surrogatepass")) > VALUE_MAX or unseen(value) for value in values):
+            raise BadQuery(name, f"must be at most {VALUE_MAX} bytes of characters that can be seen")
+        if len(values) > 1 and name not in several:
+            raise BadQuery(name, "is given more than once")
+    return {name: values[0] for name, values in given.items() if values}
+
+
+def parse_file_query(given: Mapping[str, Sequence[str]]) -> int:
+    """`files_after`, the id of a file: its number, 0 when it is not given. Raises BadQuery."""
+    text = single_values(given, {"files_after"}).get("files_after", "f0")
+    if not re.fullmatch(r"f[0-9]{1,9}", text):
+        raise BadQuery("files_after", "must be the id of a file, such as f100")
+    return int(text[1:])
+
+
+def _labels(values: Sequence[str]) -> tuple[str, ...]:
+    for value in values:
+        if value.find("=") < 1:
+            raise BadQuery("label", "must be key=value")
+    return tuple(sorted(set(values)))
+
+
+def _tag(parameters: Mapping[str, str], labels: Sequence[str]) -> str | None:
+    """What an index decides: of several labels the first, the others are compared."""
     given = [name for name in ("label", "schedule", "batch") if name in parameters]
     if len(given) > 1:
         raise BadQuery(given[1], f"cannot be combined with {given[0]}")
     if not given:
         return None
-    value = parameters[given[0]]
-    if given[0] == "label" and not re.match(r"^[^=]+=", value):
-        raise BadQuery("label", "must be key=value")
-    return f"{given[0]}#{value}"
+    return f"{given[0]}#{labels[0] if labels else parameters[given[0]]}"
 
 
 def _moment(parameters: Mapping[str, str], name: str) -> datetime | None:

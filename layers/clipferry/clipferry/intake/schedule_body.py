@@ -15,7 +15,8 @@ from functools import cache
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from clipferry.intake.job_body import FieldError, InvalidBody, broken_limits, check, unfit_values, unusable, with_rules
+from clipferry.intake.checks import FieldError, InvalidBody, broken, place, unfit_values, unusable, with_rules
+from clipferry.intake.job_body import NAME_RULE, check
 from clipferry.intake.schedule_expressions import (
     FIRST_YEAR,
     LAST_YEAR,
@@ -141,7 +142,7 @@ def _parse(name: str, body: Mapping[str, Any], kept: Schedule | None) -> Schedul
     given = {key: value for key, value in body.items() if value is not None}
     job = given.get("job")
     bad_values = unfit_values({key: value for key, value in given.items() if key != "job"})
-    errors = with_rules(bad_values, [*broken_limits(SCHEMA, given), *_name_errors(name, given)])
+    errors = with_rules(bad_values, [*broken(SCHEMA, given), *_name_errors(name, given)])
     if kept and job in (kept.job, bare(kept.job)):
         job = kept.job  # as it is kept: what GET shows has lost the queries of its URLs
     elif isinstance(job, dict):
@@ -165,8 +166,7 @@ def _parse(name: str, body: Mapping[str, Any], kept: Schedule | None) -> Schedul
 
 def _name_errors(name: str, given: Mapping[str, Any]) -> Iterator[FieldError]:
     if not is_name(name):
-        rule = "must have 1 to 64 letters, digits, dots, dashes and underscores, and start with a letter or a digit"
-        yield FieldError("name", rule)
+        yield FieldError("name", f"must have {NAME_RULE}")
     elif given.get("name", name) != name:
         yield FieldError("/name", "must be the name in the path")
 
@@ -213,7 +213,7 @@ def _job_errors(job: Mapping[str, Any]) -> Iterator[FieldError]:
     sample = fill(job, datetime(2026, 11, 21, 8, 30, tzinfo=UTC))
     errors = check(sample)
     braces = {
-        f"/{field}/{key.replace('~', '~0').replace('/', '~1')}"
+        place((field, key))
         for field in TEMPLATED
         if isinstance(sample.get(field), Mapping)
         for key, value in sample[field].items()

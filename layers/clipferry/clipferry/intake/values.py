@@ -22,10 +22,15 @@ _Way = tuple[Any, "str | int"] | None
 
 
 def value_errors(body: object, prose: frozenset[str] = frozenset()) -> Iterator[tuple[str, str]]:
-    """What the values in a body may not hold: (JSON Pointer, what is wrong), in linear time and at any depth.
+    """What the values in a body may not hold: (JSON Pointer, what is wrong); see `bad_values`."""
+    return ((pointer(way), told) for way, told in bad_values(body, prose))
 
-    `prose` names the fields that people read as text; see `characters`. A pointer names no key that holds such a
-    character, but what holds that key.
+
+def bad_values(body: object, prose: frozenset[str] = frozenset()) -> Iterator[tuple[_Way, str]]:
+    """What the values in a body may not hold: (the way to it, what is wrong), in linear time and at any depth.
+
+    `prose` names the fields that people read as text; see `characters`. A way leads through no key that holds such a
+    character, but to what holds that key.
     """
     pending: list[tuple[_Way, object, bool]] = [(None, body, False)]
     while pending:
@@ -33,29 +38,34 @@ def value_errors(body: object, prose: frozenset[str] = frozenset()) -> Iterator[
         match value:
             case str():
                 if found := characters.unseen(value, prose=is_prose):
-                    yield pointer(way), f"holds {characters.name(found)}"
+                    yield way, f"holds {characters.name(found)}"
             case bool():
                 pass
             case int() | float():
                 if problem := _number_problem(value):
-                    yield pointer(way), problem
+                    yield way, problem
             case list():
                 pending += [((way, number), item, is_prose) for number, item in reversed(list(enumerate(value)))]
             case Mapping():
                 for key, item in reversed(list(value.items())):
                     if found := characters.unseen(key, prose=is_prose):
-                        yield pointer(way), f"has a key that holds {characters.name(found)}"
+                        yield way, f"has a key that holds {characters.name(found)}"
                     else:
                         pending.append(((way, key), item, is_prose or key in prose))
 
 
 def pointer(way: _Way) -> str:
     """A JSON Pointer (RFC 6901)."""
-    parts: list[str] = []
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts_of(way))
+
+
+def parts_of(way: _Way) -> list[str | int]:
+    """The keys and indexes on a way."""
+    parts: list[str | int] = []
     while way is not None:
         way, part = way
-        parts.append(str(part).replace("~", "~0").replace("/", "~1"))
-    return "".join(f"/{part}" for part in reversed(parts))
+        parts.append(part)
+    return parts[::-1]
 
 
 def prose_fields(schema: Mapping[str, Any]) -> frozenset[str]:

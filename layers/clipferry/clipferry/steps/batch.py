@@ -233,8 +233,7 @@ def _judge(bulk: Bulk, batch: Batch, lines: list[Line]) -> tuple[list[tuple[Job,
             body = body_of(line.content, layout, batch.defaults)
             wanted.append((_job(bulk, batch, body, line.number), fingerprints(body)))
         except InvalidBody as error:
-            problem = InvalidBody(error.errors[:ERRORS_TOLD]).problem()
-            told.append({"line": line.number, "problem": problem})
+            told.append({"line": line.number, "problem": error.problem(ERRORS_TOLD)})
     return wanted, told
 
 

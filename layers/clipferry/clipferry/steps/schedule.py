@@ -19,7 +19,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from clipferry.aws import events
-from clipferry.intake.job_body import FieldError, InvalidBody
+from clipferry.intake.checks import DEPTH_MAX, FieldError, InvalidBody, too_deep
+from clipferry.intake.schedule_expressions import FIRST_YEAR, LAST_YEAR
 from clipferry.intake.values import fingerprint
 from clipferry.jobs import Job, iso
 from clipferry.steps.context import Runtime
@@ -28,6 +29,7 @@ from clipferry.steps.submit import KeyReused, submit
 if TYPE_CHECKING:
     from aws_lambda_powertools import Logger
 
+FIRING_MAX = 256  # characters of the name that an input gives its firing
 SAME_FIRING = 15  # seconds; two firings of a rule of every minute may arrive 20 seconds apart, when the first is late
 RETRY_WINDOW = 7 * 3600  # seconds; Lambda keeps an asynchronous event for at most six hours
 
@@ -51,6 +53,8 @@ class Fired:
 
 def fire(rt: Runtime, logger: Logger, event: Mapping[str, Any], request_id: str) -> Fired:
     """Make the jobs of one firing. Raises ScheduleInvalid when the input holds none at all."""
+    if too_deep(event):
+        raise ScheduleInvalid(f"the input must not be nested more than {DEPTH_MAX} levels deep")
     if isinstance(event, Mapping) and isinstance(event.get("schedule"), str):
         return _fire_schedule(rt, logger, event, request_id)
     event = _unwrapped(event)
@@ -85,9 +89,19 @@ def _bodies(event: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def _firing(rt: Runtime, event: Mapping[str, Any], request_id: str) -> str:
     content = fingerprint(event)[:16]
-    if isinstance(event.get("firing"), str):
-        return f"{content}:{event['firing']}"
+    if (named := _given_name(event)) is not None:
+        return f"{content}:{named}"
     return f"{content}:{iso(_first_seen(rt, event, request_id))}"
+
+
+def _given_name(event: Mapping[str, Any]) -> str | None:
+    """The firing's name in its input; None when there is none."""
+    named = event.get("firing")
+    if not isinstance(named, str):
+        return None
+    if len(named) > FIRING_MAX:
+        raise ScheduleInvalid(f"the input's firing must have at most {FIRING_MAX} characters")
+    return named
 
 
 def _first_seen(rt: Runtime, event: Mapping[str, Any], request_id: str) -> datetime:
@@ -103,16 +117,19 @@ def _first_seen(rt: Runtime, event: Mapping[str, Any], request_id: str) -> datet
 
 def _fire_schedule(rt: Runtime, logger: Logger, event: Mapping[str, Any], request_id: str) -> Fired:
     """Make the one job of a schedule's firing, or tell why it cannot be: repeating would not mend it."""
+    from clipferry.intake.schedule_body import is_name  # here: what a rule fires needs no schedules
+
     name = event["schedule"]
-    scheduled = _scheduled_time(event) or _first_seen(rt, event, request_id)
-    fired = Fired(f"{name}@{event['firing'] if isinstance(event.get('firing'), str) else iso(scheduled)}")
+    if not is_name(name):
+        raise ScheduleInvalid("the input's schedule is no name of a schedule")
+    scheduled, named = _scheduled_time(event) or _first_seen(rt, event, request_id), _given_name(event)
+    fired = Fired(f"{name}@{iso(scheduled) if named is None else named}")
     try:
         _check_sender(event)
         fired.jobs.append(_submit(rt, logger, event, scheduled, fired.firing))
     except InvalidBody as error:
-        reasons = [{"pointer": e.pointer, "detail": e.detail} for e in error.errors]
-        logger.error("a schedule fired in vain", schedule=name, firing=fired.firing, errors=reasons)
-        events.announce_rejected(name, fired.firing, reasons)
+        logger.error("a schedule fired in vain", schedule=name, firing=fired.firing, errors=error.told())
+        events.announce_rejected(name, fired.firing, error)
         fired.rejected = True
     return fired
 
@@ -140,12 +157,13 @@ def _submit(rt: Runtime, logger: Logger, event: Mapping[str, Any], scheduled: da
 
 
 def _scheduled_time(event: Mapping[str, Any]) -> datetime | None:
-    """What EventBridge Scheduler put in place of its placeholder; None when that is no time."""
+    """What EventBridge Scheduler put in place of its placeholder; None when that is no time that can be."""
     try:
         moment = datetime.fromisoformat(str(event.get("scheduled_time")))
-    except ValueError:
+        in_utc = moment.astimezone(UTC) if moment.tzinfo else None
+    except (ValueError, OverflowError):
         return None
-    return moment.astimezone(UTC) if moment.tzinfo else None
+    return in_utc if in_utc and FIRST_YEAR <= in_utc.year <= LAST_YEAR else None
 
 
 def _body(event: Mapping[str, Any], scheduled: datetime) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import heapq
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -41,7 +41,7 @@ from clipferry.store.writes import Superseded as Superseded
 from clipferry.store.writes import condition_failed, connection, counted, patiently, update
 
 SHARDS = 4  # of every index value: 4 × 1,000 writes a second (DynamoDB's limit of one partition)
-TAG_LIFETIME = timedelta(days=400)
+TAG_LIFETIME = timedelta(days=400)  # of a batch's rows
 PAGE_MAX = 100
 LOOKED_AT_MAX = 1_000  # rows one listing reads for filters that its index does not decide
 
@@ -73,6 +73,7 @@ class Listing:
     vendor: str | None = None
     status: JobStatus | None = None
     tag: str | None = None  # "label#k=v", "schedule#name", "batch#id"
+    labels: tuple[str, ...] = field(default=(), repr=False)  # "k=v": all that a job must have, the tag's too
     since: datetime | None = None
     until: datetime | None = None
 
@@ -98,7 +99,7 @@ class Jobs:
     def _put(self, job: Job) -> None:
         values: dict[str, Any] = {**_job_values(job), **_index_keys(job), **_due(job, job.created_at)}
         row, absent = JobRow(_job_pk(job.job_id), "JOB", **values), JobRow.pk.does_not_exist()
-        tags = [f"label#{k}={v}" for k, v in job.labels.items()] + ([job.source] if job.source else [])
+        tags = _tags(job)
         if not tags:
             row.save(condition=absent)
             return
@@ -122,7 +123,7 @@ class Jobs:
                 files.append(_file(row))
         if job is None:
             raise NotFound(job_id)
-        job.files = sorted(files, key=lambda f: f.file_id)
+        job.files = sorted(files, key=lambda f: f.number)
         return job
 
     def change(self, job: Job, now: datetime, status: JobStatus | None = None, **changes: Any) -> Job:
@@ -245,10 +246,12 @@ class Jobs:
         return file
 
     def expire_files(self, job: Job) -> None:
-        """The files' rows go when the job's does: at the end of its retention, or not while it lives."""
+        """The rows of its files and tags go when the job's does: at the end of its retention, or not while it lives."""
         for file in job.files:
             row = FileRow(_job_pk(job.job_id), f"FILE#{file.file_id}")
             update(row, {"expires_at": _expiry(job)}, FileRow.pk.exists())
+        for tag in _tags(job):
+            _tag_row(job, tag).save()
 
     # -- claims -----------------------------------------------------------------------------------------------
 
@@ -290,24 +293,27 @@ def _file_values(file: File) -> dict[str, Any]:
     return {"media" if name == "kind" else name: getattr(file, name) for name in _FILE_FIELDS}
 
 
+def created_key(job: Job) -> str:
+    """Where the job stands in every listing."""
+    return f"{iso(job.created_at)}#{job.job_id}"
+
+
 def _index_keys(job: Job) -> dict[str, str]:
     shard = shard_of(job.job_id)
     return {
-        "created_key": f"{iso(job.created_at)}#{job.job_id}",
+        "created_key": created_key(job),
         "vendor_shard": f"{job.vendor}#{shard}",
         "status_shard": f"{job.vendor}#{job.status}#{shard}",
     }
 
 
 def _tag_row(job: Job, tag: str) -> TagRow:
-    keys = _index_keys(job)
-    expires = int((job.created_at + TAG_LIFETIME).timestamp())
     return TagRow(
         _job_pk(job.job_id),
         f"TAG#{tag}",
         tag_shard=f"{tag}#{shard_of(job.job_id)}",
-        created_key=keys["created_key"],
-        expires_at=expires,
+        created_key=created_key(job),
+        expires_at=_expiry(job),
     )
 
 
@@ -332,7 +338,21 @@ def _due(job: Job, now: datetime, *, handed_on: bool = False) -> dict[str, Any]:
 
 def _matches(job: Job, listing: Listing) -> bool:
     """What the index read for a listing does not decide by itself."""
-    return (not listing.vendor or job.vendor == listing.vendor) and (not listing.status or job.status is listing.status)
+    return (
+        (not listing.vendor or job.vendor == listing.vendor)
+        and (not listing.status or job.status is listing.status)
+        and set(listing.labels) <= set(_label_texts(job))
+    )
+
+
+def _label_texts(job: Job) -> list[str]:
+    return [f"{key}={value}" for key, value in job.labels.items()]
+
+
+def _tags(job: Job) -> list[str]:
+    """What it is listed by; each once, though two labels of an earlier release may read the same."""
+    tags = [f"label#{text}" for text in _label_texts(job)]
+    return list(dict.fromkeys([*tags, job.source] if job.source else tags))
 
 
 def _as_read(job: Job) -> Condition:
