@@ -10,6 +10,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from clipferry.aws.logs import entry
 from clipferry.aws.scheduler import NoSchedule, NotKept
+from clipferry.intake.characters import unseen
 from clipferry.intake.checks import InvalidBody
 from clipferry.intake.job_query import BadQuery
 from clipferry.steps.batch_requests import BatchKeyReused, NotForBatch
@@ -24,14 +25,15 @@ PATH_MAX = 1024  # bytes
 app = APIGatewayRestResolver(debug=False)  # not for POWERTOOLS_DEV to say: in debug it prints events
 
 
-def _known_length(given: APIGatewayRestResolver, following: Callable[..., Any]) -> Any:
-    """A longer path names nothing: no key of the table is as long as that."""
-    if len(given.current_event.path.encode()) > PATH_MAX:
+def _fit_path(given: APIGatewayRestResolver, following: Callable[..., Any]) -> Any:
+    """Any other path names nothing: no id holds such characters, and no key of the table is as long as that."""
+    path = given.current_event.path
+    if unseen(path) or len(path.encode()) > PATH_MAX:
         raise NotFoundError
     return following(given)
 
 
-app.use([_known_length])
+app.use([_fit_path])
 app.include_router(batches.router)
 app.include_router(jobs.router)
 app.include_router(schedules.router)

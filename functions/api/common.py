@@ -12,6 +12,7 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 from botocore.config import Config
 from clipferry.aws.logs import logger
+from clipferry.intake.characters import name, unseen
 from clipferry.intake.checks import FieldError, InvalidBody, read_object
 from clipferry.steps.context import runtime
 from clipferry.steps.finish import Closing
@@ -59,6 +60,8 @@ def read_key(event: APIGatewayProxyEvent) -> str | None:
     key: str | None = event.headers.get("Idempotency-Key")
     if key is not None and not 0 < len(key) <= KEY_MAX:
         raise InvalidBody([FieldError("Idempotency-Key", f"must have 1 to {KEY_MAX} characters")])
+    if key and (found := unseen(key)):
+        raise InvalidBody([FieldError("Idempotency-Key", f"holds {name(found)}")])
     return key
 
 

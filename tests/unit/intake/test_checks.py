@@ -151,7 +151,7 @@ def test_items_of_all_types_are_compared_in_linear_time() -> None:
     started = time.process_time()
 
     assert broken(schema, mixed) == []
-    assert broken(schema, [*mixed, [3]]) == [FieldError("", "must not hold the same item twice")]
+    assert broken(schema, [*mixed, [6]]) == [FieldError("", "must not hold the same item twice")]
     assert time.process_time() - started < 2
 
 

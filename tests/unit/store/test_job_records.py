@@ -11,8 +11,9 @@ import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 from clipferry.jobs import File, FileStatus, Job, JobStatus, Problem
+from clipferry.settings import settings as settings_of_functions
 from clipferry.store.job_records import IllegalMove, Jobs, Listing, NotFound, Superseded
-from clipferry.store.rows import Item
+from clipferry.store.rows import Item, TagRow
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pynamodb.exceptions import TransactWriteError
@@ -307,3 +308,59 @@ def test_moves_race_and_one_wins(jobs: Jobs) -> None:
             jobs.change(reading, NOON, status)
             winners += 1
     assert winners == 1
+
+
+def expiries(jobs: Jobs, job: Job) -> dict[str, int | None]:
+    return {row.sk: row.expires_at for row in Item.query(f"JOB#{job.job_id}")}
+
+
+def test_a_jobs_tags_live_as_long_as_its_row_however_long_that_is(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JOB_RETENTION_DAYS", "3650")
+    settings_of_functions.cache_clear()
+    job, _ = jobs.create(a_job(labels={"site": "gate", "day": "1"}, source="rule"))
+    assert set(expiries(jobs, job).values()) == {None}
+    jobs.change(job, NOON, JobStatus.FAILED, finished_at=NOON + timedelta(days=500))
+
+    jobs.expire_files(job)
+
+    (expiry,) = set(expiries(jobs, job).values())
+    assert expiry == int((NOON + timedelta(days=500 + 3650)).timestamp())
+    jobs.change(job, NOON, JobStatus.QUEUED, finished_at=None, generation=2)
+    jobs.expire_files(job)
+    assert set(expiries(jobs, job).values()) == {None}
+    settings_of_functions.cache_clear()
+
+
+def test_a_tag_that_the_release_before_has_let_go_is_back_when_its_job_ends(jobs: Jobs) -> None:
+    job, _ = jobs.create(a_job(labels={"site": "gate"}))
+    TagRow(f"JOB#{job.job_id}", "TAG#label#site=gate").delete()
+    assert jobs.list(Listing(tag="label#site=gate"), 5) == ([], None)
+
+    jobs.change(job, NOON, JobStatus.FAILED, finished_at=NOON)
+    jobs.expire_files(job)
+
+    assert [found.job_id for found in jobs.list(Listing(tag="label#site=gate"), 5)[0]] == [job.job_id]
+
+
+def test_two_labels_that_read_the_same_are_one_tag(jobs: Jobs) -> None:
+    """Taken by the release before: `a=b: c` and `a: b=c`."""
+    job, _ = jobs.create(a_job(labels={"a=b": "c", "a": "b=c"}))
+
+    listing = Listing(tag="label#a=b=c", labels=("a=b=c",))
+
+    assert [found.job_id for found in jobs.list(listing, 5)[0]] == [job.job_id]
+
+
+def test_a_listing_by_several_labels_holds_the_jobs_that_have_them_all(jobs: Jobs) -> None:
+    both, _ = jobs.create(a_job(1, labels={"a": "1", "b": "2"}))
+    jobs.create(a_job(2, labels={"a": "1", "b": "3"}))
+
+    assert jobs.list(Listing(tag="label#a=1", labels=("a=1", "b=2")), 5)[0] == [jobs.load(both.job_id)]
+
+
+def test_files_come_in_the_order_of_their_numbers(jobs: Jobs) -> None:
+    job, _ = jobs.create(a_job())
+    for number in (1000, 2, 999, 1, 10_000, 1001):
+        jobs.add_file(job, File(f"f{number:03d}", str(number), "n"))
+
+    assert [file.number for file in jobs.load(job.job_id).files] == [1, 2, 999, 1000, 1001, 10_000]

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -100,8 +101,9 @@ def page(limit: int, token: str | None) -> tuple[list[Schedule], str | None]:
     client, more = _client(), {"NextToken": token} if token else {}
     try:
         reply = client.list_schedules(GroupName=settings().schedule_group, MaxResults=limit, **more)  # type: ignore[arg-type]
-    except client.exceptions.ValidationException:
-        if not token:
+    except ClientError as error:
+        told = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        if not token or told not in (None, HTTPStatus.BAD_REQUEST):
             raise
         raise BadToken from None
     found = [_find(summary["Name"]) for summary in reply["Schedules"]]  # the summaries do not tell when they fire

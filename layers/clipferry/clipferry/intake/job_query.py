@@ -22,6 +22,7 @@ from clipferry.vendors import VENDORS
 
 LIMIT_DEFAULT = 25
 VALUE_MAX = 1024  # bytes of a parameter: a key of the table holds 2,048
+TOKEN_MAX = 4096  # bytes of a token; one of EventBridge Scheduler has up to 2,048
 NAME_SHOWN = 100  # characters of an unknown parameter's name
 _KEY = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z#[0-9A-Z]{26}$")
 PARAMETERS = frozenset({"vendor", "status", "label", "schedule", "batch", "since", "until", "limit", "next_token"})
@@ -98,8 +99,9 @@ def single_values(
     for name in sorted(set(given) - set(known)):
         raise BadQuery(name, "is not a known parameter")
     for name, values in given.items():
-        if any(len(value.encode("utf-8", "surrogatepass")) > VALUE_MAX or unseen(value) for value in values):
-            raise BadQuery(name, f"must be at most {VALUE_MAX} bytes of characters that can be seen")
+        most = TOKEN_MAX if name == "next_token" else VALUE_MAX
+        if any(unseen(value) or len(value.encode()) > most for value in values):
+            raise BadQuery(name, f"must be at most {most} bytes of characters that can be seen")
         if len(values) > 1 and name not in several:
             raise BadQuery(name, "is given more than once")
     return {name: values[0] for name, values in given.items() if values}

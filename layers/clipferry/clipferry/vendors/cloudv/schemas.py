@@ -13,7 +13,7 @@ FILES_PER_JOB = 50
 _RENDITIONS: Mapping[str, Any] = {
     "oneOf": [
         {"enum": ["original", "all"]},
-        {"type": "array", "items": {"enum": [1, 2, 3, 4, 5]}, "minItems": 1, "uniqueItems": True},
+        {"type": "array", "items": {"enum": [1, 2, 3, 4, 5]}, "minItems": 1, "maxItems": 5, "uniqueItems": True},
     ],
     "x-problem": 'give "original", "all", or a list of different clarity values from 1 to 5',
     "description": "which files to bring back: the original (default), all, or clarities: "
@@ -25,7 +25,7 @@ _FILE: Mapping[str, Any] = {
         "fetch_url": {
             "type": "string",
             "maxLength": 4096,
-            "pattern": r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s/?#]+\S*$",
+            "pattern": r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s/?#]\S*$",
             "x-problem": "must be an http or https URL",
             "description": "http(s) URL that the vendor fetches the video from (fetchUrl)",
         },
@@ -41,6 +41,7 @@ _FILE: Mapping[str, Any] = {
         "md5": {
             "type": "string",
             "pattern": "^[0-9A-Fa-f]{32}$",
+            "x-problem": "must have 32 hexadecimal digits",
             "description": "MD5 of the source in hex, checked by the vendor and by us (md5)",
         },
     },
@@ -85,10 +86,16 @@ REQUEST: Mapping[str, Any] = {
 ADOPT: Mapping[str, Any] = {
     "type": "object",
     "properties": {
-        "task_id": {"type": "string", "pattern": r"^\S{1,128}$", "description": "the vendor's task (taskId)"},
+        "task_id": {
+            "type": "string",
+            "pattern": r"^\S{1,128}$",
+            "x-problem": "must have 1 to 128 characters and no blanks",
+            "description": "the vendor's task (taskId)",
+        },
         "trans_no": {
             "type": "string",
             "pattern": r"^\S{1,32}$",
+            "x-problem": "must have 1 to 32 characters and no blanks",
             "description": "the business id the task was made with (transNo)",
         },
         "renditions": _RENDITIONS,

@@ -91,6 +91,7 @@ ADOPT: Mapping[str, Any] = {
                 "description": "A JobId that UploadMediaByURL returned.",
                 "type": "string",
                 "pattern": "^[0-9A-Za-z_-]{1,64}$",
+                "x-problem": "must have 1 to 64 letters, digits, dashes or underscores",
             },
         },
         "upload_urls": {

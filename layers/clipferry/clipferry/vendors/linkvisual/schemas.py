@@ -9,7 +9,7 @@ DURATION_MIN, DURATION_MAX = 10, 7200  # seconds
 PRE_RECORD_MAX = 10  # seconds
 FILE_NAMES_MAX = 50
 
-_ID = {"type": "string", "minLength": 1, "maxLength": 256, "pattern": r"^\S+$"}
+_ID = {"type": "string", "minLength": 1, "maxLength": 256, "pattern": r"^\S+$", "x-problem": "must hold no blanks"}
 
 _CAMERA: Mapping[str, Any] = {
     "iot_id": {"description": "The camera's id; or give product_key and device_name (IotId).", **_ID},

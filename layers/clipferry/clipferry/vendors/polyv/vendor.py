@@ -142,6 +142,7 @@ class Polyv:
                 "description": "Id of a source-file task that exists already, as create returned it (taskId).",
                 "type": "string",
                 "pattern": "^[0-9A-Za-z_-]{1,64}$",
+                "x-problem": "must be 1 to 64 letters, digits, dashes or underscores",
             }
         },
     }
