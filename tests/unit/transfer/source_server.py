@@ -42,6 +42,7 @@ class Behaviour:
     delay: float = 0.0
     hang_after: int | None = None
     drip: float = 0.0  # seconds between two pieces of 4 KiB
+    at_once: int = 0  # bytes of the body that the server's bandwidth does not hold up
 
 
 @dataclass
@@ -66,8 +67,10 @@ class SourceServer:
         size: int | None = None,
         script: Callable[[Request, int], Behaviour | None] | None = None,
         usual: Behaviour | None = None,
+        bandwidth: float | None = None,
     ) -> None:
-        self.body = body
+        """`bandwidth`: bytes a second that all connections share."""
+        self.body, self.bandwidth, self._next_free = body, bandwidth, 0.0
         self.size = len(body) if isinstance(body, bytes) else size or 0
         self.script = script or (lambda request, number: None)
         self.usual = usual or Behaviour()
@@ -90,6 +93,15 @@ class SourceServer:
 
     def bytes_of(self, first: int, last: int) -> bytes | memoryview:
         return memoryview(self.body)[first : last + 1] if isinstance(self.body, bytes) else self.body(first, last)
+
+    def hold_up(self, size: int) -> None:
+        """Wait until so many bytes more may leave."""
+        if self.bandwidth:
+            with self.lock:
+                now = time.monotonic()
+                self._next_free = max(self._next_free, now) + size / self.bandwidth
+                wait = self._next_free - now
+            time.sleep(wait)
 
     def behave(self, **changes: Any) -> Behaviour:
         return replace(self.usual, **changes)
@@ -166,9 +178,13 @@ def _handler(server: SourceServer) -> type[BaseHTTPRequestHandler]:
         def _send(self, body: bytes | memoryview, how: Behaviour) -> None:
             stop = min(x for x in (how.drop_after, how.end_after, how.hang_after, len(body)) if x is not None)
             step = 4096 if how.drip else 256 * 1024
+            if server.bandwidth:
+                step = max(1, min(4096, int(server.bandwidth / 100)))
             for start in range(0, stop, step):
                 time.sleep(how.drip)
                 piece = body[start : min(stop, start + step)]
+                if start >= how.at_once:
+                    server.hold_up(len(piece))
                 self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), bytes(piece)) if how.chunked else piece)
                 with server.lock:
                     server.bytes_sent += len(piece)

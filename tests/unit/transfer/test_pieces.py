@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import threading
-import time
 import zlib
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +10,6 @@ import pytest
 from clipferry.transfer import checksums, containers
 from clipferry.transfer.checkpoint import Checkpoint, declared_size, part_size
 from clipferry.transfer.checksums import CRC32, Crc, Digests, crc64ecma, object_crc
-from clipferry.transfer.connection_limit import ConnectionLimit
 from clipferry.transfer.containers import describe, detect
 from clipferry.transfer.errors import NotThere, SourceChanged
 from clipferry.transfer.evidence import Facts
@@ -323,36 +320,3 @@ def test_checkpoint_survives_being_stored() -> None:
     assert part_size(point.as_dict()) == 8 * MIB
     assert part_size({}) is part_size(Checkpoint("stem").as_dict()) is None
     assert declared_size({}) is declared_size(Checkpoint("stem").as_dict()) is None
-
-
-# -- the connection limit
-
-
-def test_connection_limit_halves_once_for_a_storm_and_climbs_again() -> None:
-    limit = ConnectionLimit(16)
-    until = time.monotonic() + 5
-    for _ in range(5):
-        assert limit.enter(until)
-        limit.slow_down(0.0)
-        limit.leave(good=False)
-    assert limit.limit == 8
-    for _ in range(200):
-        assert limit.enter(until)
-        limit.leave(good=True)
-    assert limit.limit == 16
-
-
-def test_connection_limit_lets_no_more_in_than_its_limit_and_nobody_after_the_deadline() -> None:
-    limit = ConnectionLimit(1)
-    assert limit.enter(time.monotonic() + 1)
-    assert not limit.enter(time.monotonic() + 0.02)
-    threading.Timer(0.02, lambda: limit.leave(good=True)).start()
-    assert limit.enter(time.monotonic() + 5)
-
-
-def test_connection_limit_waits_as_long_as_the_source_wishes() -> None:
-    limit = ConnectionLimit(2)
-    limit.slow_down(30.0)
-    assert not limit.enter(time.monotonic() + 0.02)
-    limit.open_up()
-    assert limit.enter(time.monotonic() + 5)

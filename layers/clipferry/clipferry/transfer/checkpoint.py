@@ -28,6 +28,8 @@ class Checkpoint:
     generation: int = 1  # raised when the source changed or the upload was lost, and all begins again
     not_there: float = 0.0  # seconds waited for a source that is ready but not to be found
     ranges: bool = True  # False: asking for parts of this source has failed, take it as one stream
+    connections: int | None = None  # at the start of the next call; None: as many as are allowed
+    part_size: int | None = None  # bytes of the smallest parts of the next upload; None: as the options say
     facts: Facts | None = None
     upload: UploadRef | None = None
     digests: dict[str, Any] | None = None  # Digests.state()
@@ -39,8 +41,10 @@ class Checkpoint:
         return {
             "stem": self.stem,
             "generation": self.generation,
-            "not_there": round(self.not_there),
+            "not_there": round(self.not_there, 1),
             "ranges": self.ranges,
+            "connections": self.connections,
+            "part_size": self.part_size,
             "facts": self.facts.as_dict() if self.facts else None,
             "upload": self.upload.as_dict() if self.upload else None,
             "digests": self.digests,
@@ -55,7 +59,14 @@ class Checkpoint:
             generation=int(value.get("generation", 1)),
             not_there=float(value.get("not_there", 0)),
             ranges=bool(value.get("ranges", True)),
+            connections=_whole(value.get("connections")),
+            part_size=_whole(value.get("part_size")),
             facts=Facts.parse(facts) if facts else None,
             upload=UploadRef.parse(upload) if upload else None,
             digests=dict(value["digests"]) if value.get("digests") else None,
         )
+
+
+def _whole(value: Any) -> int | None:
+    """A store may hand numbers back as another type."""
+    return None if value is None else int(value)

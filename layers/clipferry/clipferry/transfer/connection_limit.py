@@ -1,57 +1,165 @@
-"""How many connections may ask the source at once: halved when it says "slow down", raised again as it bears it."""
+"""How many ranges may be read at once: fewer when the source says "slow down" or sends too slowly, more as it bears it.
+
+A range is late when it cannot arrive before the end of the call at the speed that it has. Where all connections share
+one bandwidth, half of the late ones get there when the other half waits; where each connection has its own, the late
+ones are lost anyway. So half of them are paused. A paused range keeps what has arrived of it, and goes on from there
+when it gets a place again.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 RETRY_AFTER_MAX = 60.0  # seconds; a longer wish is the caller's to fulfil
 _SAME_STORM = 1.0  # seconds; refusals that arrive together are one
+_LOOKS = 16  # the speeds are looked at each time this fraction of the time left has passed
+_MARGIN = 0.95  # share of the time left in which a range has to arrive
+
+
+@dataclass(eq=False)
+class Reading:
+    """One range of a source, under way or waiting for its place. `received` is written by the thread that reads it."""
+
+    position: tuple[str, int]  # what comes first in the copy is read first
+    length: int  # bytes
+    received: int = 0
+    begun: float = 0.0  # when it first got a place, on the monotonic clock
+    active: bool = False
+    paused: bool = False  # it is to give its place up
+    seen: int = 0  # `received` when its present speed began to be measured …
+    since: float = 0.0  # … and when that was
+
+    def late(self, now: float, left: float) -> bool:
+        """Whether it cannot arrive in the `left` seconds at its present speed."""
+        arrives = (self.received - self.seen) * left * _MARGIN
+        return self.length - self.received > arrives / max(now - self.since, 0.001)
 
 
 class ConnectionLimit:
-    def __init__(self, connections: int) -> None:
-        self.limit = self._most = max(1, connections)
-        self._active = 0
-        self._good = 0
-        self._halved_at = float("-inf")
+    """Places for readings. Safe to use from many threads."""
+
+    def __init__(self, most: int, first: int | None = None) -> None:
+        """`most` connections at once, `first` of them at the start (None: all)."""
+        self._most = max(1, most)
+        self.limit = self._first = self._most if first is None else max(1, min(first, self._most))
+        self._proven: int | None = None  # at once, when one of them arrived; None: nothing was read
+        self._readings: set[Reading] = set()  # active or waiting
+        self._good = 0  # whole ranges since the limit changed
+        self._refused_at = float("-inf")
         self._open_at = 0.0
+        self._ends_at = float("inf")
+        self._looked_at = time.monotonic()
+        self._closed = False
         self._changed = threading.Condition()
 
-    def enter(self, until: float) -> bool:
-        """Wait for a place; False when the monotonic clock reached `until` first."""
+    # -- readings -----------------------------------------------------------------------------------------------------
+
+    def enter(self, reading: Reading, until: float) -> bool:
+        """Wait for a place; False when the monotonic clock reached `until` first, or after `close`."""
         with self._changed:
+            self._readings.add(reading)
             while True:
                 now = time.monotonic()
-                if now >= until:
+                if self._closed or now >= until:
+                    self._forget(reading)
                     return False
-                if self._active < self.limit and now >= self._open_at:
-                    self._active += 1
+                if now >= self._open_at and self._is_next(reading):
+                    self._admit(reading, now)
                     return True
-                wake = until if self._active >= self.limit else min(until, self._open_at)
+                wake = min(until, self._open_at) if self._open_at > now else until
                 self._changed.wait(max(0.001, wake - now))
 
-    def leave(self, *, good: bool) -> None:
-        """Give the place back; after as many good answers as there are places, one more is opened."""
+    def leave(self, reading: Reading, *, good: bool) -> None:
+        """Give the place back. `good`: the range has arrived whole, which may open one place more."""
         with self._changed:
-            self._active -= 1
-            self._good = self._good + 1 if good else 0
-            if self._good >= self.limit < self._most:
-                self.limit, self._good = self.limit + 1, 0
-            self._changed.notify()
+            if good:
+                self._proven = max(self._proven or 0, self._active)
+                self._good += 1
+                if self.limit < self._most and (self._good >= self.limit or self._quick(reading)):
+                    self.limit, self._good = self.limit + 1, 0
+            elif not reading.paused:
+                self._good = 0
+            self._forget(reading)
+            self._changed.notify_all()
+
+    def _admit(self, reading: Reading, now: float) -> None:
+        reading.active, reading.paused = True, False
+        reading.begun = reading.begun or now
+        reading.seen, reading.since = reading.received, now
+        self._proven = self._proven or 0
+        self._changed.notify_all()  # the next in line may get a place too
+
+    def _quick(self, reading: Reading) -> bool:
+        """Whether there is so much time that twice as many ranges could be read at half the speed."""
+        now = time.monotonic()
+        never_refused = self._refused_at == float("-inf")
+        return never_refused and 2 * (now - reading.begun) <= self._ends_at - now
+
+    @property
+    def _active(self) -> int:
+        return sum(reading.active for reading in self._readings)
+
+    def _is_next(self, reading: Reading) -> bool:
+        if self._active >= self.limit:
+            return False
+        return all(other.active or reading.position <= other.position for other in self._readings)
+
+    def _forget(self, reading: Reading) -> None:
+        self._readings.discard(reading)
+        reading.active = False
+
+    # -- what changes the limit ---------------------------------------------------------------------------------------
 
     def slow_down(self, wait: float) -> None:
         """The source refused: half the places, and none before the wait is over."""
         with self._changed:
             now = time.monotonic()
-            if now - self._halved_at > _SAME_STORM:
-                self.limit, self._halved_at = max(1, self.limit // 2), now
+            if now - self._refused_at > _SAME_STORM:
+                self.limit, self._refused_at = max(1, self.limit // 2), now
             self._good = 0
+            if self._proven:
+                self._proven = min(self._proven, self.limit)
             self._open_at = max(self._open_at, now + min(wait, RETRY_AFTER_MAX))
             self._changed.notify_all()
 
-    def open_up(self) -> None:
-        """Wake everybody who waits; they look at their deadlines again."""
+    def review(self, left: float) -> None:
+        """Pause half of the late readings. To be called often; it looks when there is something new to see.
+
+        `left`: seconds in which a range must have arrived to be of use.
+        """
+        now = time.monotonic()
+        if left <= 0 or now - self._looked_at < left / _LOOKS:
+            return
         with self._changed:
-            self._open_at = 0.0
+            span, self._looked_at, self._ends_at = (now - self._looked_at) / 2, now, now + left
+            measured = [reading for reading in self._readings if reading.active and now - reading.since >= span]
+            late = [reading for reading in measured if reading.late(now, left)]
+            self._pause(sorted(late, key=lambda reading: reading.position))
+            for reading in measured:
+                reading.seen, reading.since = reading.received, now
+
+    def _pause(self, late: Sequence[Reading]) -> None:
+        active = self._active
+        kept = max(len(late) // 2, 1 if len(late) == active else 0)
+        for reading in late[kept:]:
+            reading.paused = True
+        if late[kept:]:
+            self.limit, self._good = active - len(late[kept:]), 0
+
+    # -- for the next call --------------------------------------------------------------------------------------------
+
+    @property
+    def next_first(self) -> int:
+        """With how many the next call should start: as many as brought whole ranges; fewer, when none arrived."""
+        if self._proven is None:
+            return self._first
+        return max(self._proven, self.limit) if self._proven else max(1, self.limit // 2)
+
+    def close(self) -> None:
+        """Nobody gets a place any more, and whoever waits for one is told so."""
+        with self._changed:
+            self._closed = True
             self._changed.notify_all()

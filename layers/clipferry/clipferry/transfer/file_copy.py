@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from clipferry.transfer.answers import Opening
 from clipferry.transfer.checksums import Digests
 from clipferry.transfer.completion import Completion
+from clipferry.transfer.connection_limit import ConnectionLimit
 from clipferry.transfer.container_end import accepted
 from clipferry.transfer.errors import (
     AttemptFailed,
@@ -40,6 +41,7 @@ class FileCopy:
         self._point, self._storage = self._session.point, self._session.storage
         self._completion = Completion(self._session)
         self._call, self._link = call, Link(call.locate)
+        self._completing = False  # all parts are in S3
 
     def run(self) -> Result:
         try:
@@ -61,12 +63,11 @@ class FileCopy:
                 except UploadLost as error:
                     existing = self._storage.existing(self._session.ref.key)
                     if existing is not None:
-                        digests = self._session.digests(self._point.digests)
+                        digests, self._completing = self._session.digests(self._point.digests), True
                         return self._completion.settle_with(existing, digests)
                     self._begin_again(Code.STORAGE_UNAVAILABLE, str(error))
         except Stopped:
-            self._session.save()
-            return More()
+            return self._pause()
         except NotThere as error:
             return self._not_there(str(error))
         except StorageThrottled:
@@ -81,24 +82,29 @@ class FileCopy:
 
     def _attempt(self) -> Result:
         call, session = self._call, self._session
-        pinned = session.pinned
-        source = Source(self._link, call.outbound, call.hosts, call.options, self._point.facts, pinned=pinned)
+        pinned, self._completing = session.pinned, False
+        limit = ConnectionLimit(call.options.connections, self._point.connections)
+        source = Source(
+            self._link, call.outbound, call.hosts, call.options, self._point.facts, pinned=pinned, limit=limit
+        )
         try:
             stored = self._resume() if self._point.upload else self._begin(source)
             ref, facts = session.ref, session.facts
             digests = session.digests(self._point.digests)
             parts = parts_in_order(stored, ref, facts.size) if facts.size is not None else None
             if parts is None:
-                parts = self._move(source, stored, digests)
+                parts = self._move(source, limit, stored, digests)
+            self._completing = True
             return self._completion.complete(parts, digests)
         finally:
+            self._point.connections = limit.next_first
             source.close()
 
     def _begin(self, source: Source) -> dict[int, Part]:
         """Look at the source; begin an upload when it is worth one."""
-        session, smallest = self._session, self._call.options.part_size
+        session, smallest = self._session, self._point.part_size or self._call.options.part_size
         opening = source.open(smallest, session.clock.cut_off, ranges=self._point.ranges)
-        facts, self._point.not_there = opening.facts, 0.0
+        facts = opening.facts
         if (facts.size or 0) > MAX_OBJECT:
             raise Hopeless(Code.TOO_LARGE, f"the source has {facts.size} bytes, an S3 object at most {MAX_OBJECT}")
         found = identify(opening.head, facts.size)
@@ -129,20 +135,24 @@ class FileCopy:
         found = self._storage.parts(ref).items()
         stored = {n: part for n, part in found if part.size == _length_of(n, ref.part_size, facts.size)}
         if not facts.ranges and (facts.size is None or parts_in_order(stored, ref, facts.size) is None):
-            code, why = Code.SOURCE_UNAVAILABLE, "the source cannot go on in the middle of the file"
-            if not self._session.pinned:
-                code, why = Code.SOURCE_CHANGED, "ETag or date differ in each answer, and one call is too short for all"
-            raise AttemptFailed(code, why, fresh=True)
-        self._session.copied = sum(part.size for part in stored.values())
+            raise self._too_slow_for_one_stream()
+        self._session.resume(sum(part.size for part in stored.values()))
         return stored
 
-    def _move(self, source: Source, stored: dict[int, Part], digests: Digests) -> list[Part]:
+    def _too_slow_for_one_stream(self) -> AttemptFailed:
+        code, why = Code.SOURCE_UNAVAILABLE, "the source serves no ranges, and one call is too short for the whole file"
+        if not self._session.pinned:
+            code, why = Code.SOURCE_CHANGED, "ETag or date differ in each answer, and one call is too short for all"
+        return AttemptFailed(code, why, fresh=True)
+
+    def _move(self, source: Source, limit: ConnectionLimit, stored: dict[int, Part], digests: Digests) -> list[Part]:
         session = self._session
         ref, facts = session.ref, session.facts
         pump = Pump(
             source,
             self._storage,
             ref,
+            limit,
             crc=session.crc,
             size=facts.size if facts.ranges else None,
             stored=stored,
@@ -157,6 +167,10 @@ class FileCopy:
 
         try:
             pump.run(save, session.options.save_every)
+        except Stopped:
+            if facts.ranges:
+                raise
+            raise self._too_slow_for_one_stream() from None  # what has come cannot be gone on with
         finally:
             session.copied, self._point.digests = pump.copied, digests.state()
         parts = parts_in_order(pump.stored, ref, facts.size)
@@ -165,6 +179,31 @@ class FileCopy:
         return parts
 
     # -- endings ------------------------------------------------------------------------------------------------------
+
+    def _pause(self) -> Result:
+        """The time is over. A call that leaves nothing behind has failed; the next one begins with smaller parts."""
+        session, upload = self._session, self._point.upload
+        if session.got_further:
+            session.save()
+            return More()
+        if self._completing:
+            session.save()
+            what = f"what is stored could not be read back within a call of {session.seconds:.0f} s"
+            return Retry(Code.STORAGE_UNAVAILABLE.value, what)
+        self._shrink_parts()
+        what = f"one part of {upload.part_size} bytes" if upload else "the first bytes"
+        message = f"the source is too slow: a call of {session.seconds:.0f} s did not get {what} from it into S3"
+        return Retry(Code.SOURCE_UNAVAILABLE.value, message)
+
+    def _shrink_parts(self) -> None:
+        """Where S3 has no part of the upload yet, another one with parts half as large may get there."""
+        session, upload, options = self._session, self._point.upload, self._call.options
+        smaller = max(options.smallest_part, (self._point.part_size or options.part_size) // 2)
+        if upload and not session.copied and part_size_for(session.facts.size, smaller) < upload.part_size:
+            self._point.part_size = smaller
+            session.discard_upload()
+        else:
+            session.save()
 
     def _wait_for_rest(self, why: str) -> Result:
         """The source changed: begin again after a pause; at last without its validators, for they may be wrong."""
@@ -189,7 +228,11 @@ class FileCopy:
         self._session.discard_upload()
 
     def _not_there(self, why: str) -> Result:
-        """Ready, but not to be found: looked for again with growing waits until the grace period is over."""
+        """Ready, but not to be found: looked for again with growing waits until the grace period is over.
+
+        It begins anew with each call that got further, and a call that did not counts with all of its time.
+        """
+        self._point.not_there = 0.0 if self._session.got_further else self._point.not_there + self._session.seconds
         if self._point.not_there >= self._session.options.not_there_grace:
             return self._failed(Code.SOURCE_GONE, f"{why}, for {self._point.not_there:.0f} s")
         wait = not_there_wait(self._point.not_there)

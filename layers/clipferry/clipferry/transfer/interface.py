@@ -87,6 +87,7 @@ class Options:
     connections: int = 16  # at once to the source; fewer while it throttles
     minimum_evidence: str = Level.CONTENT_LENGTH.value
     part_size: int = 8 * 1024 * 1024  # bytes; grows with the file, so that 10,000 parts suffice
+    smallest_part: int = 5 * 1024 * 1024  # bytes; S3 takes no smaller one but the last
     buffers: int = 144 * 1024 * 1024  # bytes of part buffers in memory
     save_every: float = 4.0  # seconds between two saves of the checkpoint
     backoff: float = 0.5  # seconds before the first repeat of a failed request; doubles

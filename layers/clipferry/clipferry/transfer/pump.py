@@ -2,8 +2,8 @@
 
 Fetchers fill part buffers from the source, uploaders send them to S3, and the calling thread takes the uploaded parts
 in file order into the digests. A part's buffer is free again after that, so the number of buffers bounds memory and how
-far the fastest part may run ahead. Parts start in ascending order and each holds its buffer from then on: the lowest
-unfinished part is always among those being worked on, so nothing can wait in a circle.
+far the fastest part may run ahead. Parts start in ascending order and each holds its buffer from then on, also while it
+is paused: nothing that has arrived is thrown away before the call ends, and nothing can wait in a circle.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from clipferry.transfer.checksums import Crc, Digests
+from clipferry.transfer.connection_limit import ConnectionLimit
 from clipferry.transfer.errors import Stopped
 from clipferry.transfer.interface import Options
 from clipferry.transfer.source import Source
@@ -43,9 +44,14 @@ class Clock:
         self.reserve = min(15.0, 0.15 * max(0.0, time_left()))
 
     @property
+    def left(self) -> float:
+        """Until every request must have ended."""
+        return self._time_left() - self.reserve / 3
+
+    @property
     def cut_off(self) -> float:
-        """The monotonic time at which every request must have ended."""
-        return time.monotonic() + self._time_left() - self.reserve / 3
+        """When every request must have ended, on the monotonic clock."""
+        return time.monotonic() + self.left
 
     def may_begin(self, expected: float = 0.0) -> bool:
         """Whether something that takes about so long can still be begun."""
@@ -60,6 +66,7 @@ class Pump:
         source: Source,
         storage: Storage,
         ref: UploadRef,
+        limit: ConnectionLimit,
         *,
         crc: Crc,
         size: int | None,
@@ -68,7 +75,7 @@ class Pump:
         clock: Clock,
         options: Options,
     ) -> None:
-        self._source, self._storage, self._ref, self._crc = source, storage, ref, crc
+        self._source, self._storage, self._ref, self._limit, self._crc = source, storage, ref, limit, crc
         self._size, self._digests, self._clock = size, digests, clock
         self.stored = stored
         self.copied = sum(part.size for part in stored.values())
@@ -124,8 +131,9 @@ class Pump:
                     return
                 if self._draining and self._idle():
                     raise Stopped
-            if time.monotonic() >= self._clock.cut_off:
+            if self._clock.left <= 0:
                 raise Stopped
+            self._limit.review(self._clock.left)
 
     def _idle(self) -> bool:
         """Nothing under way and nothing left to digest, as far as order allows."""
@@ -176,7 +184,7 @@ class Pump:
                 if not self._clock.may_begin(self._slowest):
                     self._draining = True
                     continue
-                if self._free or self._buffers_left:
+                if (self._free or self._buffers_left) and self._fetching < self._limit.limit:
                     break
                 self._state.wait(_TICK)
             if self._todo is None:

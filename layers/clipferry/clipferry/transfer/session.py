@@ -29,8 +29,9 @@ class Session:
         self.point = Checkpoint.parse(call.checkpoint, call.destination.stem)
         self.watch: EndWatch | None = None  # over the file's end, in the call that began its copy
         self.copied = 0  # bytes of the present upload that are in S3
+        self._came_with = (0, self._digested)  # bytes of the upload in S3 and in the digests when this call began
         self._written = self.point.upload  # the upload that the caller's checkpoint names
-        self._saved_at = time.monotonic()
+        self._began = self._saved_at = time.monotonic()
 
     @property
     def ref(self) -> UploadRef:
@@ -53,6 +54,25 @@ class Session:
         if method is None:
             raise UploadLost(f"this machine cannot compute {self.ref.algorithm}")
         return method
+
+    @property
+    def seconds(self) -> float:
+        """Since this call began."""
+        return time.monotonic() - self._began
+
+    def resume(self, copied: int) -> None:
+        """Go on with an upload of which S3 has so many bytes."""
+        self.copied = copied
+        self._came_with = (copied, self._digested)
+
+    @property
+    def got_further(self) -> bool:
+        """Whether this call leaves more of the file than it found: whole parts in S3, or bytes that were read back."""
+        return (self.copied, self._digested) > self._came_with
+
+    @property
+    def _digested(self) -> int:
+        return int((self.point.digests or {}).get("position", 0))
 
     @property
     def pinned(self) -> bool:
@@ -82,7 +102,8 @@ class Session:
         """
         upload = self.point.upload
         self.point.forget_upload()
-        self.watch, self.copied = None, 0
+        self.watch = None
+        self.resume(0)
         self.save()
         if upload:
             self._abort(upload)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 
 from clipferry.outbound.client import AddressRefused, NoReply, NotSent, Outbound, Stream, Timeouts, Truncated
 from clipferry.outbound.retry_after import retry_after
@@ -25,7 +25,7 @@ from clipferry.transfer.answers import (
     first_facts,
     refused,
 )
-from clipferry.transfer.connection_limit import ConnectionLimit
+from clipferry.transfer.connection_limit import ConnectionLimit, Reading
 from clipferry.transfer.errors import AttemptFailed, Hopeless, NotThere, SourceChanged, Stopped
 from clipferry.transfer.evidence import Facts
 from clipferry.transfer.freshness import Link
@@ -68,8 +68,12 @@ class Source:
         facts: Facts | None = None,
         *,
         pinned: bool = True,
+        limit: ConnectionLimit | None = None,
+        order: str = "",
     ) -> None:
         """`facts`: what the file was begun with, None before `open`.
+
+        `limit`: shared with other sources, among which `order` says what is read first; None: one of its own.
 
         `pinned` False: for a source whose ETag or Last-Modified changes from answer to answer although the file does
         not. Answers are then compared by size alone, and ranges are asked for only where a checksum of the whole file
@@ -81,7 +85,7 @@ class Source:
         self._open: set[Stream] = set()
         self._lock = threading.Lock()
         self._stopped = threading.Event()
-        self.limit = ConnectionLimit(options.connections)
+        self._order, self._limit = order, limit or ConnectionLimit(options.connections)
 
     # -- the first answer ---------------------------------------------------------------------------------------------
 
@@ -171,25 +175,35 @@ class Source:
         Raises Stopped, SourceChanged, NotThere, AttemptFailed or Hopeless.
         """
         failures = _Failures(self._options, self._stopped)
-        filled = 0
-        while filled < len(buffer):
-            remote, before, good = self._link.current(), filled, False
-            if not self.limit.enter(until) or self._stopped.is_set():
+        reading = Reading((self._order, start), len(buffer))
+        while reading.received < len(buffer):
+            before = reading.received
+            if not self._limit.enter(reading, until):
                 raise Stopped
             try:
-                for count in self._pieces(remote, start + filled, buffer[filled:], until):
-                    filled += count
-                good = True
-            except (Unusable, _Throttled, _Refused, NoReply, NotSent) as error:
-                failure = error
+                remote = self._link.current()
+                failure = self._read(remote, start, reading, buffer, until)
             finally:
-                self.limit.leave(good=good)
-            if not good:
-                if filled - before >= _PROGRESS:
+                self._limit.leave(reading, good=reading.received == len(buffer))
+            if failure is not None:
+                if reading.received - before >= _PROGRESS:
                     failures.forget()
                 self._cope(failure, remote, failures, until)
 
-    def _pieces(self, remote: Remote, start: int, buffer: memoryview, until: float) -> Iterator[int]:
+    def _read(self, remote: Remote, start: int, reading: Reading, buffer: memoryview, until: float) -> Exception | None:
+        """Go on with the reading until it is whole, paused or broken; what broke it."""
+        rest = self._pieces(remote, start + reading.received, buffer[reading.received :], until)
+        try:
+            with closing(rest) as pieces:
+                for count in pieces:
+                    reading.received += count
+                    if reading.paused:
+                        break
+        except (Unusable, _Throttled, _Refused, NoReply, NotSent) as error:
+            return error
+        return None
+
+    def _pieces(self, remote: Remote, start: int, buffer: memoryview, until: float) -> Generator[int]:
         """Read one range, yielding how much came, piece by piece, so that what came before a break is kept."""
         body = self._take_opening() if start == 0 else None
         if body is not None:
@@ -270,7 +284,7 @@ class Source:
             failures.count_refusal(error)
             self._link.renew(remote)
         elif isinstance(error, _Throttled):
-            self.limit.slow_down(failures.count_throttle(error.wait))
+            self._limit.slow_down(failures.count_throttle(error.wait))
         else:
             failures.count(error, until)
 
@@ -281,7 +295,7 @@ class Source:
             streams = list(self._open)
         for stream in streams:
             stream.cut()
-        self.limit.open_up()
+        self._limit.close()
 
     def close(self) -> None:
         """Drop what is still open."""
