@@ -44,7 +44,7 @@ _KEYS = frozenset({"EXT-X-KEY", "EXT-X-SESSION-KEY"})
 _OF_MASTER = frozenset({"EXT-X-STREAM-INF", "EXT-X-MEDIA", "EXT-X-I-FRAME-STREAM-INF", "EXT-X-SESSION-KEY"})
 _OF_MEDIA = frozenset({"EXTINF", "EXT-X-TARGETDURATION", "EXT-X-ENDLIST", "EXT-X-MEDIA-SEQUENCE"})
 _PARTIAL = frozenset({"EXT-X-SKIP", "EXT-X-GAP"})  # the playlist says itself that it is not the whole video
-_ATTRIBUTE = re.compile(r'([A-Z0-9-]+)=("[^"]*"|[^",]*)')
+_ATTRIBUTE = re.compile(r'(?<![A-Z0-9-])([A-Z0-9-]+)=("[^"]*"|[^",]*)')  # from a name's beginning: else quadratic
 _RANGE = re.compile(r"([0-9]{1,15})(?:@([0-9]{1,15}))?")
 
 

@@ -79,7 +79,8 @@ def refusal(action: str, code: str, words: str, request_id: str | None) -> Vendo
 def _unknown_record(plain: str, name: str) -> bool:
     if name.endswith(("recordnotexist", "invalidparameter.recordid", "invalidparameter.filename")):
         return True
-    if re.search(r"\b(record ?id|file ?name)\b.*(not valid|invalid)", plain):
+    named = re.search(r"\b(record ?id|file ?name)\b", plain)
+    if named and re.search("not valid|invalid", plain[named.end() :]):
         return True
     return bool(re.search(r"not exist|not found", plain)) and not re.search(r"device|product|instance|tenant", plain)
 
