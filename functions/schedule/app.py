@@ -6,6 +6,7 @@ from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from clipferry.aws.logs import entry, logger
+from clipferry.redaction import redact
 from clipferry.steps.context import runtime
 from clipferry.steps.schedule import fire
 
@@ -23,4 +24,4 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     metrics.add_metric("SchedulesRejected", MetricUnit.Count, int(fired.rejected))
     logger.info("fired", firing=fired.firing, jobs=[job.job_id for job in fired.jobs])
     fired.raise_for_invalid()
-    return {"firing": fired.firing, "job_ids": [job.job_id for job in fired.jobs]}
+    return {"firing": redact(fired.firing), "job_ids": [job.job_id for job in fired.jobs]}
