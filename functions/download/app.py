@@ -36,5 +36,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
     leg = download(runtime(), s3(), event["job_id"], event["generation"], event["file_id"], time_left)
     metrics.add_metric("DownloadCalls", MetricUnit.Count, 1)
-    logger.info("copied", more=leg.more, wait_seconds=leg.wait_seconds)
+    metrics.add_metric("DownloadCallsInVain", MetricUnit.Count, leg.in_vain)
+    logger.info("copied", more=leg.more, wait_seconds=leg.wait_seconds, in_vain=leg.in_vain)
     return leg.as_state()

@@ -73,7 +73,7 @@ FILE_MOVES: Mapping[FileStatus, frozenset[FileStatus]] = {
     FileStatus.FAILED: frozenset({FileStatus.PENDING}),
 }
 
-DOWNLOAD_BUDGET = 6  # failed attempts of one file that got no further
+DOWNLOAD_BUDGET = 6  # attempts at one file in a row, calls of its copy that got no further
 CALL_LIFETIME = timedelta(seconds=120)  # no call of a function that talks to a vendor lives longer (its Timeout)
 MAX_MESSAGE = 1000  # characters of a problem's message
 MAX_CODE = 200  # characters of a problem's code, and of a vendor's code and request id
@@ -117,6 +117,12 @@ def warning(code: str, message: str) -> dict[str, str]:
     return {"code": code, "message": redact(message)[:MAX_WARNING]}
 
 
+DOWNLOAD_BROKEN = Problem(
+    "DOWNLOAD_BROKEN",
+    "calls of the copy crashed or timed out, time and again, and got no further; the log has the cause",
+)
+
+
 @dataclass
 class File:
     """One video the vendor yields. `ref` is the vendor's own identity for it within the task."""
@@ -136,8 +142,9 @@ class File:
     evidence: dict[str, Any] | None = None
     error: Problem | None = None
     warnings: list[dict[str, str]] = field(default_factory=list)  # about the stored file, each made by `warning`
-    attempts: int = 0  # failed download attempts since one got further than any before it
-    reached: int = 0  # bytes that were copied when an attempt failed, at the most
+    attempts: int = 0  # calls of its copy that left nothing further in S3, since one last did
+    reached: int = 0  # the most bytes of it that were ever in S3
+    call_seconds: int = 0  # for how long the present call of its copy has run, when it last wrote; 0 between calls
     broken_at: str | None = None  # the step that last counted an attempt which ended without a word
     checkpoint: dict[str, Any] = field(default_factory=dict)  # transfer/'s own: upload id, pinned source
     generation: int = 1  # the job's generation that last worked on it
@@ -161,11 +168,15 @@ class File:
         total = math.ceil(self.total / self.part_size) if self.total else None
         return {"copied": math.ceil(self.bytes_copied / self.part_size), "total": total}
 
+    def copied_changes(self, copied: int) -> dict[str, Any]:
+        """What changes when so many bytes are in S3. More than ever before begins the count of attempts anew."""
+        further = {"reached": copied, "attempts": 0} if copied > self.reached else {}
+        return {"bytes_copied": copied, **further}
+
     @property
-    def failed_again(self) -> dict[str, Any]:
-        """What changes when an attempt fails. One that got further than any before it begins the count anew."""
-        further = self.bytes_copied > self.reached
-        return {"attempts": 1 if further else self.attempts + 1, "reached": max(self.reached, self.bytes_copied)}
+    def failed_attempt_changes(self) -> dict[str, Any]:
+        """What changes when a call of its copy failed, or got no further."""
+        return {"attempts": self.attempts + 1, "call_seconds": 0}
 
     def public(self) -> dict[str, Any]:
         """The file as the API shows it. `s3_uri` is made of what the API has checked, and stays as it is."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,8 @@ from clipferry.aws.account_secrets import load_account
 from clipferry.jobs import DOWNLOAD_BUDGET, FileStatus, JobStatus, percent
 from clipferry.outbound.client import Outbound
 from clipferry.store.job_records import Listing
-from clipferry.vendors.contract import Remote, VendorRefused, VendorThrottled, VendorUnavailable
+from clipferry.store.rows import FileRow
+from clipferry.vendors.contract import OverBudget, Remote, VendorRefused, VendorThrottled, VendorUnavailable
 
 from tests.unit.outbound.test_client import serving
 from tests.unit.steps.aws import PREFIX, client
@@ -174,6 +176,86 @@ def test_an_attempt_that_got_further_begins_the_count_anew(world: World, ready: 
         attempts.append(world.job(ready).files[0].attempts)
     assert attempts == [1, 1, 1, 1, 1, 1, 1, 2, 3, 4, 5, 6]
     assert world.job(ready).files[0].status is FileStatus.FAILED
+
+
+def leg(world: World, copied: int, seconds: float = 0.0, ends: Any = None) -> Callable[..., Any]:
+    """A call that has so many bytes in S3 after so many seconds, and ends with that result or exception."""
+
+    def run(checkpoint: dict[str, Any], save: Callable[[dict[str, Any], int], None]) -> Any:
+        world.wait(seconds)
+        save(checkpoint, copied)
+        if isinstance(ends, BaseException):
+            raise ends
+        return ends
+
+    return run
+
+
+def test_a_call_that_got_further_than_any_before_it_ends_the_count(world: World, ready: str) -> None:
+    short = transfer.Retry("SHORT_BODY", "ended early")
+    copied = [(0, short), (0, short), (10, transfer.More()), (10, short), (5, transfer.More()), (20, transfer.More())]
+    world.copying.results = [leg(world, count, ends=ends) for count, ends in copied]
+    attempts = []
+    for _ in copied:
+        world.download(ready)
+        attempts.append(world.job(ready).files[0].attempts)
+    assert attempts == [1, 2, 0, 1, 1, 0]
+    assert world.job(ready).files[0].reached == 20
+
+
+def test_a_call_that_the_vendor_throttled_is_an_attempt_when_it_tried_for_long_and_got_nowhere(
+    world: World, ready: str
+) -> None:
+    def throttled() -> VendorThrottled:
+        return VendorThrottled("slow down", retry_after=7.0)
+
+    world.copying.results = [
+        leg(world, 0, seconds=5, ends=throttled()),
+        leg(world, 10, seconds=600, ends=throttled()),
+        leg(world, 10, seconds=600, ends=throttled()),
+        leg(world, 10, seconds=600, ends=OverBudget(30.0)),
+    ]
+    attempts = []
+    for _ in range(4):
+        assert world.download(ready)["more"]
+        attempts.append(world.job(ready).files[0].attempts)
+    assert attempts == [0, 0, 1, 2]
+
+
+def test_calls_that_die_after_minutes_are_attempts_though_nobody_hears_of_them(world: World, ready: str) -> None:
+    """The machine repeats a call that died six times before it goes on: that would be 42 calls of 15 minutes."""
+    world.copying.results = [leg(world, 0, seconds=60 * n, ends=Crash("killed")) for n in range(1, 20)]
+    calls = 0
+    while world.job(ready).files[0].status is not FileStatus.FAILED:
+        calls += 1
+        with suppress(Crash):
+            world.download(ready)
+    assert calls == DOWNLOAD_BUDGET + 1, "the one after the last of them ends the file"
+    file = world.job(ready).files[0]
+    assert (file.attempts, file.error.code) == (DOWNLOAD_BUDGET, "DOWNLOAD_BROKEN")  # type: ignore[union-attr]
+
+
+def test_calls_that_die_at_once_or_after_they_got_further_are_no_attempts(world: World, ready: str) -> None:
+    world.copying.results = [
+        leg(world, 0, seconds=5, ends=Crash("killed")),
+        leg(world, 0, seconds=5, ends=Crash("killed")),
+        leg(world, 10, seconds=600, ends=Crash("killed")),
+        leg(world, 20, seconds=600, ends=Crash("killed")),
+        leg(world, 30, seconds=600, ends=transfer.More()),
+        leg(world, 30, ends=transfer.More()),
+    ]
+    attempts = []
+    for _ in range(6):
+        with suppress(Crash):
+            world.download(ready)
+        attempts.append(world.job(ready).files[0].attempts)
+    assert attempts == [0, 0, 0, 0, 0, 0]
+
+
+def test_the_row_of_a_file_of_the_release_before_is_copied_on(world: World, ready: str) -> None:
+    FileRow(f"JOB#{ready}", "FILE#f001").update(actions=[FileRow.call_seconds.remove()])
+    assert world.download(ready)["more"] is False
+    assert world.job(ready).files[0].status is FileStatus.STORED
 
 
 def test_a_final_no_fails_the_file_at_once(world: World, ready: str) -> None:

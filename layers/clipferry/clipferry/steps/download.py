@@ -1,14 +1,29 @@
-"""Copy one file as far as the time allows. S3's own part list is the checkpoint; the row says who is copying."""
+"""Copy one file as far as the time allows. S3's own part list is the checkpoint; the row says who is copying.
+
+Every call that leaves nothing further in S3 is an attempt of the file, whoever is to blame, and so is one that died
+after minutes. Only what AWS slows down and a short wait for the vendor's API are not.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from clipferry import transfer
 from clipferry.aws.account_secrets import AccountError
-from clipferry.jobs import DOWNLOAD_BUDGET, MAX_WARNINGS, File, FileStatus, Job, JobStatus, Problem, warning
+from clipferry.jobs import (
+    DOWNLOAD_BROKEN,
+    DOWNLOAD_BUDGET,
+    MAX_WARNINGS,
+    File,
+    FileStatus,
+    Job,
+    JobStatus,
+    Problem,
+    warning,
+)
 from clipferry.outbound.file_headers import FileHeaders
 from clipferry.pacing.poll_plan import error_wait
 from clipferry.settings import settings
@@ -16,8 +31,8 @@ from clipferry.steps.context import THROTTLED_AS, Runtime, download_hosts, probl
 from clipferry.store.job_records import Superseded
 from clipferry.vendors.contract import (
     Account,
+    CallHeldBack,
     KnownFile,
-    OverBudget,
     Remote,
     VendorAuthFailed,
     VendorRefused,
@@ -28,14 +43,17 @@ from clipferry.vendors.contract import (
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+LONG_CALL = 60.0  # seconds after which a call that got no further is an attempt, however it ended
+
 
 @dataclass(frozen=True)
 class Leg:
-    """One call's part of a copy. `more`: call again after `wait_seconds`."""
+    """One call's part of a copy. `more`: call again after `wait_seconds`. `in_vain`: it got no further."""
 
     file_id: str
     more: bool
     wait_seconds: int = 0
+    in_vain: bool = False
 
     def as_state(self) -> dict[str, Any]:
         return {"file_id": self.file_id, "more": self.more, "wait_seconds": self.wait_seconds}
@@ -55,14 +73,28 @@ def download(
             return done
         if file.status is FileStatus.READY or file.generation != job.generation:  # an older copy loses its say
             rt.jobs.change_file(job, file, FileStatus.COPYING, generation=job.generation)
-        leg = _copy(rt, s3, job, file, time_left)
+        leg = _count_dead_call(rt, s3, job, file) or _copy(rt, s3, job, file, time_left)
         left = _whole((job.deadline_at - rt.now()).total_seconds()) + 1
         return replace(leg, wait_seconds=min(leg.wait_seconds, left))  # whatever a server asks for
     except Superseded:
         return done
 
 
+def _count_dead_call(rt: Runtime, s3: S3Client, job: Job, file: File) -> Leg | None:
+    """An earlier call that ran for long and never came to its end is an attempt; the end of the file, if the last one.
+
+    The machine repeats a call that died, so that several such calls come before poll hears of it.
+    """
+    if file.call_seconds < LONG_CALL:
+        return None
+    if file.attempts + 1 >= DOWNLOAD_BUDGET:
+        return _failed_attempt(rt, s3, job, file, DOWNLOAD_BROKEN, 0)
+    rt.jobs.change_file(job, file, **file.failed_attempt_changes)
+    return None
+
+
 def _copy(rt: Runtime, s3: S3Client, job: Job, file: File, time_left: Callable[[], float]) -> Leg:
+    began, before = rt.now(), file.bytes_copied
     try:
         vendor, account = rt.vendor(job), rt.account(job)
         headers = FileHeaders(account.download_headers, [*vendor.trusted_hosts, *settings().download_hosts])
@@ -73,17 +105,18 @@ def _copy(rt: Runtime, s3: S3Client, job: Job, file: File, time_left: Callable[[
             hosts=download_hosts(vendor),
             s3=s3,
             checkpoint=dict(file.checkpoint),
-            save=_saver(rt, job, file),
+            save=_saver(rt, job, file, began),
             time_left=time_left,
             options=_options(account),
         )
     except transfer.Superseded as error:
         raise Superseded(str(error)) from error
-    except OverBudget as error:
-        rt.jobs.change_file(job, file)  # with its place in the budget
-        return Leg(file.file_id, more=True, wait_seconds=_whole(error.wait))
-    except VendorThrottled as error:
-        return Leg(file.file_id, more=True, wait_seconds=error_wait(THROTTLED_AS, error.retry_after, rt.rng))
+    except VendorThrottled as error:  # by the vendor, or by the account's own budget
+        if (rt.now() - began).total_seconds() >= LONG_CALL and file.bytes_copied <= before:
+            return _failed_attempt(rt, s3, job, file, problem_of(error), error.retry_after or 0)
+        if isinstance(error, CallHeldBack):
+            return _wait(rt, job, file, _whole(error.wait))
+        return _wait(rt, job, file, error_wait(THROTTLED_AS, error.retry_after, rt.rng))
     except VendorUnavailable as error:
         return _failed_attempt(rt, s3, job, file, problem_of(error), 0)
     except (AccountError, VendorRefused, VendorAuthFailed) as error:
@@ -92,12 +125,18 @@ def _copy(rt: Runtime, s3: S3Client, job: Job, file: File, time_left: Callable[[
         case transfer.Stored():
             return _store(rt, s3, job, file, result)
         case transfer.More():
-            return Leg(file.file_id, more=True, wait_seconds=_whole(result.wait_seconds))
+            return _wait(rt, job, file, _whole(result.wait_seconds))
         case transfer.Retry():
             problem = Problem(result.code, result.message)
             return _failed_attempt(rt, s3, job, file, problem, result.wait_seconds)
         case transfer.Failed():
             return _fail(rt, s3, job, file, Problem(result.code, result.message))
+
+
+def _wait(rt: Runtime, job: Job, file: File, seconds: int) -> Leg:
+    """Nothing is wrong: the call is over, and the file's place in the account's budget is kept."""
+    rt.jobs.change_file(job, file, call_seconds=0)
+    return Leg(file.file_id, more=True, wait_seconds=seconds)
 
 
 def _store(rt: Runtime, s3: S3Client, job: Job, file: File, result: transfer.Stored) -> Leg:
@@ -113,6 +152,7 @@ def _store(rt: Runtime, s3: S3Client, job: Job, file: File, result: transfer.Sto
         evidence=result.evidence,
         warnings=[warning(given.code, given.message) for given in result.warnings][:MAX_WARNINGS],
         checkpoint={},
+        call_seconds=0,
         error=None,
     )
     _end_uploads(s3, checkpoint)
@@ -128,14 +168,15 @@ def _locate(rt: Runtime, job: Job, file: File, headers: FileHeaders) -> Remote |
     return Remote(remote.url, remote.size or file.size, remote.md5 or file.md5, remote.expires_at, remote.kind)
 
 
-def _saver(rt: Runtime, job: Job, file: File) -> Callable[[dict[str, Any], int], None]:
+def _saver(rt: Runtime, job: Job, file: File, began: datetime) -> Callable[[dict[str, Any], int], None]:
     def save(checkpoint: dict[str, Any], bytes_copied: int) -> None:
         try:
             rt.jobs.change_file(
                 job,
                 file,
                 checkpoint=dict(checkpoint),
-                bytes_copied=bytes_copied,
+                call_seconds=_whole((rt.now() - began).total_seconds()),
+                **file.copied_changes(bytes_copied),
                 declared=transfer.declared_size(checkpoint),
                 part_size=transfer.part_size(checkpoint),
             )
@@ -147,11 +188,12 @@ def _saver(rt: Runtime, job: Job, file: File) -> Callable[[dict[str, Any], int],
 
 def _failed_attempt(rt: Runtime, s3: S3Client, job: Job, file: File, problem: Problem, wait: float) -> Leg:
     """Count it against the file's budget; the reason stays visible while it is tried again."""
-    failed = file.failed_again
+    failed = file.failed_attempt_changes
     if failed["attempts"] >= DOWNLOAD_BUDGET:
-        return _fail(rt, s3, job, file, problem, **failed)
+        return replace(_fail(rt, s3, job, file, problem, **failed), in_vain=True)
     rt.jobs.change_file(job, file, error=problem, **failed)
-    return Leg(file.file_id, more=True, wait_seconds=max(_whole(wait), error_wait(file.attempts, None, rt.rng)))
+    seconds = max(_whole(wait), error_wait(file.attempts, None, rt.rng))
+    return Leg(file.file_id, more=True, wait_seconds=seconds, in_vain=True)
 
 
 def _fail(rt: Runtime, s3: S3Client, job: Job, file: File, problem: Problem, **changes: Any) -> Leg:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from clipferry.aws.account_secrets import AccountError
-from clipferry.jobs import DOWNLOAD_BUDGET, File, FileStatus, Job, JobStatus, Problem
+from clipferry.jobs import DOWNLOAD_BROKEN, DOWNLOAD_BUDGET, File, FileStatus, Job, JobStatus, Problem
 from clipferry.pacing.poll_plan import POLL_ERROR_BUDGET, View, error_wait, next_wait, stays
 from clipferry.steps.context import THROTTLED_AS, Runtime, problem_of, task_of
 from clipferry.steps.learning import learn, learned
@@ -201,12 +201,11 @@ def _count_broken(rt: Runtime, job: Job, run: Run) -> None:
     for file in job.files:
         if file.file_id not in run.broken or file.status.settled or file.broken_at == step:
             continue
-        failed = {**file.failed_again, "broken_at": step}
+        failed = {**file.failed_attempt_changes, "broken_at": step}
         if failed["attempts"] < DOWNLOAD_BUDGET:
             rt.jobs.change_file(job, file, **failed)
         else:
-            broken = Problem("DOWNLOAD_BROKEN", "the copy ended without a word, time and again; its log has the cause")
-            rt.jobs.change_file(job, file, FileStatus.FAILED, error=broken, **failed)
+            rt.jobs.change_file(job, file, FileStatus.FAILED, error=DOWNLOAD_BROKEN, **failed)
 
 
 def _file_status(seen: Sighting) -> FileStatus:

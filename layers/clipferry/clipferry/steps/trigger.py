@@ -75,6 +75,7 @@ def _open_files(rt: Runtime, job: Job) -> None:
                 error=None,
                 attempts=0,
                 reached=0,
+                call_seconds=0,
                 bytes_copied=0,
                 checkpoint={},
             )

@@ -166,6 +166,7 @@ class FileRow(Item, discriminator="file"):
     warnings: JSONAttribute = JSONAttribute(default=list)
     attempts = Whole()
     reached = Whole()
+    call_seconds = Whole(default=0)
     broken_at = UnicodeAttribute(null=True)
     checkpoint: JSONAttribute = JSONAttribute()
     generation = Whole()
