@@ -7,6 +7,7 @@ Pure: no boto3, no clock, no I/O. Everything that decides about a job's life is 
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import os
 from collections.abc import Iterable, Mapping
@@ -78,6 +79,7 @@ CALL_LIFETIME = timedelta(seconds=120)  # no call of a function that talks to a 
 MAX_MESSAGE = 1000  # characters of a problem's message
 MAX_CODE = 200  # characters of a problem's code, and of a vendor's code and request id
 MAX_WARNINGS = 50  # of a job, and of a file: what is beyond is left out
+WARNINGS_BYTES = 12 * 1024  # of a job, as its row holds them: written in ASCII
 MAX_WARNING = 500  # characters of a warning's message
 DEADLINE_MIN = 10
 DEADLINE_MAX = 30 * 86_400  # seconds; the machine's TimeoutSeconds stands one day above it
@@ -318,11 +320,17 @@ class Job:
 
     @property
     def all_warnings(self) -> list[dict[str, str]]:
-        """The job's own warnings and those of its files, each of these with its `file_id`; none twice."""
+        """The job's own warnings and those of its files, each of these with its `file_id`; none twice, and no more than
+        the job's row has room for.
+        """
         of_files = [{**given, "file_id": file.file_id} for file in self.files for given in file.warnings]
         found: list[dict[str, str]] = []
+        room = WARNINGS_BYTES
         for given in [*self.warnings, *of_files]:
             if given not in found and len(found) < MAX_WARNINGS:
+                room -= len(json.dumps(given))
+                if room < 0:
+                    break
                 found.append(given)
         return found
 

@@ -35,7 +35,7 @@ _TAG_KEY = {
 #: First part of an object's key: safe characters of S3, no empty part, no `.` or `..`, not `.clipferry/` (the stack's).
 _PREFIX = r"^(?!/|\.clipferry(/|$))(?!.*(^|/)\.{1,2}(/|$))(?!.*//)[A-Za-z0-9!_.*'()/ =@:+-]*$(?!\n)"
 NAME_RULE = "1 to 64 letters, digits, dots, dashes and underscores, and start with a letter or a digit"
-ADOPT_MAX = 150 * 1024  # bytes: the job's row may hold it twice, as what was asked for and as the vendor's ids
+ADOPT_MAX = 120 * 1024  # bytes: the job's row may hold it twice, as what was asked for and as the vendor's ids
 BODY_SCHEMA: Mapping[str, Any] = {
     "type": "object",
     "properties": {

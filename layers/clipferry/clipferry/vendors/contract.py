@@ -17,6 +17,7 @@ Which answer proves what about a call, and which error it therefore is, stands i
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 from clipferry.redaction import redact
 
+REFS_MAX = 120 * 1024  # bytes of a task's refs, written in ASCII; as much of what is adopted is taken
 NAME_MAX = 1024  # characters of a file's name
 
 
@@ -200,6 +202,13 @@ class Submitted:
     first_look: float = 0.0  # seconds until a look is worth its call
     complete: bool = True
     unsearched: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises VendorUnavailable for ids that are none: the job's row could not hold them."""
+        if len(json.dumps(dict(self.refs))) > REFS_MAX:
+            raise VendorUnavailable(
+                f"the vendor's ids take more than {REFS_MAX} bytes: that is no answer of this vendor"
+            )
 
 
 @dataclass(frozen=True)
