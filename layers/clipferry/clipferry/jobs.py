@@ -226,7 +226,8 @@ class Job:
     trigger_attempts: int = 0  # triggers sent, or about to be: one for each call, where it takes several
     trigger_errors: int = 0  # of them and of lookups, those without a usable answer
     retriggers: int = 0  # triggers sent although an earlier one may have acted, as `on_uncertain` allows
-    quiet_until: datetime | None = None  # an earlier execution's trigger may be on its way until then
+    intent: str | None = None  # names the last trigger that was about to be sent: whoever sends another replaces it
+    quiet_until: datetime | None = None  # a trigger whose answer nobody has written down may be on its way until then
     polls: int = 0
     poll_errors: int = 0  # in a row
     unknown_looks: int = 0  # in a row

@@ -59,9 +59,12 @@ class Edge:
         self.crash_at: int | None = None
         self.crash_after = False
         self.aws_itself = False  # calls by the parts of AWS that a test plays
+        self.before_effect: Callable[[str], None] = lambda name: None
+        self.before_read: Callable[[str], None] = lambda name: None
 
-    def effect(self, name: str, act: Callable[[], Any]) -> Any:
-        """Do something that changes the world outside."""
+    def effect(self, name: str, act: Callable[[], Any], on: str = "") -> Any:
+        """Do something that changes the world outside; `on`: the row or the object that it changes."""
+        self.before_effect(f"{name} {on}".rstrip())
         number = len(self.effects)
         self.effects.append(name)
         if number == self.crash_at and not self.crash_after:
@@ -73,7 +76,10 @@ class Edge:
 
     def api_call(self, real: Callable[..., Any], client: Any, operation: str, parameters: dict[str, Any]) -> Any:
         assert operation != "Scan", "nothing here may scan the table"
-        if operation.startswith(READS) or self.aws_itself:
+        if self.aws_itself:
+            return real(client, operation, parameters)
+        if operation.startswith(READS):
+            self.before_read(f"{operation} {_changed(parameters)}".rstrip())
             return real(client, operation, parameters)
         self.written.append(repr(parameters))
 
@@ -85,7 +91,15 @@ class Edge:
                 ]
             return result
 
-        return self.effect(operation, act)
+        return self.effect(operation, act, _changed(parameters))
+
+
+def _changed(parameters: dict[str, Any]) -> str:
+    """The row or object that an API call is about, as far as it names one."""
+    row = parameters.get("Key", parameters.get("Item", {}))
+    if isinstance(row, dict):
+        return "/".join(str(row[name]["S"]) for name in ("pk", "sk") if name in row)
+    return str(row)
 
 
 @contextmanager

@@ -49,7 +49,7 @@ CUT = transfer.CopyWarning(transfer.WarningCode.CONTAINER_INCOMPLETE, "its moov 
 def test_warnings_of_a_copy_are_shown_with_the_job_then_listed_and_in_the_manifest(world: World, ready: str) -> None:
     world.copying.results = [transfer.Stored("k", 4, {}, "video/mp4", warnings=[CUT] * 60)]
     world.download(ready)
-    shown = [{"code": "CONTAINER_INCOMPLETE", "message": "its moov is at https://a.example/b", "file_id": "f001"}]
+    shown = [{"code": "CONTAINER_INCOMPLETE", "message": "its moov is at https://a.example/b…", "file_id": "f001"}]
     assert world.job(ready).public()["warnings"] == shown
 
     world.poll(ready)

@@ -190,9 +190,53 @@ def test_calls_of_ours_that_died_are_no_failures_of_the_vendors(world: World) ->
     for _ in range(TRIGGER_BUDGET + 2):
         with pytest.raises(Crash):
             world.trigger(job_id)
+        world.wait(CALL_LIFETIME.total_seconds())
     assert until_it_stops(world, job_id) == "WAIT"
     job = world.job(job_id)
     assert (job.trigger_errors, job.trigger_attempts, len(world.stage.tasks)) == (0, TRIGGER_BUDGET + 3, 1)
+
+
+def test_a_trigger_that_may_still_be_on_its_way_is_found_but_not_given_up(world: World) -> None:
+    """Another call sent it and has not come back: what the vendor does not know yet may still come."""
+    world.stage.trigger = [Crash("killed")]
+    job_id = world.submit()
+    with pytest.raises(Crash):
+        world.trigger(job_id)
+    state = world.trigger(job_id)
+    assert (state["next"], state["wait_seconds"]) == ("TRIGGER", CALL_LIFETIME.total_seconds())
+    assert (world.stage.calls["find"], world.stage.calls["trigger"]) == (1, 1)
+    world.stage.tasks.append(f"{world.job(job_id).key}/0")  # it has come
+    assert world.trigger(job_id)["next"] == "WAIT"
+    assert world.stage.calls["trigger"] == 1
+
+
+@pytest.mark.parametrize("trouble", [TriggerUncertain("no list"), VendorRefused("no such lookup")])
+def test_a_doubt_is_no_end_while_the_trigger_may_still_be_on_its_way(world: World, trouble: VendorError) -> None:
+    world.stage.trigger, world.stage.find = [Crash("killed")], [trouble, trouble]
+    job_id = world.submit()
+    with pytest.raises(Crash):
+        world.trigger(job_id)
+    state = world.trigger(job_id)
+    assert (state["next"], world.job(job_id).verdict) == ("TRIGGER", None)
+    world.wait(state["wait_seconds"])
+    assert world.trigger(job_id)["next"] == "FINISH"
+    assert world.job(job_id).error.code == "TRIGGER_UNCERTAIN"  # type: ignore[union-attr]
+
+
+def test_an_answer_that_comes_after_another_call_took_over_changes_nothing(world: World) -> None:
+    """The first call's throttling comes late: it must not take the doubt of the second call's trigger away."""
+    job_id = world.submit()
+
+    def throttled_late() -> None:
+        world.wait(CALL_LIFETIME.total_seconds())
+        world.stage.trigger = [Crash("killed")]
+        with pytest.raises(Crash):
+            world.trigger(job_id)
+        raise VendorThrottled("slow down")
+
+    world.stage.trigger = [throttled_late]
+    world.trigger(job_id)
+    assert world.job(job_id).in_doubt
 
 
 def test_a_vendor_that_will_know_later_is_asked_later(world: World) -> None:
@@ -298,7 +342,7 @@ def test_a_cancel_during_the_call_wins(world: World) -> None:
     assert world.job(job_id).status is JobStatus.CANCELLED
 
 
-def test_another_execution_waits_until_an_older_trigger_cannot_be_on_its_way(world: World) -> None:
+def test_another_execution_finds_the_work_of_an_older_trigger_that_was_on_its_way(world: World) -> None:
     """Stopped from outside in the middle of the call; the sweep hears of it at once and starts a new generation."""
     job_id = world.submit()
 
@@ -311,9 +355,7 @@ def test_another_execution_waits_until_an_older_trigger_cannot_be_on_its_way(wor
     world.stage.trigger = [answer_late]
     world.trigger(job_id)
     assert world.job(job_id).generation == 2
-    state = world.trigger(job_id, 2)
-    assert state["next"] == "TRIGGER"
-    assert 0 < state["wait_seconds"] <= CALL_LIFETIME.total_seconds()
+    assert world.trigger(job_id, 2)["next"] == "WAIT"
     world.settle()
     world.assert_honest(job_id, JobStatus.SUCCEEDED, stored=1)
     assert len(world.stage.tasks) == 1

@@ -46,8 +46,11 @@ class Stage:
     aborted: list[Mapping[str, Any]] = field(default_factory=list)
     calls: Counter[str] = field(default_factory=Counter)
     effect: Callable[[str, Callable[[], Any]], Any] = lambda name, act: act()
+    before_read: Callable[[str], None] = lambda name: None
 
     def meet(self, verb: str, usual: Callable[[], Any]) -> Any:
+        if verb not in ("trigger", "abort"):  # these two pass `effect`
+            self.before_read(f"vendor {verb}")
         self.calls[verb] += 1
         script = getattr(self, verb)
         scripted = script.pop(0) if script else None

@@ -41,7 +41,8 @@ EVERYTHING = Listing()
 
 class World:
     def __init__(self, edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.edge, self.stage, self.copying = edge, Stage(effect=edge.effect), Copying()
+        self.edge, self.copying = edge, Copying()
+        self.stage = Stage(effect=edge.effect, before_read=lambda name: edge.before_read(name))
         self.monkeypatch = monkeypatch
         self.time = datetime.now(UTC).replace(microsecond=0)
         self.rt = Runtime(Jobs(("scripted",)), Outbound(), now=lambda: self.time, sleep=self.wait, rng=random.Random(7))

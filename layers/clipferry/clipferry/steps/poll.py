@@ -14,8 +14,7 @@ from clipferry.steps.context import THROTTLED_AS, Runtime, problem_of, task_of
 from clipferry.steps.learning import learn, learned
 from clipferry.steps.slots import DOWNLOADS, give_back, keep_slot
 from clipferry.steps.trigger import end
-from clipferry.steps.turn import BEGUN, Run, Turn, current, hand_over, overtaken
-from clipferry.store.job_records import Superseded
+from clipferry.steps.turn import BEGUN, Run, Turn, hand_over, on_the_row_as_it_is
 from clipferry.vendors.contract import (
     CallHeldBack,
     Look,
@@ -39,32 +38,28 @@ def poll(
     `time_left` is in seconds, until this call must have returned; None: there is no end, and one look. Raises NotFound.
     """
     rt = replace(rt, time_left=time_left) if time_left else rt
-    turn, looks = _turn(rt, job_id, generation, run), 1
+
+    def look() -> Turn:
+        return on_the_row_as_it_is(rt, job_id, generation, lambda job: _look(rt, job, run))
+
+    turn, looks = look(), 1
     if time_left is None:
         return turn
     while turn.next == "WAIT" and not turn.job.hurried(rt.now()) and stays(turn.wait_seconds, looks, rt.time_left()):
         rt.sleep(turn.wait_seconds)
-        turn, looks = _turn(rt, job_id, generation, run), looks + 1
+        turn, looks = look(), looks + 1
     return turn
 
 
-def _turn(rt: Runtime, job_id: str, generation: int, run: Run) -> Turn:
-    job = rt.jobs.load(job_id)
-    if not current(job, generation):
-        return Turn(job, generation, "STOP")
-    if job.verdict:
-        return Turn(job, generation, "FINISH")
+def _look(rt: Runtime, job: Job, run: Run) -> Turn:
     job.come_so_far(run.waited)
-    try:
-        if rt.now() >= job.deadline_at:
-            problem = Problem("DEADLINE_PASSED", f"the vendor had not finished within {job.deadline_seconds} seconds")
-            return end(rt, job, JobStatus.TIMED_OUT, problem)
-        if run.full:
-            return hand_over(rt, job)
-        _count_broken(rt, job, run)
-        return _poll(rt, job)
-    except Superseded as error:
-        return overtaken(rt, job_id, generation, error)
+    if rt.now() >= job.deadline_at:
+        problem = Problem("DEADLINE_PASSED", f"the vendor had not finished within {job.deadline_seconds} seconds")
+        return end(rt, job, JobStatus.TIMED_OUT, problem)
+    if run.full:
+        return hand_over(rt, job)
+    _count_broken(rt, job, run)
+    return _poll(rt, job)
 
 
 def _poll(rt: Runtime, job: Job) -> Turn:

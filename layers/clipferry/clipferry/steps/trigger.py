@@ -8,16 +8,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 from clipferry.aws.account_secrets import AccountError
-from clipferry.jobs import FileStatus, Job, JobStatus, Problem
+from clipferry.jobs import CALL_LIFETIME, FileStatus, Job, JobStatus, Problem
 from clipferry.pacing.poll_plan import CALL_ROOM, View, error_wait, next_wait
 from clipferry.steps.context import THROTTLED_AS, Runtime, problem_of, task_of
 from clipferry.steps.learning import learned
 from clipferry.steps.paced_calls import Gate
-from clipferry.steps.slots import give_back, keep_slot, take_slot
-from clipferry.steps.turn import BEGUN, Run, Turn, current, hand_over, overtaken
-from clipferry.store.job_records import Superseded
+from clipferry.steps.slots import keep_slot, take_slot
+from clipferry.steps.turn import BEGUN, Run, Turn, hand_over, on_the_row_as_it_is
 from clipferry.vendors.contract import (
     OverBudget,
     Submitted,
@@ -31,6 +31,7 @@ from clipferry.vendors.contract import (
 
 TRIGGER_BUDGET = 10  # failed calls: triggers without a usable answer, and lookups after them
 RETRIGGER_BUDGET = 3  # triggers of one job sent in spite of a doubt
+_NO_EFFECT: dict[str, Any] = {"triggered_at": None, "quiet_until": None}  # what changes when no trigger is on its way
 _FINAL = (AccountError, VendorRefused, VendorAuthFailed)  # no repeating mends these
 
 
@@ -42,23 +43,16 @@ def trigger(
     `time_left` is in seconds, until this call must have returned; None: there is no end.
     """
     rt = replace(rt, time_left=time_left) if time_left else rt
-    job = rt.jobs.load(job_id)
-    if not current(job, generation):
-        return Turn(job, generation, "STOP")
-    if job.verdict:
-        return Turn(job, generation, "FINISH")
+    return on_the_row_as_it_is(rt, job_id, generation, lambda job: _step(rt, job, run))
+
+
+def _step(rt: Runtime, job: Job, run: Run) -> Turn:
     job.come_so_far(run.waited)
-    try:
-        _open_files(rt, job)
-        if rt.now() >= job.deadline_at:
-            problem = Problem("DEADLINE_PASSED", f"not triggered within {job.deadline_seconds} seconds")
-            return end(rt, job, JobStatus.TIMED_OUT, problem)
-        return hand_over(rt, job) if run.full else _trigger(rt, job)
-    except Superseded as error:
-        turn = overtaken(rt, job_id, generation, error)
-        if turn.job.status.terminal:  # what this call took after the job's end gave everything back
-            give_back(rt, job)
-        return turn
+    _open_files(rt, job)
+    if rt.now() >= job.deadline_at:
+        problem = Problem("DEADLINE_PASSED", f"not triggered within {job.deadline_seconds} seconds")
+        return end(rt, job, JobStatus.TIMED_OUT, problem)
+    return hand_over(rt, job) if run.full else _trigger(rt, job)
 
 
 def _open_files(rt: Runtime, job: Job) -> None:
@@ -110,10 +104,10 @@ def _adopt(rt: Runtime, job: Job) -> Turn:
 def _find(rt: Runtime, job: Job) -> Turn:
     """A trigger was sent and its answer never written down: look for its work before asking for any.
 
-    Whatever goes wrong here, the doubt stays; only the vendor's word that there is no such work takes it away.
+    Whatever goes wrong here, the doubt stays; only the vendor's word that there is no such work takes it away. Not
+    even that, while the call that sent the trigger may still be at it: what the vendor does not know yet may come.
     """
-    if job.quiet_until and rt.now() < job.quiet_until:
-        return _pause(rt, job, (job.quiet_until - rt.now()).total_seconds())
+    quiet = (job.quiet_until - rt.now()).total_seconds() if job.quiet_until else 0.0
     try:
         found = rt.ask(job, lambda vendor: vendor.find(task_of(job, rt.now())))
     except OverBudget as error:
@@ -121,17 +115,19 @@ def _find(rt: Runtime, job: Job) -> Turn:
     except VendorThrottled as error:
         return _rest(rt, job, error)
     except VendorUnavailable as error:
-        return _uncertain(rt, job, error) if _spent(job) else _again(rt, job)
+        return _uncertain(rt, job, error, quiet) if _spent(job) else _again(rt, job)
     except TriggerUncertain as error:
         if error.look_again is not None:
             return _pause(rt, job, error.look_again)
-        return _uncertain(rt, job, error)
+        return _uncertain(rt, job, error, quiet)
     except VendorRefused as error:  # a vendor that has no such lookup, say: its no is about the question
-        return _uncertain(rt, job, error)
+        return _uncertain(rt, job, error, quiet)
     except (AccountError, VendorAuthFailed) as error:
         return _fail(rt, job, error)
     if found is not None and found.unsearched:
         return _pause(rt, job, 1, vendor_refs=dict(found.refs))
+    if quiet > 0 and not (found and found.complete):
+        return _pause(rt, job, quiet)
     if found is None and job.trigger_errors >= TRIGGER_BUDGET:
         return _fail(rt, job, VendorUnavailable("the vendor gave no usable answer, however often it was triggered"))
     return _send(rt, job, found)
@@ -152,22 +148,22 @@ def _send(rt: Runtime, job: Job, found: Submitted | None = None) -> Turn:
         try:
             gate = _turn_comes(rt, job)
         except AccountError as error:
-            return _fail(rt, job, error, vendor_refs=refs, triggered_at=None)
+            return _fail(rt, job, error, vendor_refs=refs, **_NO_EFFECT)
         if not isinstance(gate, Gate):
-            return _pause(rt, job, gate, vendor_refs=refs, triggered_at=None)
+            return _pause(rt, job, gate, vendor_refs=refs, **_NO_EFFECT)
         _intend(rt, job, refs)
         try:
             submitted, called = rt.ask(job, lambda vendor: vendor.trigger(task_of(job, rt.now())), gate=gate), True
         except OverBudget as error:
-            return _pause(rt, job, error.wait, trigger_attempts=job.trigger_attempts - 1, triggered_at=None)
+            return _pause(rt, job, error.wait, trigger_attempts=job.trigger_attempts - 1, **_NO_EFFECT)
         except VendorThrottled as error:
-            return _rest(rt, job, error, trigger_attempts=job.trigger_attempts - 1, triggered_at=None)
+            return _rest(rt, job, error, trigger_attempts=job.trigger_attempts - 1, **_NO_EFFECT)
         except VendorUnavailable as error:
             if error.reached:
-                return _again(rt, job)
-            return _fail(rt, job, error, triggered_at=None) if _spent(job) else _again(rt, job, triggered_at=None)
+                return _again(rt, job, quiet_until=None)
+            return _fail(rt, job, error, **_NO_EFFECT) if _spent(job) else _again(rt, job, **_NO_EFFECT)
         except _FINAL as error:
-            return _fail(rt, job, error, triggered_at=None)
+            return _fail(rt, job, error, **_NO_EFFECT)
     return _wait(rt, job, submitted, planned=True)
 
 
@@ -192,13 +188,20 @@ def _turn_comes(rt: Runtime, job: Job) -> Gate | float:
 
 
 def _intend(rt: Runtime, job: Job, refs: dict[str, Any]) -> None:
-    """Write down that a trigger is about to be sent. From here on, until the refs are written, the job is in doubt."""
+    """Write down that a trigger is about to be sent. From here on, until the refs are written, the job is in doubt.
+
+    Of several calls that come here at once one succeeds; the others raise Superseded. From then on only this call can
+    write what comes of the trigger, until another replaces its intent. That other cannot know whether this call still
+    runs, so it believes for a call's lifetime only what it finds, not what it does not find.
+    """
     now = rt.now()
     rt.jobs.change(
         job,
         now,
         JobStatus.TRIGGERING,
         vendor_refs=refs,
+        intent=uuid4().hex,
+        quiet_until=now + CALL_LIFETIME,
         triggered_at=now,
         waited=0,
         trigger_attempts=job.trigger_attempts + 1,
@@ -227,6 +230,7 @@ def _wait(rt: Runtime, job: Job, submitted: Submitted, *, planned: bool = False)
         job,
         now,
         JobStatus.WAITING,
+        quiet_until=None,
         vendor_refs=dict(submitted.refs),
         refs_complete=True,
         hint=job.hint,
@@ -255,8 +259,10 @@ def _pause(rt: Runtime, job: Job, seconds: float, **changes: Any) -> Turn:
     return Turn(job, job.generation, "TRIGGER", wait)
 
 
-def _uncertain(rt: Runtime, job: Job, error: VendorError) -> Turn:
-    """Nobody can tell whether the work exists: do as the job said."""
+def _uncertain(rt: Runtime, job: Job, error: VendorError, quiet: float) -> Turn:
+    """Nobody can tell whether the work exists: do as the job said. Not before `quiet` seconds are over."""
+    if quiet > 0:
+        return _pause(rt, job, quiet)
     if job.on_uncertain == "retrigger" and job.retriggers < RETRIGGER_BUDGET:
         return _pause(rt, job, 1, triggered_at=None, trigger_errors=0, retriggers=job.retriggers + 1)
     problem = Problem(

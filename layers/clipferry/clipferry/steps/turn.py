@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from clipferry.jobs import FileStatus, Job, JobStatus
 from clipferry.steps.context import Runtime
+from clipferry.steps.slots import give_back
 from clipferry.store.job_records import Superseded
 
+TRIES = 3  # of one call at a step whose row others change
 HAND_OVER_AT = 10_000  # history events, as the machine counts them; one Map adds up to 8,000; AWS allows 25,000
 
 
@@ -74,9 +76,28 @@ def hand_over(rt: Runtime, job: Job) -> Turn:
     return Turn(job, generation, "HANDOVER")
 
 
-def overtaken(rt: Runtime, job_id: str, generation: int, error: Superseded) -> Turn:
-    """After a write met its condition: stop if the job has moved on, else be called again."""
-    job = rt.jobs.load(job_id)
-    if current(job, generation):
-        raise error
-    return Turn(job, generation, "STOP")
+def on_the_row_as_it_is(rt: Runtime, job_id: str, generation: int, step: Callable[[Job], Turn]) -> Turn:
+    """Load the job and do a step of this generation; once more, from the row, when another call changed it meanwhile.
+
+    Raises NotFound; Superseded when it is changed time and again, so that the machine repeats the step.
+    """
+    for tries_left in reversed(range(TRIES)):
+        job = rt.jobs.load(job_id)
+        if not current(job, generation):
+            return Turn(job, generation, "STOP")
+        if job.verdict:
+            return Turn(job, generation, "FINISH")
+        try:
+            return step(job)
+        except Superseded:
+            _give_back_late(rt, job)
+            if not tries_left:
+                raise
+    raise AssertionError
+
+
+def _give_back_late(rt: Runtime, job: Job) -> None:
+    """A slot that this call took after the job had ended, or was retried, would be nobody's."""
+    fresh = rt.jobs.load(job.job_id, with_files=False)
+    if fresh.status.terminal or fresh.holder != job.holder:
+        give_back(rt, job)

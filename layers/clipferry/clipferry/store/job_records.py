@@ -129,8 +129,10 @@ class Jobs:
     def change(self, job: Job, now: datetime, status: JobStatus | None = None, **changes: Any) -> Job:
         """Write changes, and a move if `status` differs, if the row is still as read. Updates `job` in place.
 
-        What the job holds of its account's limits, and has waited, is written along as `job` has it. Raises Superseded
-        when the row has moved on, IllegalMove when the move is not in the table.
+        As read: with its status, its generation and the intent of its last trigger, so that of two calls that are about
+        to trigger one job at once, or to write down what came of it, one fails. What the job holds of its account's
+        limits, and has waited, is written along as `job` has it. Raises Superseded when the row has moved on,
+        IllegalMove when the move is not in the table.
         """
         target = status or job.status
         if target is not job.status and target not in JOB_MOVES[job.status]:
@@ -144,7 +146,10 @@ class Jobs:
         if target is not job.status:
             written["status_shard"] = _index_keys(merged)["status_shard"]
             written["expires_at"] = _expiry(merged)
-        update(JobRow(_job_pk(job.job_id), "JOB"), written, _as_read(job), counted(job, target))
+        unchanged = _as_read(job)
+        if changes.get("intent"):  # the SDK may repeat this very write, when its answer was lost
+            unchanged |= _as_read(merged)
+        update(JobRow(_job_pk(job.job_id), "JOB"), written, unchanged, counted(job, target))
         for name, value in changes.items():
             setattr(job, name, value)
         return job
@@ -356,7 +361,8 @@ def _tags(job: Job) -> list[str]:
 
 
 def _as_read(job: Job) -> Condition:
-    condition: Condition = (JobRow.status == job.status) & (JobRow.generation == job.generation)
+    intent: Condition = JobRow.intent.does_not_exist() if job.intent is None else JobRow.intent == job.intent
+    condition: Condition = (JobRow.status == job.status) & (JobRow.generation == job.generation) & intent
     return condition
 
 

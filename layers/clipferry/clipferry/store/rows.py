@@ -125,6 +125,7 @@ class JobRow(Item, discriminator="job"):
     trigger_attempts = Whole()
     trigger_errors = Whole()
     retriggers = Whole()
+    intent = UnicodeAttribute(null=True)
     quiet_until = UTCDateTimeAttribute(null=True)
     polls = Whole()
     poll_errors = Whole()
