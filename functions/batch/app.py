@@ -9,7 +9,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from clipferry.aws.logs import entry, logger
 from clipferry.steps.batch import close, prepare, submit_chunk
-from clipferry.steps.batch_requests import Bulk
+from clipferry.steps.batch_context import BatchContext
 from clipferry.steps.context import runtime
 from clipferry.store.batch_records import Batches
 
@@ -17,8 +17,8 @@ metrics = Metrics()
 
 
 @cache
-def bulk() -> Bulk:
-    return Bulk(runtime(), Batches(), boto3.client("s3"), logger)
+def batch_context() -> BatchContext:
+    return BatchContext(runtime(), Batches(), boto3.client("s3"), logger)
 
 
 @entry
@@ -29,10 +29,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     logger.append_keys(batch_id=batch_id, generation=generation, step=step)
     metrics.add_metric("BatchCalls", MetricUnit.Count, 1)
     if step == "submit":
-        return {"submitted": submit_chunk(bulk(), batch_id, generation, event["chunk"])}
+        return {"submitted": submit_chunk(batch_context(), batch_id, generation, event["chunk"])}
     if step == "prepare":
-        state = prepare(bulk(), batch_id, generation, lambda: context.get_remaining_time_in_millis() / 1000)
+        state = prepare(batch_context(), batch_id, generation, lambda: context.get_remaining_time_in_millis() / 1000)
     else:
-        state = close(bulk(), batch_id, generation)
+        state = close(batch_context(), batch_id, generation)
     logger.info("batch", next=state["next"], status=state["status"])
     return state

@@ -32,7 +32,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """
     sweep = Sweep(closing(), lambda: context.get_remaining_time_in_millis() / 1000)
     if "batch_id" in event:
-        seconds = sweep.recall.cancel_chunk(event["batch_id"], event["generation"], event["chunk"])
+        seconds = sweep.recovery.cancel_chunk(event["batch_id"], event["generation"], event["chunk"])
         return {"wait_seconds": seconds}
     if event.get("source") == "aws.states":
         ended = executions.parse_name(event["detail"]["name"])

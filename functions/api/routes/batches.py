@@ -7,6 +7,7 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 from aws_lambda_powertools.metrics import MetricUnit
 from clipferry.steps import batch_requests
+from clipferry.steps.batch_context import BatchContext
 from clipferry.steps.context import runtime
 from clipferry.store.batch_records import Batches
 from common import location, logger, metrics, read_body, read_key, reply, s3
@@ -15,19 +16,23 @@ router = APIGatewayRouter()
 
 
 @cache
-def bulk() -> batch_requests.Bulk:
-    return batch_requests.Bulk(runtime(), Batches(), s3(), logger)
+def batch_context() -> BatchContext:
+    return BatchContext(runtime(), Batches(), s3(), logger)
 
 
 @router.post("/batches/uploads")
 def create_upload() -> Response[str]:
     event = router.current_event
-    return reply(batch_requests.upload_link(bulk(), read_body(event) if event.body else {}), HTTPStatus.CREATED)
+    return reply(
+        batch_requests.upload_link(batch_context(), read_body(event) if event.body else {}), HTTPStatus.CREATED
+    )
 
 
 @router.post("/batches")
 def create_batch() -> Response[str]:
-    opened = batch_requests.open_batch(bulk(), read_body(router.current_event), key=read_key(router.current_event))
+    opened = batch_requests.open_batch(
+        batch_context(), read_body(router.current_event), key=read_key(router.current_event)
+    )
     metrics.add_metric("BatchesAccepted", MetricUnit.Count, 1)
     return _shown(opened.batch_id, HTTPStatus.ACCEPTED)
 
@@ -39,19 +44,19 @@ def get_batch(batch_id: str) -> Response[str]:
 
 @router.post("/batches/<batch_id>/cancel")
 def cancel_batch(batch_id: str) -> Response[str]:
-    return _shown(batch_requests.cancel(bulk(), batch_id).batch_id, HTTPStatus.ACCEPTED)
+    return _shown(batch_requests.cancel(batch_context(), batch_id).batch_id, HTTPStatus.ACCEPTED)
 
 
 @router.post("/batches/<batch_id>/resume")
 def resume_batch(batch_id: str) -> Response[str]:
-    return _shown(batch_requests.resume(bulk(), batch_id).batch_id, HTTPStatus.ACCEPTED)
+    return _shown(batch_requests.resume(batch_context(), batch_id).batch_id, HTTPStatus.ACCEPTED)
 
 
 @router.get("/batches/<batch_id>/report/url")
 def get_report_url(batch_id: str) -> Response[str]:
-    return reply(batch_requests.report_link(bulk(), batch_id))
+    return reply(batch_requests.report_link(batch_context(), batch_id))
 
 
 def _shown(batch_id: str, status: HTTPStatus = HTTPStatus.OK) -> Response[str]:
-    found, counts = bulk().batches.load_with_counts(batch_id)
+    found, counts = batch_context().batches.load_with_counts(batch_id)
     return reply(found.public(counts), status, location(router.current_event, f"/batches/{batch_id}"))

@@ -123,7 +123,7 @@ def functions(monkeypatch: pytest.MonkeyPatch) -> Iterator[Functions]:
     with worlds.world(monkeypatch) as world:
         modules = {name: _load(name) for name in NAMES}
         for module in _modules_of_functions():
-            for made_once in ("closing", "bulk"):
+            for made_once in ("closing", "batch_context"):
                 if hasattr(getattr(module, made_once, None), "cache_clear"):
                     getattr(module, made_once).cache_clear()
             if hasattr(module, "s3"):
@@ -140,6 +140,6 @@ def functions(monkeypatch: pytest.MonkeyPatch) -> Iterator[Functions]:
         for logger in loggers:
             logger.removeHandler(handler)
         for module in _modules_of_functions():
-            for made_once in ("closing", "bulk"):
+            for made_once in ("closing", "batch_context"):
                 if hasattr(getattr(module, made_once, None), "cache_clear"):
                     getattr(module, made_once).cache_clear()

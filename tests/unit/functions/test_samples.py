@@ -82,11 +82,11 @@ def a_batch_on_its_way(functions: Functions, sample: str) -> None:
         made = batching.batch(batching.post(line(1), "{broken"))
         batching.batches.create(replace(made, batch_id=SUBJECT))
         if sample not in ("batch-prepare", "api-resume-batch"):
-            prepare(batching.bulk, SUBJECT, 1, lambda: 100.0)
+            prepare(batching.context, SUBJECT, 1, lambda: 100.0)
         if sample in ("batch-close", "api-get-report-url", "sweep-cancel-chunk"):
-            submit_chunk(batching.bulk, SUBJECT, 1, batching.chunks(SUBJECT)[0])
+            submit_chunk(batching.context, SUBJECT, 1, batching.chunks(SUBJECT)[0])
         if sample == "api-get-report-url":
-            close(batching.bulk, SUBJECT, 1)
+            close(batching.context, SUBJECT, 1)
         if sample == "sweep-cancel-chunk":
             batching.batches.change(batching.batch(SUBJECT), world.time, BatchStatus.CANCELLING)
 

@@ -61,6 +61,8 @@ BAD = [
     (GOOD | {"labels": {"a": 1}}, "/labels/a"),
     (GOOD | {"labels": {"a": "line\n"}}, "/labels/a"),
     (GOOD | {"labels": {"aws:a": "b"}}, "/labels"),
+    (GOOD | {"labels": {"a=b": "c", "a": "b=c"}}, "/labels"),
+    (GOOD | {"labels": {"=": ""}}, "/labels"),
     (GOOD | {"labels": {str(n): "" for n in range(9)}}, "/labels"),
     (GOOD | {"labels": {"a/b": "?"}}, "/labels/a~1b"),
     (GOOD | {"labels": {"half": "\ud800"}}, "/labels/half"),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clipferry.intake import manifest
+from clipferry.intake.manifest import division
 
 from tests.unit.stack.second_opinion import (
     Answer,
@@ -164,7 +164,7 @@ class TestTheDefinition:
         assert [inner["Output"] for inner in ends] == [{}]
 
     def test_the_results_of_the_largest_map_fit_into_a_state(self) -> None:
-        assert manifest.LINES_MAX / manifest.CHUNK_LINES * len("{},") < 256 * 1024
+        assert division.LINES_MAX / division.CHUNK_LINES * len("{},") < 256 * 1024
 
     @pytest.mark.parametrize("name", LAMBDAS)
     def test_a_task_waits_longer_than_its_function_lives(self, name: str) -> None:

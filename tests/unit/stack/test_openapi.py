@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 from clipferry.batches import Batch, BatchStatus, Counts
+from clipferry.intake.batch_body import BATCH_SCHEMA
 from clipferry.intake.checks import FieldError, InvalidBody
 from clipferry.intake.job_body import BODY_SCHEMA
-from clipferry.intake.manifest import BATCH_SCHEMA
 from clipferry.intake.schedule_body import SCHEMA as SCHEDULE_SCHEMA
 from clipferry.intake.schedule_body import Schedule
 from clipferry.jobs import File, FileStatus, Job, JobStatus, Problem, warning

@@ -11,7 +11,8 @@ from clipferry.batches import Batch
 from clipferry.jobs import JobStatus
 from clipferry.steps import batch_requests as door
 from clipferry.steps.batch import close, prepare, submit_chunk
-from clipferry.steps.batch_recovery import Recall
+from clipferry.steps.batch_context import BatchContext
+from clipferry.steps.batch_recovery import BatchRecovery
 from clipferry.store.batch_records import Batches
 from clipferry.store.job_records import Jobs, Listing
 from clipferry.vendors import VENDORS
@@ -31,14 +32,14 @@ def line(number: int, **more: Any) -> str:
 class Batching:
     def __init__(self, world: World) -> None:
         self.world, self.batches = world, Batches()
-        self.bulk = door.Bulk(world.rt, self.batches, world.s3, world.logger)
-        self.recall = Recall(world.closing, self.batches)
+        self.context = BatchContext(world.rt, self.batches, world.s3, world.logger)
+        self.recovery = BatchRecovery(world.closing, self.batches)
         self.time_left = 100.0
 
     def post(self, *lines: str | bytes, key: str = KEY, idempotency: str | None = None, **body: Any) -> str:
         text = b"\n".join(entry if isinstance(entry, bytes) else entry.encode() for entry in lines)
         self.world.s3.put_object(Bucket=BUCKET, Key=key, Body=text)
-        return door.open_batch(self.bulk, {"manifest": {"key": key}, **body}, key=idempotency).batch_id
+        return door.open_batch(self.context, {"manifest": {"key": key}, **body}, key=idempotency).batch_id
 
     def batch(self, batch_id: str) -> Batch:
         return self.batches.load(batch_id)
@@ -54,22 +55,22 @@ class Batching:
         generation = generation or self.batch(batch_id).generation
         state = {"next": "PREPARE"}
         while state["next"] == "PREPARE":
-            state = prepare(self.bulk, batch_id, generation, lambda: self.time_left)
+            state = prepare(self.context, batch_id, generation, lambda: self.time_left)
         if state["next"] in ("SUBMIT", "CANCEL"):
             for chunk in self.chunks(batch_id)[:stop_after]:
                 if state["next"] == "SUBMIT":
-                    submit_chunk(self.bulk, batch_id, generation, chunk)
+                    submit_chunk(self.context, batch_id, generation, chunk)
                 else:
                     self.cancel_chunk(batch_id, generation, chunk["number"])
             if stop_after is not None:
                 return "STOPPED"
         if state["next"] in ("SUBMIT", "CANCEL", "CLOSE"):
-            state = close(self.bulk, batch_id, generation)
+            state = close(self.context, batch_id, generation)
         self.ended(batch_id, generation)
         return str(state["next"])
 
     def cancel_chunk(self, batch_id: str, generation: int, number: int) -> None:
-        while seconds := self.recall.cancel_chunk(batch_id, generation, number):
+        while seconds := self.recovery.cancel_chunk(batch_id, generation, number):
             self.world.wait(seconds)
 
     def chunks(self, batch_id: str) -> list[dict[str, int]]:

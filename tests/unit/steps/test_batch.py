@@ -8,11 +8,12 @@ from unittest.mock import Mock
 
 import pytest
 from clipferry.batches import CALL_LIFETIME, BatchStatus
-from clipferry.intake import manifest, values
+from clipferry.intake import values
 from clipferry.intake.job_body import InvalidBody
+from clipferry.intake.manifest import division
 from clipferry.intake.values import fingerprints
 from clipferry.jobs import JobStatus
-from clipferry.steps import batch as steps
+from clipferry.steps import batch_lines, batch_objects
 from clipferry.steps import batch_requests as door
 from clipferry.steps.batch import close, prepare, submit_chunk
 from clipferry.steps.batch_recovery import RESTART_BUDGET
@@ -28,7 +29,7 @@ from tests.unit.steps.world import Crash, World
 
 @pytest.fixture
 def batching(world: World, monkeypatch: pytest.MonkeyPatch) -> Batching:
-    monkeypatch.setattr(manifest, "CHUNK_LINES", 5)
+    monkeypatch.setattr(division, "CHUNK_LINES", 5)
     return Batching(world)
 
 
@@ -89,7 +90,7 @@ class TestAManifest:
             b"\xef\xbb\xbfrequest.url;label.site;prefix",
             "https://media.example/1.mp4;b;x/y",
             ";;",
-            '"https://media.example/2.mp4;;',
+            "https://media.example/2.mp4;;;4",
             "https://media.example/3.mp4;;",
             key="manifests/a.csv",
             defaults=defaults,
@@ -118,7 +119,7 @@ class TestAManifest:
         """It knew 600.0 as another number than 600, also for the identity of a line."""
         batch_id = batching.post(line(1, deadline_seconds=600.0), line(2))
         with monkeypatch.context() as first_release:
-            first_release.setattr(steps, "fingerprints", lambda body: (fingerprints(body)[1],) * 2)
+            first_release.setattr(batch_lines, "fingerprints", lambda body: (fingerprints(body)[1],) * 2)
             first_release.setattr(values, "canonical", dict)
             first_release.setattr(Batches, "settle", Mock(side_effect=Crash))
             with pytest.raises(Crash):
@@ -157,18 +158,18 @@ class TestAManifest:
         assert [entry["line"] for entry in batching.report(batch_id)] == [6]
 
         batching.world.s3.delete_object(Bucket=BUCKET, Key=KEY)
-        door.resume(batching.bulk, batch_id)
+        door.resume(batching.context, batch_id)
         assert batching.execute(batch_id) == "FAILED"
         assert batching.shown(batch_id)["error"]["code"] == "MANIFEST_MISSING"
 
     def test_too_long_for_one_call_is_read_in_several(
         self, batching: Batching, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(steps, "BLOCK", 300)
+        monkeypatch.setattr(batch_objects, "BLOCK", 300)
         batch_id = batching.post(*(line(n) for n in range(12)))
         batching.time_left = 0.0
 
-        states = [prepare(batching.bulk, batch_id, 1, lambda: 0.0)["next"] for _ in range(4)]
+        states = [prepare(batching.context, batch_id, 1, lambda: 0.0)["next"] for _ in range(4)]
 
         assert set(states) == {"PREPARE"}
         batching.time_left = 100.0
@@ -232,7 +233,7 @@ class TestTheDoor:
         batching.post(line(1))
 
         with pytest.raises(InvalidBody) as refused:
-            door.open_batch(batching.bulk, body)
+            door.open_batch(batching.context, body)
 
         assert [error.pointer for error in refused.value.errors] == [pointer]
 
@@ -240,7 +241,7 @@ class TestTheDoor:
         self, batching: Batching, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with monkeypatch.context() as patched:
-            patched.setattr(door, "_start", lambda bulk, batch: None)
+            patched.setattr(door, "_start", lambda context, batch: None)
             batch_id = batching.post(line(1))
         assert batching.running() == []
         batching.world.wait(180)
@@ -254,9 +255,9 @@ class TestTheDoor:
         batching.execute(batch_id)
 
         with pytest.raises(NotForBatch):
-            door.report_link(batching.bulk, batch_id)
+            door.report_link(batching.context, batch_id)
         with pytest.raises(NotFound):
-            door.report_link(batching.bulk, "no-such-batch")
+            door.report_link(batching.context, "no-such-batch")
 
 
 class TestStoppedAndGoneOnWith:
@@ -267,7 +268,7 @@ class TestStoppedAndGoneOnWith:
         made = len(batching.jobs(batch_id))
         assert made == 5 * chunks
 
-        assert door.resume(batching.bulk, batch_id).generation == 2
+        assert door.resume(batching.context, batch_id).generation == 2
         assert batching.execute(batch_id) == "END"
 
         assert sorted(job.line for job in batching.jobs(batch_id)) == list(range(1, 13))
@@ -305,24 +306,24 @@ class TestStoppedAndGoneOnWith:
         batch_id = batching.post(line(1))
         for generation in range(1, RESTART_BUDGET + 2):
             batching.ended(batch_id, generation)
-            batching.recall.revive(batch_id, generation)
+            batching.recovery.revive(batch_id, generation)
 
         shown = batching.shown(batch_id)
 
         assert (shown["status"], shown["error"]["code"]) == ("FAILED", "EXECUTION_LOST")
-        door.resume(batching.bulk, batch_id)
+        door.resume(batching.context, batch_id)
         assert batching.execute(batch_id) == "END"
 
     def test_a_chunk_that_cannot_be_submitted_fails_the_batch_and_is_resumed(self, batching: Batching) -> None:
         batch_id = batching.post(*(line(n) for n in range(6)))
-        prepare(batching.bulk, batch_id, 1, lambda: 100.0)
-        submit_chunk(batching.bulk, batch_id, 1, batching.chunks(batch_id)[1])
+        prepare(batching.context, batch_id, 1, lambda: 100.0)
+        submit_chunk(batching.context, batch_id, 1, batching.chunks(batch_id)[1])
 
-        assert close(batching.bulk, batch_id, 1)["next"] == "FAILED"
+        assert close(batching.context, batch_id, 1)["next"] == "FAILED"
 
         assert batching.shown(batch_id)["error"]["code"] == "LINES_LEFT"
         assert lines_of(batching, batch_id)["waiting"] == 5
-        door.resume(batching.bulk, batch_id)
+        door.resume(batching.context, batch_id)
         assert batching.execute(batch_id) == "END"
         assert len(batching.jobs(batch_id)) == 6
 
@@ -360,22 +361,22 @@ class TestStoppedAndGoneOnWith:
         batching.world.time += timedelta(days=91)
 
         with pytest.raises(NotForBatch, match="90 days"):
-            door.resume(batching.bulk, batch_id)
+            door.resume(batching.context, batch_id)
 
-        door.cancel(batching.bulk, batch_id)
-        assert door.resume(batching.bulk, batch_id).status is BatchStatus.CANCELLING
+        door.cancel(batching.context, batch_id)
+        assert door.resume(batching.context, batch_id).status is BatchStatus.CANCELLING
         assert batching.execute(batch_id) == "END"
 
     @pytest.mark.parametrize("status", ["SUBMITTED", "CANCELLED"])
     def test_what_is_over_is_not_resumed(self, batching: Batching, status: str) -> None:
         batch_id = batching.post(line(1))
         if status == "CANCELLED":
-            door.cancel(batching.bulk, batch_id)
+            door.cancel(batching.context, batch_id)
         batching.execute(batch_id)
         assert batching.shown(batch_id)["status"] == status
 
         with pytest.raises(NotForBatch):
-            door.resume(batching.bulk, batch_id)
+            door.resume(batching.context, batch_id)
 
 
 class TestCancel:
@@ -385,7 +386,7 @@ class TestCancel:
         key = batching.batch(batch_id).rejected_key(0)
         batching.world.s3.delete_object(Bucket=BUCKET, Key=key)  # working objects are forgotten after a while
 
-        door.cancel(batching.bulk, batch_id)
+        door.cancel(batching.context, batch_id)
 
         assert batching.execute(batch_id) == "END"
         assert [entry["line"] for entry in batching.report(batch_id)] == [2]
@@ -394,7 +395,7 @@ class TestCancel:
         batch_id = batching.post(*(line(n) for n in range(12)))
         batching.execute(batch_id, stop_after=1)
 
-        assert door.cancel(batching.bulk, batch_id).status is BatchStatus.CANCELLING
+        assert door.cancel(batching.context, batch_id).status is BatchStatus.CANCELLING
         assert batching.execute(batch_id, 1) == "STOP"
         assert batching.execute(batch_id) == "END"
 
@@ -409,33 +410,37 @@ class TestCancel:
         ended = batching.jobs(batch_id)[0]
         batching.world.execute(ended.job_id)
 
-        door.cancel(batching.bulk, batch_id)
+        door.cancel(batching.context, batch_id)
         batching.execute(batch_id)
 
         assert batching.statuses(batch_id) == {JobStatus.SUCCEEDED: 1, JobStatus.CANCELLED: 1}
 
     def test_before_the_manifest_is_read_is_done_at_once(self, batching: Batching) -> None:
         batch_id = batching.post(line(1))
-        door.cancel(batching.bulk, batch_id)
+        door.cancel(batching.context, batch_id)
 
         assert batching.execute(batch_id) == "END"
 
         assert batching.shown(batch_id)["status"] == "CANCELLED"
-        assert prepare(batching.bulk, batch_id, 1, lambda: 100.0)["next"] == "STOP"
+        assert prepare(batching.context, batch_id, 1, lambda: 100.0)["next"] == "STOP"
 
     def test_said_twice_is_said_once(self, batching: Batching) -> None:
         batch_id = batching.post(line(1))
 
-        assert door.cancel(batching.bulk, batch_id).generation == door.cancel(batching.bulk, batch_id).generation == 2
+        assert (
+            door.cancel(batching.context, batch_id).generation
+            == door.cancel(batching.context, batch_id).generation
+            == 2
+        )
 
     def test_that_is_stopped_is_gone_on_with(self, batching: Batching) -> None:
         batch_id = batching.post(*(line(n) for n in range(12)))
         batching.execute(batch_id)
-        door.cancel(batching.bulk, batch_id)
+        door.cancel(batching.context, batch_id)
         batching.execute(batch_id, stop_after=1)
         assert batching.statuses(batch_id)[JobStatus.CANCELLED] == 5
 
-        assert door.resume(batching.bulk, batch_id).status is BatchStatus.CANCELLING
+        assert door.resume(batching.context, batch_id).status is BatchStatus.CANCELLING
         assert batching.execute(batch_id) == "END"
 
         assert batching.statuses(batch_id) == {JobStatus.CANCELLED: 12}
@@ -444,19 +449,19 @@ class TestCancel:
         self, batching: Batching, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         batch_id = batching.post(*(line(n) for n in range(3)))
-        prepare(batching.bulk, batch_id, 1, lambda: 100.0)
+        prepare(batching.context, batch_id, 1, lambda: 100.0)
         (chunk,) = batching.chunks(batch_id)
         seen: list[int] = []
 
         def cancelled_meanwhile(*arguments: Any) -> Any:
             if not seen:
-                door.cancel(batching.bulk, batch_id)
-                seen.append(batching.recall.cancel_chunk(batch_id, 2, 0))
+                door.cancel(batching.context, batch_id)
+                seen.append(batching.recovery.cancel_chunk(batch_id, 2, 0))
             return real(*arguments)
 
-        real = steps.admit
-        monkeypatch.setattr(steps, "admit", cancelled_meanwhile)
-        submit_chunk(batching.bulk, batch_id, 1, chunk)
+        real = batch_lines.admit
+        monkeypatch.setattr(batch_lines, "admit", cancelled_meanwhile)
+        submit_chunk(batching.context, batch_id, 1, chunk)
 
         assert seen[0] > 0
         assert batching.execute(batch_id) == "END"
@@ -464,24 +469,24 @@ class TestCancel:
 
     def test_does_not_wait_for_a_call_that_is_dead(self, batching: Batching) -> None:
         batch_id = batching.post(*(line(n) for n in range(3)))
-        prepare(batching.bulk, batch_id, 1, lambda: 100.0)
+        prepare(batching.context, batch_id, 1, lambda: 100.0)
         batching.batches.begin(batching.batch(batch_id), 0, ["no-such-job"], batching.world.time)
-        door.cancel(batching.bulk, batch_id)
+        door.cancel(batching.context, batch_id)
 
-        assert batching.recall.cancel_chunk(batch_id, 2, 0) > 0
+        assert batching.recovery.cancel_chunk(batch_id, 2, 0) > 0
         batching.world.wait(int(CALL_LIFETIME.total_seconds()))
-        assert batching.recall.cancel_chunk(batch_id, 2, 0) == 0
+        assert batching.recovery.cancel_chunk(batch_id, 2, 0) == 0
 
-        assert submit_chunk(batching.bulk, batch_id, 1, batching.chunks(batch_id)[0]) is False
+        assert submit_chunk(batching.context, batch_id, 1, batching.chunks(batch_id)[0]) is False
         assert not batching.batches.begin(batching.batch(batch_id), 0, [], batching.world.time)
 
     def test_one_that_leaves_something_alive_is_not_called_done(self, batching: Batching) -> None:
         batch_id = batching.post(*(line(n) for n in range(6)))
         batching.execute(batch_id)
-        door.cancel(batching.bulk, batch_id)
-        batching.recall.cancel_chunk(batch_id, 2, 0)
+        door.cancel(batching.context, batch_id)
+        batching.recovery.cancel_chunk(batch_id, 2, 0)
 
-        assert close(batching.bulk, batch_id, 2)["next"] == "FAILED"
+        assert close(batching.context, batch_id, 2)["next"] == "FAILED"
         assert batching.shown(batch_id)["status"] == "CANCELLING"
 
 
@@ -532,4 +537,4 @@ class TestCounts:
 
 def test_a_manifest_may_hold_as_many_lines_as_the_maps_results_allow() -> None:
     """A distributed map's results come back in one state of at most 256 KiB; an item's is `{}` and a comma."""
-    assert manifest.LINES_MAX / manifest.CHUNK_LINES * 3 < 256 * 1024
+    assert division.LINES_MAX / division.CHUNK_LINES * 3 < 256 * 1024

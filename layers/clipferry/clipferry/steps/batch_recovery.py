@@ -22,7 +22,7 @@ LOOK_AGAIN = 5  # seconds: a chunk is submitted within a few
 
 
 @dataclass
-class Recall:
+class BatchRecovery:
     closing: Closing
     batches: Batches
 

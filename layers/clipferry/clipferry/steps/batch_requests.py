@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,20 +10,17 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from clipferry.aws import executions
 from clipferry.batches import Batch, BatchStatus
-from clipferry.intake.job_body import FieldError, InvalidBody, broken, unfit_values, with_rules
-from clipferry.intake.manifest import BATCH_SCHEMA, BYTES_MAX, FORMATS, PREFIX, format_of
+from clipferry.intake.batch_body import MANIFEST_MAX, PREFIX, check_batch, check_upload, format_of
+from clipferry.intake.job_body import FieldError, InvalidBody
 from clipferry.intake.values import canonical, fingerprint, fingerprints
 from clipferry.jobs import job_id
 from clipferry.settings import settings
-from clipferry.steps.context import Runtime
+from clipferry.steps.batch_context import BatchContext
 from clipferry.steps.finish import bucket_owner
 from clipferry.steps.links import LINK_SECONDS
-from clipferry.store.batch_records import Batches
 from clipferry.store.job_records import NotFound, Superseded
 
 if TYPE_CHECKING:
-    from aws_lambda_powertools import Logger
-    from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
 
 MOVE_ATTEMPTS = 5
@@ -39,122 +35,100 @@ class BatchKeyReused(Exception):
     """The idempotency key came with another body before."""
 
 
-@dataclass
-class Bulk:
-    """What batches need besides the runtime."""
-
-    rt: Runtime
-    batches: Batches
-    s3: S3Client
-    logger: Logger
-
-
-def upload_link(bulk: Bulk, body: Mapping[str, Any]) -> dict[str, Any]:
+def upload_link(context: BatchContext, body: Mapping[str, Any]) -> dict[str, Any]:
     """A link that takes one PUT of a manifest, and the manifest to name in `POST /batches` then. Raises InvalidBody."""
-    schema = {"type": "object", "properties": {"format": {"enum": list(FORMATS)}}, "additionalProperties": False}
-    if errors := broken(schema, body):
-        raise InvalidBody(errors)
-    now = bulk.rt.now()
+    check_upload(body)
+    now = context.rt.now()
     key = f"{PREFIX}{now:%Y/%m/%d}/{job_id(now)}.{body.get('format', 'jsonl')}"
     bucket = settings().bucket_name
-    url = bulk.s3.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=UPLOAD_SECONDS)
+    url = context.s3.generate_presigned_url(
+        "put_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=UPLOAD_SECONDS
+    )
     return {"manifest": {"bucket": bucket, "key": key}, "method": "PUT", "url": url, "expires_in": UPLOAD_SECONDS}
 
 
-def report_link(bulk: Bulk, batch_id: str) -> dict[str, Any]:
+def report_link(context: BatchContext, batch_id: str) -> dict[str, Any]:
     """A presigned GET of the rejected lines' report. Raises NotFound, NotForBatch."""
-    batch = bulk.batches.load(batch_id)
+    batch = context.batches.load(batch_id)
     if batch.report is None:
         raise NotForBatch(f"a batch that is {batch.status} has no report, or none of its lines was rejected")
     place = {"Bucket": batch.bucket, "Key": batch.report}
-    url = bulk.s3.generate_presigned_url("get_object", Params=place, ExpiresIn=LINK_SECONDS)
+    url = context.s3.generate_presigned_url("get_object", Params=place, ExpiresIn=LINK_SECONDS)
     return {"url": url, "expires_in": LINK_SECONDS}
 
 
-def open_batch(bulk: Bulk, body: Mapping[str, Any], *, key: str | None = None) -> Batch:
+def open_batch(context: BatchContext, body: Mapping[str, Any], *, key: str | None = None) -> Batch:
     """Create the batch and start it. The same body over the same content is the same batch, however often it is posted;
     with a `key`, whatever has become of the content. Raises InvalidBody, BatchKeyReused.
     """
-    _check(body)
+    check_batch(body, settings().bucket_name)
     if key:
         try:
-            return _started(bulk, bulk.batches.load(job_id(bulk.rt.now(), f"batch-key:{key}")), body)
+            return _started(context, context.batches.load(job_id(context.rt.now(), f"batch-key:{key}")), body)
         except NotFound:
             pass
-    found = _head(bulk, body["manifest"])
-    wanted = _new_batch(bulk, body, found["ETag"], found["ContentLength"], key)
-    batch = (None if key else _made_before(bulk, wanted, body)) or bulk.batches.create(wanted)[0]
-    return _started(bulk, batch, body)
+    found = _head(context, body["manifest"])
+    wanted = _new_batch(context, body, found["ETag"], found["ContentLength"], key)
+    batch = (None if key else _made_before(context, wanted, body)) or context.batches.create(wanted)[0]
+    return _started(context, batch, body)
 
 
-def cancel(bulk: Bulk, batch_id: str) -> Batch:
+def cancel(context: BatchContext, batch_id: str) -> Batch:
     """Nothing more is submitted from now on; an execution cancels the jobs that live. Raises NotFound."""
     for _ in range(MOVE_ATTEMPTS):
-        batch = bulk.batches.load(batch_id)
+        batch = context.batches.load(batch_id)
         if batch.status in (BatchStatus.CANCELLING, BatchStatus.CANCELLED):
             return batch
         try:
-            return _take_over(bulk, batch, BatchStatus.CANCELLING, cancelled_at=bulk.rt.now())
+            return _take_over(context, batch, BatchStatus.CANCELLING, cancelled_at=context.rt.now())
         except Superseded:
             continue
     raise Superseded(batch_id)
 
 
-def resume(bulk: Bulk, batch_id: str) -> Batch:
+def resume(context: BatchContext, batch_id: str) -> Batch:
     """Go on with a batch that failed, or whose execution was stopped: what is done stays done, nothing is done twice.
 
     A line knows that it was submitted by its job's record, so that a batch older than records are kept is refused.
     Raises NotFound, NotForBatch, Superseded.
     """
-    batch = bulk.batches.load(batch_id)
+    batch = context.batches.load(batch_id)
     if batch.status in (BatchStatus.SUBMITTED, BatchStatus.CANCELLED):
         raise NotForBatch(f"a batch that is {batch.status} cannot be resumed")
     kept = timedelta(days=settings().retention_days)
-    if not batch.cancelled_at and bulk.rt.now() > batch.created_at + kept:
+    if not batch.cancelled_at and context.rt.now() > batch.created_at + kept:
         raise NotForBatch(f"a batch older than the {kept.days} days that jobs are kept cannot be resumed; post it anew")
     status = batch.status
     if status is BatchStatus.FAILED:
         status = BatchStatus.CANCELLING if batch.cancelled_at else BatchStatus.READING
-    return _take_over(bulk, batch, status, restarts=0)
+    return _take_over(context, batch, status, restarts=0)
 
 
-def _take_over(bulk: Bulk, batch: Batch, status: BatchStatus, **changes: Any) -> Batch:
+def _take_over(context: BatchContext, batch: Batch, status: BatchStatus, **changes: Any) -> Batch:
     """By an execution of its own. The one before finds itself superseded, wherever it is."""
-    bulk.batches.change(
-        batch, bulk.rt.now(), status, generation=batch.generation + 1, error=None, finished_at=None, **changes
+    context.batches.change(
+        batch, context.rt.now(), status, generation=batch.generation + 1, error=None, finished_at=None, **changes
     )
-    _start(bulk, batch)
+    _start(context, batch)
     return batch
 
 
-def _check(body: Mapping[str, Any]) -> None:
-    errors = with_rules(unfit_values(body), broken(BATCH_SCHEMA, body))
-    if not errors:
-        manifest = body["manifest"]
-        if manifest.get("bucket", settings().bucket_name) != settings().bucket_name:
-            errors.append(FieldError("/manifest/bucket", "must be this stack's own bucket"))
-        if format_of(manifest["key"], body.get("format")) is None:
-            errors.append(FieldError("/format", "is required when the key does not end in .jsonl, .ndjson or .csv"))
-    if errors:
-        raise InvalidBody(errors)
-
-
-def _head(bulk: Bulk, manifest: Mapping[str, Any]) -> HeadObjectOutputTypeDef:
+def _head(context: BatchContext, manifest: Mapping[str, Any]) -> HeadObjectOutputTypeDef:
     try:
-        found = bulk.s3.head_object(Bucket=settings().bucket_name, Key=manifest["key"], **bucket_owner())
+        found = context.s3.head_object(Bucket=settings().bucket_name, Key=manifest["key"], **bucket_owner())
     except ClientError as error:
         if error.response["ResponseMetadata"]["HTTPStatusCode"] not in (403, 404):  # 403: S3 tells only whom may list
             raise
         raise InvalidBody([FieldError("/manifest/key", "no such object in the bucket")]) from None
     if "etag" in manifest and manifest["etag"].strip('"') != found["ETag"].strip('"'):
         raise InvalidBody([FieldError("/manifest/etag", "the object has another content")])
-    if found["ContentLength"] > BYTES_MAX:
-        raise InvalidBody([FieldError("/manifest/key", f"must be at most {BYTES_MAX} bytes")])
+    if found["ContentLength"] > MANIFEST_MAX:
+        raise InvalidBody([FieldError("/manifest/key", f"must be at most {MANIFEST_MAX} bytes")])
     return found
 
 
-def _new_batch(bulk: Bulk, body: Mapping[str, Any], etag: str, size: int, key: str | None) -> Batch:
-    manifest, now = body["manifest"], bulk.rt.now()
+def _new_batch(context: BatchContext, body: Mapping[str, Any], etag: str, size: int, key: str | None) -> Batch:
+    manifest, now = body["manifest"], context.rt.now()
     return Batch(
         batch_id=job_id(now, f"batch-key:{key}" if key else _seed(manifest["key"], etag, fingerprint(body))),
         status=BatchStatus.READING,
@@ -174,28 +148,30 @@ def _seed(key: str, etag: str, form: str) -> str:
     return f"batch:{settings().bucket_name}/{key}:{etag}:{form}"
 
 
-def _made_before(bulk: Bulk, wanted: Batch, body: Mapping[str, Any]) -> Batch | None:
+def _made_before(context: BatchContext, wanted: Batch, body: Mapping[str, Any]) -> Batch | None:
     """The batch that the first release made of the same body, which knew 60.0 as another number than 60."""
     form, earlier = fingerprints(body)
     if earlier == form:
         return None
     try:
-        return bulk.batches.load(job_id(wanted.created_at, _seed(wanted.key, wanted.etag, earlier)))
+        return context.batches.load(job_id(wanted.created_at, _seed(wanted.key, wanted.etag, earlier)))
     except NotFound:
         return None
 
 
-def _started(bulk: Bulk, batch: Batch, body: Mapping[str, Any]) -> Batch:
+def _started(context: BatchContext, batch: Batch, body: Mapping[str, Any]) -> Batch:
     if batch.fingerprint not in fingerprints(body):
         raise BatchKeyReused
     if batch.status is BatchStatus.READING:
-        _start(bulk, batch)
+        _start(context, batch)
     return batch
 
 
-def _start(bulk: Bulk, batch: Batch) -> None:
+def _start(context: BatchContext, batch: Batch) -> None:
     """Start the execution; when that fails the sweep starts it."""
     try:
         executions.start_batch(batch)
     except (ClientError, BotoCoreError) as error:
-        bulk.logger.error("execution not started, the sweep will", batch_id=batch.batch_id, reason=type(error).__name__)
+        context.logger.error(
+            "execution not started, the sweep will", batch_id=batch.batch_id, reason=type(error).__name__
+        )

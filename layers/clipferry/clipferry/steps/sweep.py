@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from clipferry.aws import executions
 from clipferry.jobs import Job, JobStatus, Problem
 from clipferry.settings import settings
-from clipferry.steps.batch_recovery import Recall
+from clipferry.steps.batch_recovery import BatchRecovery
 from clipferry.steps.finish import Closing, bucket_owner
 from clipferry.steps.turn import current
 from clipferry.store.batch_records import Batches
@@ -60,7 +60,7 @@ class Sweep:
 
     def __init__(self, closing: Closing, time_left: Callable[[], float]) -> None:
         self.closing, self.rt, self.time_left = closing, closing.rt, time_left
-        self.recall = Recall(closing, Batches())
+        self.recovery = BatchRecovery(closing, Batches())
         self.swept = Swept()
 
     def run(self) -> Swept:
@@ -148,7 +148,7 @@ class Sweep:
         self.swept.ended.append(job.job_id)
 
     def _batches(self) -> None:
-        for batch_id in self.recall.batches.due(self.rt.now()):
+        for batch_id in self.recovery.batches.due(self.rt.now()):
             if self.time_left() < RESERVE:
                 return
             try:
@@ -160,7 +160,7 @@ class Sweep:
     def reconcile_batch(self, batch_id: str, generation: int | None = None) -> Swept:
         """Bring one batch's row and execution together; only if it is still at `generation`, when that is given."""
         try:
-            if self.recall.revive(batch_id, generation):
+            if self.recovery.revive(batch_id, generation):
                 self.swept.batches.append(batch_id)
         except (NotFound, Superseded) as error:
             self.closing.logger.info("nothing to sweep", batch_id=batch_id, reason=type(error).__name__)

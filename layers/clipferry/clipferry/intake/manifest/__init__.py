@@ -1,0 +1,7 @@
+"""A manifest: many job bodies in one object, one a record. Pure: bytes in, bodies or problems out.
+
+records.py   where a record of JSONL or CSV ends, found in a stream
+layout.py    how a record is read: the columns of CSV, what counts as blank
+chunks.py    the manifest divided into chunks of records, once
+bodies.py    from a record to a job body, the batch's defaults under it
+"""

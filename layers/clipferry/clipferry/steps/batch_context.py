@@ -1,0 +1,23 @@
+"""What the steps and the requests of batches work with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from clipferry.steps.context import Runtime
+from clipferry.store.batch_records import Batches
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools import Logger
+    from mypy_boto3_s3 import S3Client
+
+
+@dataclass
+class BatchContext:
+    """Built once a process; tests build their own."""
+
+    rt: Runtime
+    batches: Batches
+    s3: S3Client
+    logger: Logger
