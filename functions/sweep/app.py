@@ -50,7 +50,17 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 def _report(swept: Swept) -> dict[str, Any]:
     metrics.add_metric("JobsSwept", MetricUnit.Count, swept.jobs)
     metrics.add_metric("UploadsAborted", MetricUnit.Count, swept.uploads_aborted)
-    names = ("concluded", "started", "restarted", "ended", "failed", "batches", "uploads_aborted")
+    metrics.add_metric("ObjectsTakenBack", MetricUnit.Count, swept.objects_taken_back)
+    names = (
+        "concluded",
+        "started",
+        "restarted",
+        "ended",
+        "failed",
+        "batches",
+        "uploads_aborted",
+        "objects_taken_back",
+    )
     report = {name: getattr(swept, name) for name in names}
     logger.info("swept", **report)
     return report

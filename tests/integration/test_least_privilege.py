@@ -297,6 +297,25 @@ def an_end_that_broke_off_is_carried_out(ground: Ground) -> bool:
     return ground.told(job) and not ground.uploads(job) and simulator.calls["StopTriggeredRecord"] == 2
 
 
+def an_object_that_no_row_names_is_taken_back(ground: Ground) -> bool:
+    _, account = ground.vendor(PolyvSimulator, failing_vids=["broken"])
+    job = ground.stack.wait(ground.submit("polyv", account, {"vids": ["broken"]})["job_id"])
+    ground.until(lambda: ground.told(job))
+    ground.stack.client("s3").put_object(
+        Bucket=ground.bucket,
+        Key=ground.prefix(job) + "f001.mp4",
+        Metadata={"job-id": job["job_id"], "file-id": "f001"},
+    )
+    ground.stack.client("dynamodb").update_item(
+        TableName=ground.stack.outputs["TableName"],
+        Key={"pk": {"S": f"JOB#{job['job_id']}"}, "sk": {"S": "JOB"}},
+        UpdateExpression="SET due_at = :then",
+        ExpressionAttributeValues={":then": {"N": "1"}},
+    )
+    ground.stack.invoke("sweep", {})
+    return ground.objects(job) == {"manifest.json"}
+
+
 def a_manifest_is_uploaded(ground: Ground) -> bool:
     link = ground.stack.call("POST", "/batches/uploads").json()["url"]
     with requests.Session() as session:
@@ -400,6 +419,9 @@ SCENARIOS: dict[tuple[str, str], Callable[[Ground], bool]] = {
     ("sweep", "ReadAccountsToAbortAtTheVendor"): BROKE_OFF,
     ("sweep", "FindUploadsOfEndedJobs"): BROKE_OFF,
     ("sweep", "AbortUploadsOfEndedJobs"): BROKE_OFF,
+    ("sweep", "FindObjectsThatNoRowNames"): an_object_that_no_row_names_is_taken_back,
+    ("sweep", "SeeWhoMadeThem"): an_object_that_no_row_names_is_taken_back,
+    ("sweep", "TakeThemBack"): an_object_that_no_row_names_is_taken_back,
     ("sweep", "WriteTheManifest"): BROKE_OFF,
     ("sweep", "TellAboutEndedJobs"): BROKE_OFF,
 }

@@ -76,6 +76,7 @@ FILE_MOVES: Mapping[FileStatus, frozenset[FileStatus]] = {
 
 DOWNLOAD_BUDGET = 6  # attempts at one file in a row, calls of its copy that got no further
 CALL_LIFETIME = timedelta(seconds=120)  # no call of a function that talks to a vendor lives longer (its Timeout)
+COPY_LIFETIME = timedelta(minutes=20)  # no call of the download function lives as long (its Timeout: 15 minutes)
 MAX_MESSAGE = 1000  # characters of a problem's message
 MAX_CODE = 200  # characters of a problem's code, and of a vendor's code and request id
 MAX_WARNINGS = 50  # of a job, and of a file: what is beyond is left out
@@ -243,6 +244,7 @@ class Job:
     error: Problem | None = None
     warnings: list[dict[str, str]] = field(default_factory=list)  # its own, and its files' once it has ended
     event_sent: bool = False
+    clean_at: datetime | None = None  # when the sweep looks for objects that no row names; None: there are none
     reservation: dict[str, Any] | None = None  # the job's place in its account's budget, while it waits for one
     ticket: int | None = None  # its number in the account's line for a vendor task
     in_flight: dict[str, Any] | None = None  # the slot that its vendor task takes: {"slot", "until"}
@@ -265,6 +267,15 @@ class Job:
         """Where the job's objects live: `{prefix}/{vendor}/{yyyy}/{mm}/{dd}/{job_id}/`."""
         day = self.created_at.strftime("%Y/%m/%d")
         return "/".join(part for part in (self.prefix.strip("/"), self.vendor, day, self.job_id) if part) + "/"
+
+    def stem(self, file: File) -> str:
+        """Where a file's object lives: its key without the extension, or the folder of an HLS video."""
+        return self.object_prefix + file.file_id
+
+    def left_to_clean(self, ended: datetime) -> datetime | None:
+        """When no call of the job that ends now can be alive any more; None: it can have left no object unnamed."""
+        clean = self.status is JobStatus.SUCCEEDED and self.generation == 1
+        return None if clean or not self.files else ended + COPY_LIFETIME
 
     @property
     def manifest_key(self) -> str:

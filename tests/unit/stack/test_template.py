@@ -16,7 +16,7 @@ from clipferry.intake.job_body import new_job
 from clipferry.intake.job_query import PARAMETERS
 from clipferry.intake.schedule_body import SCHEMA as SCHEDULE_SCHEMA
 from clipferry.intake.schedule_body import Schedule
-from clipferry.jobs import File
+from clipferry.jobs import COPY_LIFETIME, File
 from clipferry.transfer.interface import Level, Options
 
 from tests.unit.stack.second_opinion import definition, lambda_states
@@ -141,6 +141,9 @@ class TestFunctions:
 
     def test_a_batchs_call_lives_as_long_as_a_cancel_waits_for_it(self) -> None:
         assert FUNCTIONS["BatchFunction"]["Timeout"] == CALL_LIFETIME.total_seconds()
+
+    def test_no_copy_is_alive_when_the_sweep_looks_for_what_it_left(self) -> None:
+        assert FUNCTIONS["DownloadFunction"]["Timeout"] < COPY_LIFETIME.total_seconds()
 
     @pytest.mark.parametrize("state", LAMBDA_STATES)
     def test_end_before_the_machine_gives_up_on_them(self, state: str) -> None:

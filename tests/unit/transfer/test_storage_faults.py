@@ -247,6 +247,57 @@ def test_another_object_under_the_key_is_never_replaced(rig: Rig, source: Source
     assert rig.s3.uploads == {}
 
 
+def test_what_an_earlier_copy_of_the_file_left_unnamed_makes_way_for_other_content(
+    rig: Rig, source: SourceServer
+) -> None:
+    """A cancel met the first copy after its completion; the retry asked the vendor for new work."""
+    rig.destination = replace(rig.destination, metadata={"job-id": "j1", "file-id": "f001"})
+    rig.assert_stored(rig.finish(), BODY)
+    source.body, rig.checkpoint = video(len(BODY), b"othr"), {}
+    first = rig.call()
+    assert isinstance(first, Retry)
+    rig.assert_stored(rig.finish(), source.body)
+
+
+def test_a_superseded_copy_takes_nothing_back(rig: Rig, source: SourceServer) -> None:
+    rig.destination = replace(rig.destination, metadata={"job-id": "j1", "file-id": "f001"})
+    rig.assert_stored(rig.finish(), BODY)
+    source.body, rig.checkpoint = video(len(BODY), b"othr"), {}
+    superseded_when(rig, lambda checkpoint, copied: rig.s3.calls["GetObject"] > 0)
+    with pytest.raises(Superseded):
+        rig.call(save_every=60.0)
+    assert rig.stored_body() == BODY
+
+
+@pytest.mark.parametrize("metadata", [{"job-id": "j2", "file-id": "f001"}, {"job-id": "j1", "file-id": "f002"}, {}])
+def test_what_the_copy_of_another_file_has_stored_never_makes_way(
+    rig: Rig, source: SourceServer, metadata: dict[str, str]
+) -> None:
+    rig.destination = replace(rig.destination, metadata={"job-id": "j1", "file-id": "f001"})
+    rig.assert_stored(rig.finish(), BODY)
+    source.body, rig.checkpoint = video(len(BODY), b"othr"), {}
+    rig.destination = replace(rig.destination, metadata=metadata)
+    result = rig.finish()
+    assert isinstance(result, Failed)
+    assert result.code == "DESTINATION_TAKEN"
+    assert rig.stored_body() == BODY
+
+
+def test_an_object_of_equal_size_alone_is_not_taken_for_the_file(rig: Rig, source: SourceServer) -> None:
+    """The copy was broken off, so that it has no digest of its own to compare with."""
+    rig.s3.fail("CompleteMultipartUpload", *[BROKEN] * 5)
+    assert isinstance(rig.call(), Retry)
+    other = Rig(rig.s3, source)
+    source.body, kept = video(len(BODY), b"othr"), rig.s3.uploads
+    rig.s3.uploads = {}
+    assert isinstance(other.call(), Stored)
+    rig.s3.uploads, source.body = kept, BODY
+    rig.checkpoint = {**rig.checkpoint, "digests": None}
+    result = rig.finish()
+    assert isinstance(result, Failed)
+    assert result.code == "DESTINATION_TAKEN"
+
+
 def test_two_copies_of_one_file_at_once_store_it_once(s3: S3Server) -> None:
     with SourceServer(BODY, usual=Behaviour(delay=0.01)) as source:
         rigs = [Rig(s3, source) for _ in range(4)]

@@ -213,7 +213,7 @@ def _destination(job: Job, file: File) -> transfer.Destination:
     env = settings()
     return transfer.Destination(
         bucket=env.bucket_name,
-        stem=job.object_prefix + file.file_id,
+        stem=job.stem(file),
         file_name=file.name,
         metadata={"job-id": job.job_id, "file-id": file.file_id, "vendor": job.vendor},
         tags=job.labels,

@@ -120,7 +120,9 @@ class Closing:
         self.rt.jobs.expire_files(job)
         events.announce(job)
         with suppress(Superseded):
-            self.rt.jobs.change(job, self.rt.now(), event_sent=True, warnings=job.all_warnings)
+            now = self.rt.now()
+            clean_at = job.left_to_clean(now)
+            self.rt.jobs.change(job, now, event_sent=True, clean_at=clean_at, warnings=job.all_warnings)
 
     def _decide(self, job: Job, caught: str | None) -> tuple[JobStatus | None, Problem | None]:
         stored = any(f.status is FileStatus.STORED for f in job.files)

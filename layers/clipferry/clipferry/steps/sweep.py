@@ -19,6 +19,7 @@ from clipferry.jobs import Job, JobStatus, Problem
 from clipferry.settings import settings
 from clipferry.steps.batch_recovery import BatchRecovery
 from clipferry.steps.finish import Closing, bucket_owner
+from clipferry.steps.leftovers import Leftovers
 from clipferry.steps.turn import current
 from clipferry.store.batch_records import Batches
 from clipferry.store.job_records import NotFound, Superseded
@@ -44,6 +45,7 @@ class Swept:
     failed: list[str] = field(default_factory=list)
     batches: list[str] = field(default_factory=list)  # started again
     uploads_aborted: int = 0
+    objects_taken_back: int = 0
     oldest_age: float = 0.0  # seconds since the oldest unfinished job was created
 
     @property
@@ -61,6 +63,7 @@ class Sweep:
     def __init__(self, closing: Closing, time_left: Callable[[], float]) -> None:
         self.closing, self.rt, self.time_left = closing, closing.rt, time_left
         self.recovery = BatchRecovery(closing, Batches())
+        self.leftovers = Leftovers(self.rt, closing.s3, time_left, RESERVE)
         self.swept = Swept()
 
     def run(self) -> Swept:
@@ -102,7 +105,10 @@ class Sweep:
             job = self.rt.jobs.load(job_id)
             if generation is None or job.generation == generation:
                 self.rt.jobs.postpone(job, self.rt.now(), patiently=False)
-                self._reconcile(job)
+                if generation is None and job.event_sent and job.clean_at:  # it came up for that
+                    self._clean(job)
+                else:
+                    self._reconcile(job)
         except (NotFound, Superseded) as error:  # gone, or it has just moved by itself
             self.closing.logger.info("nothing to sweep", job_id=job_id, reason=type(error).__name__)
         return self.swept
@@ -127,6 +133,12 @@ class Sweep:
             self.swept.started.append(job.job_id)
         else:
             self._execution_lost(job)
+
+    def _clean(self, job: Job) -> None:
+        """Take back the ended job's objects that no row names."""
+        again = self.leftovers.look(job)
+        self.rt.jobs.look_again(job, self.rt.now(), again)
+        self.swept.objects_taken_back = self.leftovers.taken_back
 
     def _execution_lost(self, job: Job) -> None:
         """The row lives and its execution does not: carry out its verdict, or run it anew as the next generation."""

@@ -137,7 +137,11 @@ class Jobs:
         target = status or job.status
         if target is not job.status and target not in JOB_MOVES[job.status]:
             raise IllegalMove(f"job {job.status} -> {target}")
-        if target is job.status and job.status.terminal and set(changes) - {"event_sent", "error", "warnings"}:
+        if (
+            target is job.status
+            and job.status.terminal
+            and set(changes) - {"event_sent", "clean_at", "error", "warnings"}
+        ):
             raise IllegalMove(f"a {job.status} job does not change")
         changes = {name: getattr(job, name) for name in _HELD} | changes | {"updated_at": now, "status": target}
         after = {**_job_values(job), **changes}
@@ -158,6 +162,11 @@ class Jobs:
         """Let the sweep come back to the job: after its patience, or next time. Raises Superseded as `change` does."""
         due = _due(job, now) if patiently or job.event_sent else {"due_at": int(now.timestamp())}
         update(JobRow(_job_pk(job.job_id), "JOB"), due, _as_read(job))
+
+    def look_again(self, job: Job, now: datetime, at: datetime | None) -> None:
+        """When the sweep looks for objects of the ended job that no row names. Raises Superseded as `change` does."""
+        job.clean_at = at
+        update(JobRow(_job_pk(job.job_id), "JOB"), {"clean_at": at, **_due(job, now)}, _as_read(job))
 
     def list(self, listing: Listing, limit: int, before: str | None = None) -> tuple[list[Job], str | None]:
         """Jobs newest first, without their files, and the key to go on from. Never a Scan.
@@ -275,6 +284,7 @@ class Jobs:
 
 _JOB_FIELDS = {f.name for f in fields(Job)} - {"files"}
 _FILE_FIELDS = {f.name for f in fields(File)}
+_AFTER_THE_END = {"event_sent", "clean_at", "error", "warnings"}
 _HELD = ("reservation", "ticket", "in_flight", "waited", "waited_here")
 #: Seconds after which the sweep looks at a job that should have moved by itself, by status: a look costs one
 #: DescribeExecution where all is well. Download calls take up to 15 minutes each without touching the job's row.
@@ -330,15 +340,18 @@ def _expiry(job: Job) -> int | None:
 
 
 def _due(job: Job, now: datetime, *, handed_on: bool = False) -> dict[str, Any]:
-    """When the sweep should look at the job if nothing else did; no key once it is finished and announced."""
+    """When the sweep should look at the job if nothing else did; no key once nothing is left to do for it."""
+    shard = f"due#{shard_of(job.job_id)}"
     if job.status.terminal and job.event_sent:
-        return {"due_shard": None, "due_at": None}
+        if job.clean_at is None:
+            return {"due_shard": None, "due_at": None}
+        return {"due_shard": shard, "due_at": int(max(now, job.clean_at).timestamp())}
     base, patience = now, _PATIENCE.get(job.status, int(CALL_LIFETIME.total_seconds()))
     if handed_on:  # an execution that is yet to be started is missed as soon as a first one is
         patience = _PATIENCE[JobStatus.QUEUED]
     elif job.status in (JobStatus.QUEUED, JobStatus.TRIGGERING, JobStatus.WAITING) and job.next_poll_at:
         base = max(now, job.next_poll_at)
-    return {"due_shard": f"due#{shard_of(job.job_id)}", "due_at": int(base.timestamp()) + patience}
+    return {"due_shard": shard, "due_at": int(base.timestamp()) + patience}
 
 
 def _matches(job: Job, listing: Listing) -> bool:

@@ -142,6 +142,7 @@ class JobRow(Item, discriminator="job"):
     error = _Problem(null=True)
     warnings: JSONAttribute = JSONAttribute(default=list)
     event_sent = BooleanAttribute()
+    clean_at = UTCDateTimeAttribute(null=True)
     reservation: JSONAttribute = JSONAttribute(null=True)
     ticket = Whole(null=True)
     in_flight: JSONAttribute = JSONAttribute(null=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NoReturn
 
 from clipferry.transfer.checksums import Crc, Digests
 from clipferry.transfer.container_end import ContainerProof, end_of_object, judge_container
@@ -53,11 +54,30 @@ class Completion:
         theirs = session.digests(None)
         self._read_back(existing, theirs)
         verdict = judge(session.facts, theirs)
-        whole = digests.position == existing.size
-        same = digests.sha256 == theirs.sha256 if whole else session.facts.size is not None  # compared by the verdict
+        if digests.position == existing.size:
+            same = digests.sha256 == theirs.sha256
+        elif verdict.mismatch or verdict.level.rank >= Level.ETAG_MD5.rank:
+            same = True  # as far as the verdict says
+        else:
+            what = f"an object of this size stands under {session.ref.key}: the file is copied again to compare them"
+            raise AttemptFailed(Code.DESTINATION_TAKEN, what, fresh=True)
         if verdict.mismatch or verdict.level.rank < session.minimum.rank or not same:
-            raise Hopeless(Code.DESTINATION_TAKEN, f"another object stands under {session.ref.key}")
+            self._make_way(existing)
         return self._stored(existing, theirs, verdict, judge_container(end_of_object(session, existing), verdict))
+
+    def _make_way(self, existing: Existing) -> NoReturn:
+        """An object with other content stands under the key. One that an earlier copy of this file left goes.
+
+        A copy that a cancel met between its completion and its row leaves such an object, and the vendor's work that a
+        retry asked for has other bytes. The save proves that no other call has the file, whose row names no object.
+        """
+        session = self._session
+        if not existing.same_file:
+            raise Hopeless(Code.DESTINATION_TAKEN, f"another object stands under {session.ref.key}")
+        session.save()
+        self._storage.delete(session.ref.key, existing.etag)
+        message = f"an earlier copy of the file had left other content under {session.ref.key}; it was taken back"
+        raise AttemptFailed(Code.DESTINATION_TAKEN, message, fresh=True)
 
     def refuse_weak(self, level: Level) -> None:
         """Raises Hopeless when the evidence is weaker than what is asked for."""

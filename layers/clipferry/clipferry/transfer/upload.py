@@ -119,6 +119,7 @@ class Existing:
     size: int
     etag: str
     token: str | None  # of the upload that made it
+    same_file: bool = False  # an earlier copy of the same file made it, by the metadata that the copies give
 
 
 class Storage:
@@ -145,7 +146,7 @@ class Storage:
             how |= {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": self._to.kms_key_id}
         if self._to.file_name:
             how["ContentDisposition"] = content_disposition(self._to.file_name, container.extension)
-        metadata = {name: quote(value, safe=" /:;,.=+-_()") for name, value in self._to.metadata.items()}
+        metadata = self._own_metadata()
         reply = self._patiently(
             self._s3.create_multipart_upload,
             Key=key,
@@ -265,7 +266,12 @@ class Storage:
             if isinstance(error.__cause__, ClientError) and status_of(error.__cause__) in (403, 404):
                 return None
             raise
-        return Existing(reply["ContentLength"], reply["ETag"], reply.get("Metadata", {}).get(_TOKEN))
+        metadata, own = reply.get("Metadata", {}), self._own_metadata()
+        same_file = bool(own) and own.items() <= metadata.items()
+        return Existing(reply["ContentLength"], reply["ETag"], metadata.get(_TOKEN), same_file)
+
+    def _own_metadata(self) -> dict[str, str]:
+        return {name: quote(value, safe=" /:;,.=+-_()") for name, value in self._to.metadata.items()}
 
     def read_back(self, key: str, etag: str, start: int, length: int) -> bytearray:
         """GetObject: `length` bytes of the object that was seen, from `start` on."""
