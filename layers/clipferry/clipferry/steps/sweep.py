@@ -103,9 +103,10 @@ class Sweep:
         """
         try:
             job = self.rt.jobs.load(job_id)
-            if generation is None or job.generation == generation:
+            settled = job.status.terminal and job.event_sent
+            if generation is None or (job.generation == generation and not settled):
                 self.rt.jobs.postpone(job, self.rt.now(), patiently=False)
-                if generation is None and job.event_sent and job.clean_at:  # it came up for that
+                if settled and job.clean_at:
                     self._clean(job)
                 else:
                     self._reconcile(job)
