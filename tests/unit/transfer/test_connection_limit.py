@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ MIB = 1024 * 1024
 PART = 8 * MIB
 CALL = 865.0  # seconds that a download call has for its requests
 MOST = 16
+OPERATIONS = (Path(__file__).parents[3] / "docs/operations.md").read_text()
 
 
 def reading(position: int = 0, length: int = PART) -> Reading:
@@ -264,3 +266,11 @@ def test_a_paused_range_keeps_what_it_has_and_goes_on_when_there_is_room(simulat
     """Together they would both be late. One after the other takes 860 seconds, and 27 more if one began again."""
     simulation = simulated(shared=100e3, most=2, part=43_000_000)
     assert simulation.call(parts=2) == 2
+
+
+@pytest.mark.parametrize(("speed", "most"), [(50e3, 48), (100e3, 25), (155e3, 16)])
+def test_a_gigabyte_takes_as_many_calls_as_the_operations_say(simulated: Any, speed: float, most: int) -> None:
+    parts = -(-(10**9) // PART)
+    calls = len(simulated(shared=speed).calls(parts))
+    assert f"| {speed / 1000:.0f} KB/s | {most} | {calls} |" in OPERATIONS
+    assert calls <= most <= 2 + 2 * 10**9 / (speed * CALL)
