@@ -22,7 +22,7 @@ from local.simulators.base import Rate, Simulator, main
 from local.simulators.cloudv_wire import decode_file_list, parameters_of, reply, spelled
 from local.simulators.downloads import DownloadArea
 from local.simulators.faults import Fault, Kind
-from local.simulators.media import Clip, clip, ladder
+from local.simulators.media import Clip, clip, ladder, pixel
 from local.simulators.stage import Lost, Scene, Stage
 from local.simulators.wire import Request, Response
 
@@ -37,10 +37,16 @@ MARKS = {
     "fail-command": "fetched, but cmdStatus 3 and no renditions",
     "no-info": "fetched, but videoInfo stays null",
     "odd-status": "pullStatus 9, which no page mentions",
-    "encrypted": "its HLS renditions have EXT-X-KEY METHOD=AES-128",
+    "encrypted": "its HLS renditions are encrypted with AES-128, the keys lie beside their segments",
+    "drm": "its HLS renditions are encrypted with SAMPLE-AES and Widevine",
     "live": "its HLS renditions have no EXT-X-ENDLIST",
     "lost-segment": "one segment of each of its HLS renditions gives 404",
+    "pixel-segment": "one segment of each of its HLS renditions is a tracking pixel",
 }
+_DRM = (
+    '#EXT-X-KEY:METHOD=SAMPLE-AES,URI="data:text/plain;base64,AAAA",'
+    'KEYFORMAT="urn:uuid:edef8ba9-79d6-4ace-a3c8-27dcd51d21ed",KEYFORMATVERSIONS="1"'
+)
 #: clarity → the playlist of the ladder, getPublishCode's name for it, bitrate in kbps, resolution.
 LADDER = {
     2: ("360p/index.m3u8", "fluentUrl", 400, "640:360"),
@@ -130,10 +136,10 @@ class PullTask:
 
 
 class MediaDomain(DownloadArea):
-    """The customer's playback domain. With anti-leech on, files need a signature and segments do not."""
+    """The customer's playback domain. With anti-leech on, files need a signature, segments and keys do not."""
 
     def _denied(self, request: Request) -> str | None:
-        return None if request.path.endswith((".ts", ".m3u8")) else super()._denied(request)
+        return None if request.path.endswith((".ts", ".m3u8", ".bin")) else super()._denied(request)
 
 
 def _files(*names: str) -> dict[str, Any]:
@@ -440,25 +446,29 @@ class CloudVSimulator(Simulator):
             return
         for clarity, (playlist, *_) in LADDER.items():
             home = playlist.rpartition("/")[0]
-            for path, part in ladder(unique=f"{item.fetch_url} {clarity}").items():
+            files = ladder(unique=f"{item.fetch_url} {clarity}", encrypted=item.marked("encrypted"))
+            for path, part in files.items():
                 if path.startswith(home) and not (item.marked("lost-segment") and path.endswith("seg001.ts")):
                     ref = f"{item.fetch_url}#{clarity}/{path}"
-                    served = self._spoiled(item, part) if path.endswith("index.m3u8") else part
                     self.downloads.publish(
                         ref,
                         f"/media/{item.folder}/{clarity}/{path}",
-                        served,
+                        self._spoiled(item, path, part),
                         visible_after=item.command_done + self.settings.missing_seconds,
                     )
 
-    def _spoiled(self, item: PullItem, playlist: Clip) -> Clip:
-        """The playlist of a marked item, with what must not be copied in it."""
-        lines = b"".join(playlist.read()).decode()
-        if item.marked("encrypted"):
-            return _text_clip(lines.replace("#EXTINF", '#EXT-X-KEY:METHOD=AES-128,URI="key.bin"\n#EXTINF', 1))
+    def _spoiled(self, item: PullItem, path: str, part: Clip) -> Clip:
+        """A part of a rendition; of a marked item, with what must not be copied in it."""
+        if item.marked("pixel-segment") and path.endswith("seg001.ts"):
+            return pixel()
+        if not path.endswith("index.m3u8"):
+            return part
+        lines = b"".join(part.read()).decode()
+        if item.marked("drm"):
+            return _text_clip(lines.replace("#EXTINF", f"{_DRM}\n#EXTINF", 1))
         if item.marked("live"):
             return _text_clip(lines.replace("#EXT-X-ENDLIST\n", "").replace("#EXT-X-PLAYLIST-TYPE:VOD\n", ""))
-        return playlist
+        return part
 
 
 def _text_clip(text: str) -> Clip:

@@ -87,18 +87,27 @@ def clip(size: str = "small", *, unique: str = "") -> Clip:
     return Clip(master, free_box(unique.encode()) if unique else b"")
 
 
-def ladder(*, unique: str = "") -> dict[str, Clip]:
-    """An HLS ladder by relative path: `master.m3u8`, and for each rendition a playlist and at least 3 segments."""
-    home = _made("ladder", _make_ladder)
-    null = null_packet(unique.encode()) if unique else b""
-    files: dict[str, Clip] = {}
-    for path in sorted(home.rglob("*")):
-        if path.suffix == ".ts":
-            files[path.relative_to(home).as_posix()] = Clip(path, null, "video/mp2t")
-        elif path.suffix == ".m3u8":
-            comment = f"# {unique}\n".encode() if unique else b""
-            files[path.relative_to(home).as_posix()] = Clip(path, comment, "application/vnd.apple.mpegurl")
-    return files
+def ladder(*, unique: str = "", encrypted: bool = False) -> dict[str, Clip]:
+    """An HLS ladder by relative path: `master.m3u8`, and for each rendition a playlist and at least 3 segments.
+
+    `encrypted`: with AES-128, under one key a rendition (`key.bin`). Its segments are the same for each `unique`.
+    """
+    home = _made("ladder-aes128", _make_encrypted_ladder) if encrypted else _made("ladder", _make_ladder)
+    null = null_packet(unique.encode()) if unique and not encrypted else b""
+    comment = f"# {unique}\n".encode() if unique else b""
+    kinds = {
+        ".ts": (null, "video/mp2t"),
+        ".m3u8": (comment, "application/vnd.apple.mpegurl"),
+        ".bin": (b"", "application/octet-stream"),
+    }
+    files = (path for path in sorted(home.rglob("*")) if path.suffix in kinds)
+    return {path.relative_to(home).as_posix(): Clip(path, *kinds[path.suffix]) for path in files}
+
+
+def pixel() -> Clip:
+    """The GIF of one transparent pixel that trackers are made of."""
+    content = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b")
+    return Clip(Path(os.devnull), content, "image/gif")
 
 
 def free_box(content: bytes) -> bytes:
@@ -166,10 +175,20 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _make_ladder(home: Path) -> None:
+def _make_encrypted_ladder(home: Path) -> None:
+    _make_ladder(home, encrypted=True)
+
+
+def _make_ladder(home: Path, *, encrypted: bool = False) -> None:
     master = ["#EXTM3U", "#EXT-X-VERSION:3"]
     for name, (resolution, bitrate) in RENDITIONS.items():
         (home / name).mkdir(parents=True)
+        secret: list[str] = []
+        if encrypted:
+            key, info = home / name / "key.bin", home / name / "key.info"
+            key.write_bytes(hashlib.md5(name.encode(), usedforsecurity=False).digest())
+            info.write_text(f"key.bin\n{key}\n")
+            secret = ["-hls_key_info_file", str(info)]
         _ffmpeg(
             [
                 "-f",
@@ -187,6 +206,7 @@ def _make_ladder(home: Path) -> None:
                 str(SEGMENT_SECONDS),
                 "-hls_playlist_type",
                 "vod",
+                *secret,
                 "-hls_segment_filename",
                 str(home / name / "seg%03d.ts"),
                 str(home / name / "index.m3u8"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import imageio_ffmpeg
 from clipferry.outbound.client import Outbound
 from clipferry.transfer.hls.hls_copy import HlsCopy
 from clipferry.transfer.interface import CopyCall, Destination, Options
@@ -24,6 +26,20 @@ from local.simulators.wire import Request, Response
 QUICK = Options(backoff=0.005, part_size=8 * 1024 * 1024)
 TS = b"\x47" + b"\x00" * 187
 M3U8 = "application/vnd.apple.mpegurl"
+
+
+def ffmpeg(*arguments: str | Path) -> str:
+    """Run ffmpeg as it comes, without options that let more pass; what it writes to its output."""
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-nostdin", "-v", "error", "-y", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def played(playlist: Path, stream: str = "v:0") -> list[str]:
+    """The MD5 of every frame that a player shows, or of every packet of sound."""
+    shown = ffmpeg("-i", playlist, "-map", f"0:{stream}", "-f", "framemd5", "-").splitlines()
+    return [line.rsplit(",", 1)[1].strip() for line in shown if not line.startswith("#")]
 
 
 class Library(Simulator):
@@ -51,6 +67,12 @@ class Library(Simulator):
         for n, name in enumerate(names):
             self.put(f"/v/{name}", TS * (n + 2) + b"\x47" + bytes([n] * 187))
         self.put_media(path, *names)
+
+    def put_folder(self, path: str, folder: Path) -> None:
+        """Every file below `folder`, under `path`."""
+        for file in sorted(folder.rglob("*")):
+            if file.is_file():
+                self.put(f"{path}/{file.relative_to(folder).as_posix()}", file.read_bytes(), "")
 
     def asked(self, path: str) -> int:
         return sum(access.path == path for access in self.log)
@@ -85,6 +107,17 @@ class S3:
 
     def read(self, name: str) -> bytes:
         return self.client.get_object(Bucket="bucket", Key=f"p/f001/{name}")["Body"].read()
+
+    def content_type(self, name: str) -> str:
+        return self.client.head_object(Bucket="bucket", Key=f"p/f001/{name}")["ContentType"]
+
+    def save(self, folder: Path) -> Path:
+        """All objects as files; the root playlist."""
+        for name in self.objects():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(self.read(name))
+        return folder / "index.m3u8"
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from clipferry.vendors.cloudv.vendor import CloudV
 from clipferry.vendors.contract import Account, KnownFile, LookStatus, Task
 
 from local.simulators.cloudv import CloudVSimulator
-from tests.unit.transfer.hls_world import QUICK, S3, s3_bucket
+from tests.unit.transfer.hls_world import QUICK, S3, played, s3_bucket
 
 OUTBOUND = Outbound(allow_private=True)
 
@@ -83,9 +83,10 @@ def test_a_rendition_is_stored_whole(assumed, clarity, playlists, s3):
 @pytest.mark.parametrize(
     ("mark", "kind", "code"),
     [
-        ("encrypted", Failed, Code.HLS_ENCRYPTED),
+        ("drm", Failed, Code.HLS_ENCRYPTED),
         ("live", Failed, Code.HLS_LIVE),
         ("lost-segment", Retry, Code.HLS_SEGMENT_MISSING),
+        ("pixel-segment", Retry, Code.NOT_A_VIDEO),
     ],
 )
 @pytest.mark.parametrize("clarity", [2, 4])
@@ -94,3 +95,12 @@ def test_a_rendition_that_cannot_be_copied_says_why(mark, kind, code, clarity, s
         result = copied(sim, s3, f"https://source.example.com/{mark}/a.mp4", clarity)
         assert (type(result), result.code) == (kind, code)
         assert "index.m3u8" not in s3.objects()
+
+
+@pytest.mark.parametrize("clarity", [2, 4])
+def test_an_encrypted_rendition_is_stored_with_its_keys_and_plays(clarity, s3, tmp_path):
+    with CloudVSimulator(url_style="signed", media_base=False) as sim:
+        result = copied(sim, s3, "https://source.example.com/encrypted/a.mp4", clarity)
+        assert isinstance(result, Stored), result
+        assert result.evidence["keys"] == (1 if clarity == 2 else 2)
+        assert len(played(s3.save(tmp_path))) == 15 * 8

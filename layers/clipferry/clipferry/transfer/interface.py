@@ -43,6 +43,7 @@ class WarningCode(StrEnum):
     """What a user should know about a file that is stored."""
 
     CONTAINER_INCOMPLETE = "CONTAINER_INCOMPLETE"  # equal to the vendor's file, which itself is cut short
+    SUBTITLES_LEFT_OUT = "SUBTITLES_LEFT_OUT"  # of an HLS video: a rendition that cannot be copied
 
 
 @dataclass(frozen=True)

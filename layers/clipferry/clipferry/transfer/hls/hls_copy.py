@@ -14,13 +14,11 @@ S3 calls: PutObject and HeadObject for what fits into a part; see `assets` for l
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from clipferry.transfer.checksums import object_crc
 from clipferry.transfer.errors import (
@@ -34,8 +32,12 @@ from clipferry.transfer.errors import (
 )
 from clipferry.transfer.evidence import level_named
 from clipferry.transfer.freshness import Link
-from clipferry.transfer.hls.assets import Copied, Segments, SegmentStorage, content_type
+from clipferry.transfer.hls.assets import Segments
 from clipferry.transfer.hls.plan import ROOT, Asset, Plan, make_plan
+from clipferry.transfer.hls.progress import Progress, chain
+from clipferry.transfer.hls.references import Kind
+from clipferry.transfer.hls.segment_storage import Copied, SegmentStorage
+from clipferry.transfer.hls.subtitles import RenditionLeftOut
 from clipferry.transfer.interface import (
     Code,
     CopyCall,
@@ -46,8 +48,11 @@ from clipferry.transfer.interface import (
     Retry,
     Stored,
 )
+from clipferry.transfer.media.formats import HLS
 from clipferry.transfer.pump import Clock
 from clipferry.transfer.waiting import change_wait, not_there_wait, throttle_wait
+
+__all__ = ["HlsCopy", "chain"]
 
 WORKERS = 8  # segments at once
 PARTS_EACH = 3  # that one of them holds in memory at most
@@ -58,78 +63,24 @@ _TICK = 0.25  # seconds between looks at the clock
 
 
 @dataclass
-class Progress:
-    """What one call leaves for the next."""
-
-    stem: str
-    kind: str = "hls"
-    plan: str = ""  # digest of the plan the rest is about
-    done: int = 0  # segments stored, counted from the first without a gap
-    size: int = 0  # bytes of these
-    chain: str = ""  # of these
-    level: str = Level.VENDOR_MD5.value  # the weakest evidence among these
-    generation: int = 1  # raised when the playlists changed, and all begins again
-    not_there: float = 0.0  # seconds waited for playlists that are ready but not to be found
-    idle: int = 0  # calls in a row that could not finish a single segment
-
-    def take(self, copied: Copied) -> None:
-        """The next segment in order is in S3."""
-        self.done, self.size = self.done + 1, self.size + copied.size
-        self.chain = _link(self.chain, copied.sha256)
-        if copied.level.rank < Level(self.level).rank:
-            self.level = copied.level.value
-
-    def begin(self, plan: str) -> None:
-        """From nothing, under another plan."""
-        fresh = Progress(self.stem)
-        self.plan, self.done, self.size, self.chain, self.level = plan, 0, 0, fresh.chain, fresh.level
-
-    @classmethod
-    def parse(cls, value: Mapping[str, Any], stem: str) -> Progress:
-        """A saved checkpoint; a new one from an empty mapping, or from another kind of copy's."""
-        if value.get("kind") != "hls":
-            return cls(stem)
-        known = {name: value[name] for name in cls.__dataclass_fields__ if name in value}
-        for name in ("done", "size", "generation", "idle"):  # a store may hand numbers back as another type
-            known[name] = int(known.get(name, getattr(cls, name)))
-        known["not_there"] = float(known.get("not_there", 0.0))
-        return cls(**{**known, "stem": value.get("stem") or stem})
-
-
-def chain(hashes: Iterable[str]) -> str:
-    """The evidence's `sha256` from the SHA-256 of each segment, in order, all in hex."""
-    value = ""
-    for sha256 in hashes:
-        value = _link(value, sha256)
-    return value
-
-
-def _link(before: str, sha256: str) -> str:
-    return hashlib.sha256(bytes.fromhex(before) + bytes.fromhex(sha256)).hexdigest()
-
-
-@dataclass
 class _Urls:
-    """Where the assets are now: the playlists are read again when a URL is refused."""
+    """Where the assets and keys are now: the playlists are read again when a URL is refused."""
 
     plan: Plan
     replan: Callable[[], Plan]
     left: int = MAX_REPLANS
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def url_of(self, asset: Asset, refused: str | None) -> str:
+    def url_of(self, name: str, refused: str | None) -> str:
+        """The URL of an asset, by its stem, or of a key, by its name; another than the one that was refused."""
         with self.lock:
-            position = self._positions[asset.name]
-            if refused is not None and self.plan.assets[position].reference.url == refused and self.left > 0:
+            if refused is not None and self.plan.urls[name] == refused and self.left > 0:
                 self.left -= 1
                 fresh = self.replan()
                 if fresh.digest != self.plan.digest:
                     raise SourceChanged("the playlists have changed")
                 self.plan = fresh
-            return self.plan.assets[position].reference.url
-
-    def __post_init__(self) -> None:
-        self._positions = {asset.name: position for position, asset in enumerate(self.plan.assets)}
+            return self.plan.urls[name]
 
 
 class HlsCopy:
@@ -150,7 +101,7 @@ class HlsCopy:
 
     def run(self) -> Result:
         try:
-            return self._attempt()
+            return self._until_decided()
         except SourceChanged as error:
             return self._begin_again(str(error))
         except Stopped:
@@ -170,33 +121,60 @@ class HlsCopy:
         finally:
             self._outbound.close()
 
+    def _until_decided(self) -> Stored:
+        """Each rendition of subtitles that is given up begins again here; what is stored is not asked for again."""
+        while True:
+            try:
+                return self._attempt()
+            except RenditionLeftOut:
+                self._progress.begin("")
+
     # -- the steps ----------------------------------------------------------------------------------------------------
 
     def _attempt(self) -> Stored:
         self._storage.stopped.clear()
-        plan = self._plan()
         progress = self._progress
-        probes = WINDOW if progress.plan == plan.digest else 1
+        known = progress.plan or progress.subtitles.left_out
+        plan, newly_left_out = self._plan()
+        if newly_left_out:
+            progress.begin("")
         if plan.digest != progress.plan:
             if progress.plan:
                 raise SourceChanged("the playlists have changed since the last call")
             progress.begin(plan.digest)
             self._save()  # before the first segment: whoever continues looks for what is stored
         progress.not_there = 0.0
-        urls = _Urls(plan, self._plan)
-        segments = Segments(self._storage, self._outbound, self._hosts, self._options, urls.url_of, plan.digest)
+        urls = _Urls(plan, self._plan_again)
+        segments = Segments(
+            self._storage, self._outbound, self._hosts, self._options, urls.url_of, plan, progress.generation
+        )
         try:
-            self._move(plan, segments, probes)
+            self._move(plan, segments, WINDOW if known else 1)
+            for url in plan.unneeded_keys:
+                segments.copy_key(url, self._clock.cut_off)
         finally:
             segments.close()
         return self._finish(plan)
 
-    def _plan(self) -> Plan:
-        return make_plan(self._link, self._outbound, self._hosts, self._options, self._clock.cut_off)
+    def _plan(self) -> tuple[Plan, bool]:
+        """Read the playlists; whether renditions of subtitles have to be left out that were not before."""
+        subtitles = self._progress.subtitles
+        before = len(subtitles.left_out)
+        plan = make_plan(self._link, self._outbound, self._hosts, self._options, self._clock.cut_off, subtitles)
+        return plan, len(subtitles.left_out) > before
+
+    def _plan_again(self) -> Plan:
+        """Read the playlists in the middle of the copy, for fresh URLs."""
+        plan, newly_left_out = self._plan()
+        if newly_left_out:
+            raise RenditionLeftOut
+        return plan
 
     def _move(self, plan: Plan, segments: Segments, probes: int) -> None:
         """Copy every asset that is not counted yet; raises what the first failing one raises."""
-        probe = _Probe(self._storage, plan.digest, probes)
+        probe = _Probe(segments, probes)
+        for asset, suffix in zip(plan.assets, self._progress.all_suffixes, strict=False):
+            probe.learn(asset, suffix)
         running: dict[Future[Copied], int] = {}
         ahead: dict[int, Copied] = {}
         following, total = self._progress.done, len(plan.assets)
@@ -204,7 +182,8 @@ class HlsCopy:
             try:
                 while self._progress.done < total:
                     while self._may_start(following, total, len(running)):
-                        running[pool.submit(self._copy_one, plan, segments, probe, following)] = following
+                        copying = pool.submit(self._copy_one, plan, segments, probe, following)
+                        running[copying] = following
                         following += 1
                     if not running:
                         raise Stopped
@@ -227,16 +206,32 @@ class HlsCopy:
 
     def _copy_one(self, plan: Plan, segments: Segments, probe: _Probe, number: int) -> Copied:
         asset = plan.assets[number]
+        what = f"segment {number + 1} of {len(plan.assets)} ({asset.stem})"
         try:
-            return probe.found(asset) or segments.copy(asset, self._clock.cut_off)
-        except NotThere as error:
-            what = f"segment {number + 1} of {len(plan.assets)} ({asset.name}) is missing at the source"
-            raise AttemptFailed(Code.HLS_SEGMENT_MISSING, f"{what}: {error}") from None
+            copied = self._proven(probe.found(asset) or segments.copy(asset, self._clock.cut_off))
         except StorageThrottled:
             raise
-        except AttemptFailed as error:
-            what = f"segment {number + 1} of {len(plan.assets)}"
-            raise AttemptFailed(error.code, f"{what}: {error.message}", wait=error.wait) from error
+        except (NotThere, AttemptFailed, Hopeless) as error:
+            failure = _named(error, what)
+            if asset.subtitles is None:
+                raise failure from error
+            self._progress.subtitles.leave_out(asset.folder, asset.subtitles, failure)
+            raise RenditionLeftOut from None
+        except SourceChanged as error:
+            if asset.subtitles is None:
+                raise
+            failure = AttemptFailed(Code.SOURCE_CHANGED, f"{what}: {error}")
+            self._progress.subtitles.leave_out(asset.folder, asset.subtitles, failure)
+            raise RenditionLeftOut from None
+        probe.learn(asset, copied.suffix)
+        return copied
+
+    def _proven(self, copied: Copied) -> Copied:
+        """Refuse evidence that turned out weaker than it looked."""
+        if copied.level.rank < self._minimum.rank:
+            message = f"the best evidence is {copied.level.value}; {self._minimum.value} is asked for"
+            raise Hopeless(Code.EVIDENCE_TOO_WEAK, message)
+        return copied
 
     def _count(self, ahead: dict[int, Copied]) -> None:
         while self._progress.done in ahead:
@@ -248,26 +243,26 @@ class HlsCopy:
 
     def _finish(self, plan: Plan) -> Stored:
         """The playlists, those below first: whoever finds the root finds everything."""
-        level = Level(self._progress.level) if plan.proven else Level.NONE
-        if level.rank < self._minimum.rank:
-            message = f"the best evidence is {level.value}; {self._minimum.value} is asked for"
-            raise Hopeless(Code.EVIDENCE_TOO_WEAK, message)
         self._save()
-        etag = ""
-        for name, playlist in reversed(plan.playlists):
-            content = plan.rendered(name, playlist)
-            etag = self._storage.put_object(name, content, object_crc().of(content), {})
+        progress, etag = self._progress, ""
+        for name, content in plan.rendered(progress.all_suffixes):
+            etag = self._storage.put_object(name, content, object_crc().of(content), HLS.content_type, {})
+        level = progress.level if plan.proven else Level.NONE.value
         evidence = {
-            "level": level.value,
-            "checks": [level.value],
-            "sha256": self._progress.chain,
-            "size": self._progress.size,
+            "level": level,
+            "checks": [level],
+            "sha256": progress.chain,
+            "size": progress.size,
             "method": "sha256-chain",
             "segments": len(plan.assets),
             "playlists": len(plan.playlists),
+            "container": "complete" if progress.complete else "unverified",
             "etag": etag,
         }
-        return Stored(self._storage.key(ROOT), self._progress.size, evidence, content_type(ROOT))
+        if plan.keys:
+            evidence["keys"] = len(plan.keys)
+        warnings = progress.subtitles.warnings
+        return Stored(self._storage.key(ROOT), progress.size, evidence, HLS.content_type, warnings)
 
     # -- endings ------------------------------------------------------------------------------------------------------
 
@@ -305,18 +300,35 @@ class HlsCopy:
 
 
 class _Probe:
-    """Looks whether an earlier call has stored a segment, until that has been in vain often enough."""
+    """Looks whether an earlier call has stored a segment, until that has been in vain often enough.
 
-    def __init__(self, storage: SegmentStorage, plan: str, misses: int) -> None:
-        self._storage, self._plan, self._misses = storage, plan, misses
+    Which extension it was stored under shows in what is known of the segments before it.
+    """
+
+    def __init__(self, segments: Segments, misses: int) -> None:
+        self._segments, self._misses = segments, misses
+        self._usual: dict[tuple[str, Kind], str] = {}  # extension by folder and kind
         self._lock = threading.Lock()
+
+    def learn(self, asset: Asset, suffix: str) -> None:
+        self._usual[asset.folder, asset.reference.kind] = suffix
 
     def found(self, asset: Asset) -> Copied | None:
         with self._lock:
             if self._misses <= 0:
                 return None
-        found = self._storage.found(asset.name, self._plan)
+        suffix = self._usual.get((asset.folder, asset.reference.kind), asset.likely_suffix)
+        found = self._segments.found(asset, suffix)
         if found is None:
             with self._lock:
                 self._misses -= 1
         return found
+
+
+def _named(error: NotThere | AttemptFailed | Hopeless, what: str) -> AttemptFailed | Hopeless:
+    """The same failure, with the segment that it is about."""
+    if isinstance(error, NotThere):
+        return AttemptFailed(Code.HLS_SEGMENT_MISSING, f"{what} is missing at the source: {error}")
+    if isinstance(error, Hopeless):
+        return Hopeless(error.code, f"{what}: {error.message}")
+    return AttemptFailed(error.code, f"{what}: {error.message}", wait=error.wait)

@@ -1,43 +1,62 @@
 """What an HLS copy consists of: the playlists read, and a name of our own for everything they refer to.
 
-Names come from counters, never from what a playlist says, so that none can lead out of the copy's prefix.
+Names come from counters, never from what a playlist says, so that none can lead out of the copy's prefix. The extension
+of a segment is not part of the plan: it comes from the segment's bytes.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from posixpath import dirname, relpath, splitext
 from urllib.parse import urlsplit
 
 from clipferry.outbound.client import Outbound
-from clipferry.transfer.errors import AttemptFailed, Hopeless, NotThere
-from clipferry.transfer.evidence import level_named
+from clipferry.transfer.errors import AttemptFailed, Hopeless
 from clipferry.transfer.freshness import Link
-from clipferry.transfer.hls.documents import Document, Documents
-from clipferry.transfer.hls.playlist import Kind, Playlist, Reference, parse, says_that_it_ends
-from clipferry.transfer.interface import Code, Level, Options
+from clipferry.transfer.hls.documents import Document
+from clipferry.transfer.hls.playlist_source import PlaylistSource, parsed
+from clipferry.transfer.hls.references import Identity, Kind, Playlist, Reference
+from clipferry.transfer.hls.subtitles import Subtitles
+from clipferry.transfer.interface import Code, Options
 
 ROOT = "index.m3u8"
-MAX_PLAYLISTS = 64
-MAX_ASSETS = 50_000  # about 28 hours in segments of two seconds
+MAX_PLAYLISTS = 64  # and as many of subtitles
+MAX_ASSETS = 50_000  # about 28 hours in segments of two seconds; and as many of subtitles
 MAX_DEPTH = 3
-MAX_PLAYLIST_SIZE = 8 * 1024 * 1024
 
-#: Extensions that a segment keeps, by RFC 8216 §3; any other becomes the first of its kind.
-_SEGMENTS = (".ts", ".m4s", ".mp4", ".m4v", ".m4a", ".cmfv", ".cmfa", ".aac", ".ac3", ".ec3", ".mp3", ".vtt", ".webvtt")
-_INITS = (".mp4", ".m4s", ".cmfv", ".cmfa", ".ts")
+#: A key's file. ffmpeg reads keys from disk only under an extension of its list of media extensions; this one is on the
+#: list of every version, and no segment is ever stored under it.
+KEY_SUFFIX = ".key.vob"
 
-Identity = tuple[str, tuple[int, int] | None]
+_LOOP = "a playlist lists itself, directly or through another one"
+
+#: Extensions by which a segment that an earlier call has stored is looked for first, by RFC 8216 §3.
+_LIKELY = frozenset({".ts", ".m4s", ".mp4", ".m4a", ".aac", ".ac3", ".ec3", ".mp3", ".vtt", ".srt", ".ttml"})
 
 
 @dataclass(frozen=True)
 class Asset:
     """A segment or an initialisation section to be copied."""
 
-    name: str  # under the copy's prefix
+    stem: str  # its name under the copy's prefix, without the extension
     reference: Reference
+    playlist: str  # digest of the playlist that names it first, whatever signatures its URLs carry
+    subtitles: str | None = None  # of a rendition of subtitles: what users call it
+
+    @property
+    def folder(self) -> str:
+        return dirname(self.stem)
+
+    @property
+    def likely_suffix(self) -> str:
+        """The extension that it has at the source, or that most have."""
+        if self.reference.kind is Kind.INIT:
+            return ".mp4"
+        suffix = splitext(_file_name(self.reference.url))[1].lower()
+        return suffix if suffix in _LIKELY else ".ts" if self.subtitles is None else ".vtt"
 
 
 @dataclass(frozen=True)
@@ -46,124 +65,183 @@ class Plan:
 
     playlists: tuple[tuple[str, Playlist], ...]  # name and content; the root first
     assets: tuple[Asset, ...]
-    names: dict[Identity, str] = field(repr=False)
+    keys: Mapping[str, str] = field(repr=False)  # name of each key's file → the URL of the key
+    names: Mapping[Identity, str] = field(repr=False)  # of playlists and keys
+    left_out: frozenset[Identity] = field(repr=False)  # renditions of subtitles
     digest: str = ""  # of the structure, whatever signatures the URLs carry
     proven: bool = True  # every playlist is known to be whole
 
-    def rendered(self, name: str, playlist: Playlist) -> bytes:
-        """A playlist as it is stored: every reference relative to where it stands."""
-        home = dirname(name) or "."
-        return playlist.render(lambda reference: relpath(self.names[_identity(reference)], home)).encode()
+    @cached_property
+    def urls(self) -> dict[str, str]:
+        """Where each asset and key is, by the asset's stem or the key's name."""
+        return {asset.stem: asset.reference.url for asset in self.assets} | dict(self.keys)
+
+    @property
+    def unneeded_keys(self) -> set[str]:
+        """URLs of keys that no asset is looked at with, for another playlist names it under another key."""
+        return set(self.keys.values()) - {
+            asset.reference.encryption.key for asset in self.assets if asset.reference.encryption
+        }
+
+    def rendered(self, suffixes: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        """Each playlist with its name as it is stored: every reference relative to where it stands; the root last.
+
+        `suffixes`: the extension of each asset.
+        """
+        stored = {asset.reference.identity: asset.stem + end for asset, end in zip(self.assets, suffixes, strict=True)}
+        names = {**stored, **self.names}
+        for name, playlist in reversed(self.playlists):
+            home = dirname(name) or "."
+
+            def name_of(reference: Reference, home: str = home) -> str | None:
+                found = names.get(reference.identity)
+                return relpath(found, home) if found else None
+
+            yield name, playlist.without(self.left_out).render(name_of).encode()
 
 
-def make_plan(link: Link, outbound: Outbound, hosts: Sequence[str], options: Options, until: float) -> Plan:
+def make_plan(
+    link: Link, outbound: Outbound, hosts: Sequence[str], options: Options, until: float, subtitles: Subtitles
+) -> Plan:
     """Read the root playlist and all below it. `until` is on the monotonic clock.
 
-    Raises NotThere, Stopped, AttemptFailed, Hopeless, and whatever the link's `locate` raises.
+    Takes note in `subtitles` of renditions that cannot be read. Raises NotThere, Stopped, AttemptFailed, Hopeless, and
+    whatever the link's `locate` raises.
     """
-    planner = _Planner(outbound, hosts, options, until)
-    planner.read(ROOT, planner.fetch_root(link), 0)
+    source = PlaylistSource(outbound, hosts, options, until)
+    url, root = source.fetch_root(link)
+    planner = _Planner(source, subtitles)
+    planner.read(url, root)
     return planner.plan()
 
 
+@dataclass
+class _Open:
+    """A master playlist that is being read: what is still to be read of it, and how to know it again."""
+
+    references: Iterator[Reference]
+    variables: Mapping[str, str]
+    urls: frozenset[str]
+    content: bytes
+
+
 class _Planner:
-    def __init__(self, outbound: Outbound, hosts: Sequence[str], options: Options, until: float) -> None:
-        self._documents = Documents(outbound, hosts, options, until)
-        self._minimum = level_named(options.minimum_evidence)
-        self._proven = True
+    def __init__(self, source: PlaylistSource, subtitles: Subtitles) -> None:
+        self._source, self._subtitles = source, subtitles
         self._playlists: list[tuple[str, Playlist]] = []
         self._assets: list[Asset] = []
-        self._names: dict[Identity, str] = {}
+        self._keys: dict[str, str] = {}
+        self._names: dict[Identity, str] = {}  # of playlists and keys
+        self._named: set[Identity] = set()  # assets
+        self._left_out: set[Identity] = set()
+        self._counts = {False: 0, True: 0}  # playlists; True: of subtitles
+        self._digests: list[str] = []
         self._folders = 0
+        self._open: list[_Open] = []  # from the root down to the playlist that is read
 
     def plan(self) -> Plan:
-        digest = hashlib.sha256()
-        for name, playlist in self._playlists:
-            digest.update(f"{name}\n".encode())
-            for line in playlist.lines:
-                found = line.reference
-                shape = f"{found.kind} {_file_name(found.url)} {found.span}" if found else ""
-                digest.update(f"{line.text}|{shape}|{line.rest}\n".encode())
-        return Plan(tuple(self._playlists), tuple(self._assets), self._names, digest.hexdigest(), self._proven)
+        digest = hashlib.sha256("\n".join(self._digests).encode()).hexdigest()
+        left_out = frozenset(self._left_out)
+        playlists, assets, proven = tuple(self._playlists), tuple(self._assets), self._source.proven
+        return Plan(playlists, assets, self._keys, self._names, left_out, digest, proven)
 
-    def read(self, name: str, document: Document, depth: int) -> None:
-        self._proven = self._proven and document.proven
-        playlist = _parsed(document)
-        self._playlists.append((name, playlist))
-        if len(self._playlists) > MAX_PLAYLISTS or depth > MAX_DEPTH:
+    def read(self, url: str, root: Document) -> None:
+        """The root playlist and, one after the other, all that it lists and that these list."""
+        self._take(ROOT, parsed(root), url, root)
+        while self._open:
+            reference = next(self._open[-1].references, None)
+            if reference is None:
+                self._open.pop()
+            elif reference.kind is Kind.PLAYLIST and not self._is_known(reference):
+                self._read_below(reference)
+
+    def _is_known(self, reference: Reference) -> bool:
+        """Whether it has been read, or left out; one above the playlist that is read is a loop."""
+        if reference.subtitles is not None and reference.identity in self._left_out:
+            return True
+        return reference.identity in self._names and not self._is_above(reference.url)
+
+    def _read_below(self, reference: Reference) -> None:
+        folder = self._folder()
+        name = f"{folder}/{ROOT}"
+        if folder in self._subtitles.left_out:
+            self._left_out.add(reference.identity)
+            return
+        try:
+            found, playlist = self._fetched(reference)
+            self._take(name, playlist, reference.url, found, reference.subtitles)
+            self._names[reference.identity] = name
+        except (AttemptFailed, Hopeless) as error:
+            if reference.subtitles is None:
+                raise
+            self._subtitles.leave_out(folder, reference.subtitles, error)
+            self._left_out.add(reference.identity)
+
+    def _fetched(self, reference: Reference) -> tuple[Document, Playlist]:
+        """A playlist below the one that is read. Raises AttemptFailed and Hopeless."""
+        if not reference.url:
+            raise Hopeless(Code.HLS_INVALID, "they have no URI that can be used")
+        if len(self._open) > MAX_DEPTH or self._counts[reference.subtitles is not None] >= MAX_PLAYLISTS:
             raise Hopeless(Code.HLS_TOO_LARGE, f"more than {MAX_PLAYLISTS} playlists, or {MAX_DEPTH} within each other")
+        if self._is_above(reference.url):
+            raise Hopeless(Code.HLS_INVALID, _LOOP)
+        found = self._source.fetch(reference.url, f"playlist {self._folders}")
+        if self._is_above(found.url) or any(found.content == above.content for above in self._open):
+            raise Hopeless(Code.HLS_INVALID, _LOOP)
+        playlist = parsed(found, self._open[-1].variables)
+        if playlist.master and reference.subtitles is not None:
+            raise Hopeless(Code.HLS_INVALID, "they are a master playlist")
+        return found, playlist
+
+    def _is_above(self, url: str) -> bool:
+        return any(url in above.urls for above in self._open)
+
+    def _take(self, name: str, playlist: Playlist, asked: str, found: Document, subtitles: str | None = None) -> None:
+        digest = _digest(name, playlist)
         if playlist.master:
-            self._read_below(playlist, depth)
+            urls = frozenset({asked.partition("#")[0], found.url})
+            self._open.append(_Open(playlist.references, playlist.variables, urls, found.content))
         else:
-            self._name_assets(dirname(name) or self._folder(), playlist)
+            self._name_assets(dirname(name) or self._folder(), playlist, digest, subtitles)
+        self._playlists.append((name, playlist))
+        self._digests.append(digest)
+        self._counts[subtitles is not None] += 1
 
-    def _read_below(self, playlist: Playlist, depth: int) -> None:
-        for reference in playlist.references:
-            if _identity(reference) not in self._names:
-                name = f"{self._folder()}/{ROOT}"
-                self._names[_identity(reference)] = name
-                self.read(name, self._fetch_below(reference.url), depth + 1)
-
-    def _name_assets(self, folder: str, playlist: Playlist) -> None:
+    def _name_assets(self, folder: str, playlist: Playlist, digest: str, subtitles: str | None) -> None:
         counts = {Kind.SEGMENT: 0, Kind.INIT: 0}
+        keys: dict[Identity, str] = {}
+        assets: dict[Identity, Asset] = {}
         for reference in playlist.references:
-            identity = _identity(reference)
-            if identity in self._names:
+            identity = reference.identity
+            if identity in self._names or identity in self._named or identity in keys or identity in assets:
+                continue
+            if reference.kind is Kind.KEY:
+                keys[identity] = f"{folder}/key{len(keys) + 1}{KEY_SUFFIX}"
                 continue
             number = counts[reference.kind] = counts[reference.kind] + 1
-            suffix = splitext(_file_name(reference.url))[1].lower()
-            if reference.kind is Kind.SEGMENT:
-                name = f"{folder}/{number:05d}{suffix if suffix in _SEGMENTS else _SEGMENTS[0]}"
-            else:
-                name = f"{folder}/init{number}{suffix if suffix in _INITS else _INITS[0]}"
-            self._names[identity] = name
-            self._assets.append(Asset(name, reference))
-        if len(self._assets) > MAX_ASSETS:
+            stem = f"{folder}/{number:05d}" if reference.kind is Kind.SEGMENT else f"{folder}/init{number}"
+            assets[identity] = Asset(stem, reference, digest, subtitles)
+        present = sum((asset.subtitles is None) == (subtitles is None) for asset in self._assets)
+        if present + len(assets) > MAX_ASSETS:
             raise Hopeless(Code.HLS_TOO_LARGE, f"more than {MAX_ASSETS} segments")
+        self._assets += assets.values()
+        self._named |= assets.keys()
+        self._names |= keys
+        self._keys |= {name: url for (url, _), name in keys.items()}
 
     def _folder(self) -> str:
         self._folders += 1
         return f"v{self._folders - 1}"
 
-    def fetch_root(self, link: Link) -> Document:
-        remote = link.current()
-        try:
-            return self._fetch(remote.url, "the playlist")
-        except (NotThere, AttemptFailed) as error:
-            if isinstance(error, AttemptFailed) and error.code is not Code.SOURCE_REFUSED:
-                raise
-        return self._fetch(link.renew(remote).url, "the playlist")
 
-    def _fetch_below(self, url: str) -> Document:
-        what = f"playlist {len(self._playlists)}"
-        try:
-            return self._fetch(url, what)
-        except NotThere as error:
-            raise AttemptFailed(Code.HLS_SEGMENT_MISSING, f"{what} of the HLS stream: {error}") from None
-
-    def _fetch(self, url: str, what: str) -> Document:
-        """A playlist that is whole, as far as its server or itself can say; see `documents`."""
-        document = self._documents.fetch(url, what, MAX_PLAYLIST_SIZE, says_that_it_ends)
-        if not document.proven and self._minimum.rank > Level.NONE.rank:
-            message = f"{what} of the HLS stream may be cut: its server does not say where it ends"
-            raise AttemptFailed(Code.EVIDENCE_TOO_WEAK, message)
-        return document
-
-
-def _parsed(document: Document) -> Playlist:
-    """The playlist in a document. What is wrong with one that may be cut is an attempt, and nothing final."""
-    try:
-        return parse(document.content, document.url)
-    except Hopeless as error:
-        if document.proven:
-            raise
-        raise AttemptFailed(
-            error.code, f"{error.message}; or it was cut, for its server does not say where it ends"
-        ) from None
-
-
-def _identity(reference: Reference) -> Identity:
-    return reference.url, reference.span
+def _digest(name: str, playlist: Playlist) -> str:
+    """Of what a playlist says, but for the signatures that its URLs carry."""
+    digest = hashlib.sha256(f"{name}\n".encode())
+    for line in playlist.lines:
+        found = line.reference
+        shape = f"{found.kind} {_file_name(found.url)} {found.span}" if found else ""
+        digest.update(f"{line.text}|{shape}|{line.rest}\n".encode())
+    return digest.hexdigest()
 
 
 def _file_name(url: str) -> str:

@@ -1,0 +1,194 @@
+"""What a segment is and whether it is whole, by its bytes: clear ones all of them, encrypted ones a few. Pure.
+
+A segment that is no media, or is cut, fails the attempt. So does one that is of another format than the others of its
+section: then one of the two is not what the playlist promises.
+"""
+
+from __future__ import annotations
+
+import codecs
+import threading
+from dataclasses import dataclass
+
+from clipferry.transfer.errors import AttemptFailed
+from clipferry.transfer.hls.aes import BLOCK
+from clipferry.transfer.hls.decryption import Decrypted, Read
+from clipferry.transfer.hls.references import Encryption, Kind, Reference
+from clipferry.transfer.interface import Code
+from clipferry.transfer.media import (
+    HEAD,
+    HEAD_MAX,
+    SMALLEST,
+    End,
+    Ending,
+    Family,
+    Format,
+    describe,
+    end_check,
+    identify,
+    inspect,
+)
+from clipferry.transfer.media.audio_frames import identify_frames
+from clipferry.transfer.media.formats import AC3, ADTS, EAC3, ISO_SEGMENT, M2TS, MP3, TS, VTT
+from clipferry.transfer.media.iso_boxes import ISO_FORMATS
+from clipferry.transfer.media.transport_stream import identify_ts
+
+_ALL = 16 * 1024  # bytes up to which an encrypted segment is decrypted wholly; of a longer one its head and its end
+_ALL_INIT = 256 * 1024  # … an initialisation section, which is all head
+_END = 4 * 1024  # bytes that show whether packets or frames are whole at the end
+
+#: What segments of video and sound are (RFC 8216 §3); M2TS is MPEG-TS as well.
+_PLAYED = frozenset(
+    {TS, M2TS, ADTS, MP3, AC3, EAC3, *(kind for kind in ISO_FORMATS if kind.family is not Family.IMAGE)}
+)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a segment has to be, by its playlist."""
+
+    reference: Reference
+    subtitles: bool = False
+    key: bytes | None = None  # what it is encrypted with
+
+
+@dataclass(frozen=True)
+class SegmentMedia:
+    format: Format
+    complete: bool  # its own structure ends where it ends; also where there is nothing to see
+
+
+def examine(data: bytes, expected: Expected) -> SegmentMedia:
+    """A segment that is all in memory. Raises AttemptFailed (NOT_A_VIDEO, CONTAINER_CUT)."""
+    kind = format_of(data, len(data), expected)
+    plain = _all_plain(data, expected) if kind in ISO_FORMATS and not expected.subtitles else None
+    if plain is None:
+        return SegmentMedia(kind, is_complete(kind, _reader(data), len(data), expected))
+    seen = inspect(plain)
+    if seen.initialisation and expected.reference.kind is Kind.SEGMENT:
+        raise _refused("it is an initialisation section, without any media")
+    return SegmentMedia(kind, _judged(seen.end, expected.reference))
+
+
+def format_of(first: bytes, size: int | None, expected: Expected) -> Format:
+    """The format of a segment by its first bytes, HEAD or more. `size`: of the whole segment in bytes, when known.
+
+    Raises AttemptFailed (NOT_A_VIDEO, CONTAINER_CUT).
+    """
+    when, head = "", first[:HEAD_MAX]
+    if expected.key is not None:
+        if size is not None:
+            require_blocks(size)
+        plain = _decrypted(_reader(first), len(first), expected.reference.encryption, expected.key)
+        size = plain.size if size == len(first) else size
+        head = plain.read(0, HEAD if size is None else min(HEAD, size))
+        when = " when it is decrypted with the key that its playlist names"
+    if expected.subtitles:
+        return _subtitles(head, size)
+    found = _played_format(head, size)
+    if found is None or (expected.key is not None and not _begins(found, head)):
+        raise _refused(f"it is {describe(head)}{when}")
+    if found is ISO_SEGMENT and expected.reference.kind is Kind.INIT:
+        raise _refused("it is a segment in place of an initialisation section (EXT-X-MAP)")
+    return found
+
+
+def _played_format(head: bytes, size: int | None) -> Format | None:
+    """The format of a segment of video or sound; None where it is no such segment."""
+    found = identify(head, size)
+    if isinstance(found, Format) and found in _PLAYED:
+        return found
+    if packets := identify_ts(head[:HEAD], size):  # behind whatever a host puts in front: players find it as well
+        return packets
+    frames = identify_frames(head, size) if size is not None and size < SMALLEST else None  # the last bit of a silence
+    return frames.format if frames is not None and frames.format in _PLAYED else None
+
+
+def is_complete(kind: Format, read: Read, size: int, expected: Expected) -> bool:
+    """Whether the structure of a segment of `size` bytes ends where the segment ends; not only where it cannot be told.
+
+    Raises AttemptFailed (CONTAINER_CUT) where it goes on.
+    """
+    if expected.subtitles:
+        return True
+    if expected.key is not None:
+        require_blocks(size)
+        plain = _decrypted(read, size, expected.reference.encryption, expected.key)
+        read, size = plain.read, plain.size
+    check = end_check(kind, read(0, min(HEAD, size)), size)
+    while (wanted := check.wanted) is not None:
+        # Boxes show where a range begins, packets and frames at the very end.
+        length = wanted.length if kind in ISO_FORMATS else min(wanted.length, _END)
+        skipped = wanted.length - length
+        check.give(bytes(skipped) + read(wanted.start + skipped, min(length, size - wanted.start - skipped)))
+    return check.end is None or _judged(check.end, expected.reference)
+
+
+def require_blocks(size: int) -> None:
+    """Raises AttemptFailed where so many encrypted bytes cannot be whole."""
+    if size == 0 or size % BLOCK:
+        why = f"it should be encrypted with AES-128, and its {size} bytes are no whole number of blocks of {BLOCK}"
+        raise AttemptFailed(Code.CONTAINER_CUT if size else Code.NOT_A_VIDEO, why)
+
+
+class Sections:
+    """Which format the segments of each section are of. Safe to use from many threads."""
+
+    def __init__(self) -> None:
+        self._formats: dict[tuple[str, int], Format] = {}
+        self._lock = threading.Lock()
+
+    def require_same(self, folder: str, section: int, kind: Format) -> None:
+        """Raises AttemptFailed where another segment of the section is of another format."""
+        with self._lock:
+            other = self._formats.setdefault((folder, section), kind)
+        if other is not kind and not ({other, kind} <= ISO_FORMATS):
+            raise _refused(f"it is {kind.name}, and other segments beside it are {other.name}")
+
+
+def _decrypted(read: Read, size: int, encryption: Encryption | None, key: bytes) -> Decrypted:
+    """With the initialisation vector that makes media of it, where the playlist may mean several."""
+    candidates = [Decrypted(read, size, key, iv) for iv in (encryption.ivs if encryption else ())]
+    fitting = (plain for plain in candidates if isinstance(identify(plain.read(0, HEAD), size), Format))
+    return candidates[0] if len(candidates) == 1 else next(fitting, candidates[0])
+
+
+def _all_plain(data: bytes, expected: Expected) -> bytes | None:
+    """All bytes of a segment without its encryption; None where decrypting them would take too long."""
+    if expected.key is None:
+        return data
+    if len(data) > (_ALL_INIT if expected.reference.kind is Kind.INIT else _ALL):
+        return None
+    plain = _decrypted(_reader(data), len(data), expected.reference.encryption, expected.key)
+    return plain.read(0, plain.size)
+
+
+def _begins(kind: Format, head: bytes) -> bool:
+    """Whether the first bytes are already those of the format: with a wrong initialisation vector they are not."""
+    first = {TS: b"\x47", ADTS: b"\xff", MP3: b"\xff", AC3: b"\x0b\x77", EAC3: b"\x0b\x77"}.get(kind, b"")
+    return head.startswith((first, b"ID3"))
+
+
+def _reader(data: bytes) -> Read:
+    return lambda start, length: data[start : start + length]
+
+
+def _judged(end: End, reference: Reference) -> bool:
+    """Whether the end proves the segment whole; a picture cut out of a segment need not have an end of its own."""
+    if end.ending is Ending.CUT and not reference.cut_out:
+        raise AttemptFailed(Code.CONTAINER_CUT, f"it {end.why}")
+    return reference.cut_out or end.ending is not Ending.UNPROVEN
+
+
+def _subtitles(head: bytes, size: int | None) -> Format:
+    """Subtitles as they come: some are empty, some are not WebVTT. Only what is no subtitles at all is refused."""
+    if not head.replace(codecs.BOM_UTF8, b"").strip():
+        return VTT
+    found = identify(head, size)
+    if isinstance(found, Format) and (found.family is Family.SUBTITLES or found in ISO_FORMATS):
+        return found
+    raise _refused(f"it is {describe(head)}, no subtitles")
+
+
+def _refused(why: str) -> AttemptFailed:
+    return AttemptFailed(Code.NOT_A_VIDEO, why)
