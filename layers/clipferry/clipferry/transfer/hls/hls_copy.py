@@ -256,11 +256,10 @@ class HlsCopy:
             "method": "sha256-chain",
             "segments": len(plan.assets),
             "playlists": len(plan.playlists),
+            "keys": len(plan.keys),
             "container": "complete" if progress.complete else "unverified",
             "etag": etag,
         }
-        if plan.keys:
-            evidence["keys"] = len(plan.keys)
         warnings = progress.subtitles.warnings
         return Stored(self._storage.key(ROOT), progress.size, evidence, HLS.content_type, warnings)
 

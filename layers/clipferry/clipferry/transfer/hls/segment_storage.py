@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from posixpath import splitext
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from clipferry.transfer.checksums import object_crc
 from clipferry.transfer.errors import AttemptFailed
@@ -56,7 +56,7 @@ class SegmentStorage(Storage):
             how |= {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": self._to.kms_key_id}
         if tags := tag_set(self._to.tags):
             how["Tagging"] = urlencode([(tag["Key"], tag["Value"]) for tag in tags])
-        own = {key: quote(value, safe=" /:;,.=+-_()") for key, value in self._to.metadata.items()}
+        own = self._own_metadata()
         method = object_crc()
         reply = self._patiently(
             self._client.put_object,
