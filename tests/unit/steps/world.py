@@ -197,12 +197,13 @@ class World:
         return f"arn:aws:states:us-east-1:123456789012:{kind}:retrieve"
 
     def settle(self, *, sweeps: int = 8) -> None:
-        """Run whatever runs, then sweep every five minutes, until nothing is left to do."""
+        """Run whatever runs, then sweep every five minutes, until every job has ended and its duties are done."""
         for _ in range(sweeps):
             while running := self.executions():
                 for job_id, generation in filter(None, running):
                     self.execute(job_id, generation)
-            if not any(True for _ in self.rt.jobs.due(self.time + timedelta(days=1))):
+            due = [self.job(job_id) for job_id in self.rt.jobs.due(self.time + timedelta(days=1))]
+            if all(job.status.terminal and job.event_sent for job in due):
                 return
             self.wait(300)
             self.sweep()
