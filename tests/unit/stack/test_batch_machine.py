@@ -161,7 +161,15 @@ class TestTheDefinition:
         assert not {"ResultWriter", "ItemBatcher"} & set(found)
         assert found["Catch"][-1]["Next"] == "Close"
         ends = [inner for inner in found["ItemProcessor"]["States"].values() if inner.get("End")]
-        assert [inner["Output"] for inner in ends] == [{}]
+        assert {json.dumps(inner["Output"]) for inner in ends} == {"{}"}
+
+    @pytest.mark.parametrize("name", ["SubmitChunk", "CancelChunk"])
+    def test_a_chunk_that_fails_for_good_comes_back_as_small_as_one_that_does_not(self, name: str) -> None:
+        (caught,) = LAMBDAS[name]["Catch"]
+
+        assert caught["ErrorEquals"] == ["States.ALL"]
+        assert caught["Output"] == STATES[caught["Next"]]["Output"] == {}
+        assert STATES[caught["Next"]]["End"]
 
     def test_the_results_of_the_largest_map_fit_into_a_state(self) -> None:
         assert division.LINES_MAX / division.CHUNK_LINES * len("{},") < 256 * 1024
