@@ -50,10 +50,10 @@ class Store:
         self.exceptions, self.meta = self._client.exceptions, self._client.meta
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        def call(**parameters: Any) -> Any:
+        def call(*words: Any, **parameters: Any) -> Any:
             body = {"Body": bytes(parameters["Body"])} if "Body" in parameters else {}
             with self._one_at_a_time:
-                return getattr(self._client, name)(**{**parameters, **body})
+                return getattr(self._client, name)(*words, **{**parameters, **body})
 
         return call
 

@@ -55,7 +55,7 @@ def test_a_search_that_was_not_finished_goes_on_and_stays_in_doubt(world: World)
     with pytest.raises(TimeoutError):
         world.trigger(job_id)
     half = {"ids": ["one"], "absent": [7]}
-    world.stage.find = [Submitted(half, complete=False, unsearched=True)]
+    world.stage.find = [Submitted(half, complete=False, in_doubt=True)]
     assert world.trigger(job_id)["next"] == "TRIGGER"
     job = world.job(job_id)
     assert (job.in_doubt, job.vendor_refs) == (True, half)

@@ -173,6 +173,7 @@ class Scripted:
 
     def __init__(self, *answers: Reply | Exception) -> None:
         self.answers, self.sent = list(answers), []
+        self.origin = self
 
     def call(self, method, url, *, hosts, params=None, data=None, headers=None, auth=None, operation=""):
         request = requests.Request(method, url, params=params, data=data, headers=headers, auth=auth).prepare()
@@ -319,10 +320,10 @@ def test_a_clock_that_is_off_is_corrected_by_the_replys_date_and_stays_corrected
     assert all(date.startswith("2026-11-21T02:00:0") for date in dates[1:])
 
 
-def test_a_clock_that_cannot_be_corrected_is_refused_after_a_bounded_number_of_calls():
+def test_a_clock_that_cannot_be_corrected_is_trouble_after_a_bounded_number_of_calls():
     expired = refused(400, "InvalidTimeStamp.Expired", Date="Sat, 21 Nov 2026 02:00:00 GMT")
     rpc, outbound = client(*[expired] * 9)
-    with pytest.raises(VendorRefused):
+    with pytest.raises(VendorUnavailable):
         call(rpc)
     assert len(outbound.sent) == 3
 

@@ -46,6 +46,7 @@ class Scripted:
 
     def __init__(self, **answers: Any) -> None:
         self.answers, self.sent = answers, []
+        self.origin = self
 
     def call(
         self, method: str, url: str, *, hosts: Any, params: Any, data: Any, headers: Any, auth: Any, operation: str
@@ -108,9 +109,9 @@ def infos(*entries: Any, absent: Any = ()) -> dict[str, Any]:
     return {"RequestId": "r1", "NonExists": list(absent), "URLUploadInfoList": list(entries)}
 
 
-def media(url: Any = OSS, kind: str = "source_file", **more: Any) -> dict[str, Any]:
+def media(url: Any = OSS, kind: str = "source_file", of: str = "m0", **more: Any) -> dict[str, Any]:
     basic = {"FileName": "a.mp4", "FileUrl": url, "FileSize": "64610", "FileType": kind, "FileStatus": "Normal", **more}
-    return {"RequestId": "r1", "MediaInfo": {"MediaId": "m0", "FileInfoList": [{"FileBasicInfo": basic}]}}
+    return {"RequestId": "r1", "MediaInfo": {"MediaId": of, "FileInfoList": [{"FileBasicInfo": basic}]}}
 
 
 def submitted(urls: str) -> dict[str, Any]:
@@ -530,7 +531,7 @@ def test_a_look_makes_a_bounded_number_of_calls():
         return infos(*(info(job, "SUCCESS") for job in sent["JobIds"].split(",")))
 
     urls = [f"https://media.example.com/{n}.mp4" for n in range(100)]
-    client, outbound = ims(GetUrlUploadInfos=answer, GetMediaInfo=lambda _: media())
+    client, outbound = ims(GetUrlUploadInfos=answer, GetMediaInfo=lambda sent: media(of=sent["MediaId"]))
     look = client.poll(task(*urls, jobs=[entry(n) for n in range(100)]))
     assert [len(sent["JobIds"].split(",")) for sent in outbound.named("GetUrlUploadInfos")] == [10] * 10
     assert len(outbound.named("GetMediaInfo")) == 25
@@ -600,9 +601,9 @@ def test_two_urls_that_differ_in_their_query_alone_are_two_files():
 
 
 def test_oss_urls_are_fetched_over_https():
-    assert Source.parse(media(OSS.replace("https:", "http:"))).url == OSS
+    assert Source.parse(media(OSS.replace("https:", "http:")), "m0").url == OSS
     local = "http://127.0.0.1:9000/a.mp4"
-    assert Source.parse(media(local)).url == local
+    assert Source.parse(media(local), "m0").url == local
 
 
 def test_locating_asks_for_a_fresh_url():

@@ -124,7 +124,7 @@ def _find(rt: Runtime, job: Job) -> Turn:
         return _uncertain(rt, job, error, quiet)
     except (AccountError, VendorAuthFailed) as error:
         return _fail(rt, job, error)
-    if found is not None and found.unsearched:
+    if found is not None and found.in_doubt:
         return _pause(rt, job, 1, vendor_refs=dict(found.refs))
     if quiet > 0 and not (found and found.complete):
         return _pause(rt, job, quiet)

@@ -186,7 +186,7 @@ class Task:
     triggered_at: datetime | None  # UTC; when the intent to trigger was written
     elapsed: float = 0.0  # seconds since then
     files: Sequence[KnownFile] = ()
-    looks: int = 0  # made so far: what a look begins with changes with it, see `turns.in_turn`
+    looks: int = 0  # made so far: what a look begins with changes with it, see `portions.in_turn`
 
 
 @dataclass(frozen=True)
@@ -194,14 +194,15 @@ class Submitted:
     """What a trigger (or find, or adopt) gave. `refs` replaces the task's refs.
 
     `complete` False: not all of the work has its refs yet. The caller writes down those there are; then it calls
-    `trigger` again for the rest, after `adopt` it calls `adopt` again. `unsearched` True (from `find` alone): the time
-    was over before everything had been looked for; the caller writes the refs down and calls `find` again.
+    `trigger` again for the rest, after `adopt` it calls `adopt` again. `in_doubt` True: nobody knows of some of the
+    rest whether it arrived, because the trigger's answer left it out or the time for a search was over; the caller
+    writes the refs down and calls `find`.
     """
 
     refs: Mapping[str, Any]
     first_look: float = 0.0  # seconds until a look is worth its call
     complete: bool = True
-    unsearched: bool = False
+    in_doubt: bool = False
 
     def __post_init__(self) -> None:
         """Raises VendorUnavailable for ids that are none: the job's row could not hold them."""
@@ -347,7 +348,7 @@ class Vendor(Protocol):
         """Look once, in as few calls as the vendor allows. A file is READY only once its URL was seen.
 
         A VendorThrottled or VendorUnavailable after something was seen ends the look early (`Look.cut_short`), so
-        that nothing seen is lost. The next look begins elsewhere (`turns.in_turn`).
+        that nothing seen is lost. The next look begins elsewhere (`portions.in_turn`).
         """
 
     def locate(self, task: Task, file: KnownFile) -> Remote | None:

@@ -10,10 +10,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
-from clipferry.vendors import alibaba, lenient
+from clipferry.vendors import lenient
+from clipferry.vendors.alibaba.failures import said
 from clipferry.vendors.contract import LookStatus, VendorUnavailable
+from clipferry.vendors.source_urls import Reading, reading
 
 #: SUCCESS and Normal are READY here in the sense of "uploaded"; a file is ready once its URL is known as well.
 STATUSES: Mapping[str, LookStatus] = {
@@ -56,7 +58,7 @@ class Record:
             media_id=lenient.text(entry.get("MediaId")),
             raw_status=lenient.message(entry.get("Status")),
             error_code=lenient.message(entry.get("ErrorCode")),
-            error_message=alibaba.said(entry.get("ErrorMessage")),
+            error_message=said(entry.get("ErrorMessage")),
             size=lenient.integer(entry.get("FileSize")) or None,  # "0" until it is known
             created_at=lenient.iso_time(entry.get("CreationTime")),
             completed_at=lenient.iso_time(entry.get("CompleteTime")),
@@ -90,12 +92,19 @@ class Listing:
 
     def lacks(self, url: str) -> bool:
         """Whether the reply says that this URL was never uploaded."""
-        return any(same_url(url, name) for name in self.absent)
+        return any(reading(url, name) is not None for name in self.absent)
 
-    def of(self, url: str) -> list[Record]:
-        """The records of one URL; the same URL may have been uploaded many times."""
-        exact = [record for record in self.records if record.url == url]
-        return exact or [record for record in self.records if same_url(url, record.url)]
+    def of(self, url: str) -> tuple[Reading | None, list[Record]]:
+        """The records of one URL, which may have been uploaded many times, and how they were recognised.
+
+        Those count whose URL is read most closely; a record that may as well be another URL's does not where the reply
+        says that this URL has none.
+        """
+        read = [(how, record) for record in self.records if (how := reading(url, record.url)) is not None]
+        best_reading = min((how for how, _ in read), default=None)
+        if best_reading is None or (best_reading >= Reading.RECODED and self.lacks(url)):
+            return None, []
+        return best_reading, [record for how, record in read if how is best_reading]
 
 
 def _absent(value: Any) -> Iterable[str]:
@@ -116,12 +125,6 @@ def best(records: Iterable[Record]) -> Record | None:
     return max(records, key=lambda r: (r.status is LookStatus.READY, r.created_at or epoch), default=None)
 
 
-def same_url(one: str, other: str) -> bool:
-    """URLs come back as they were given, percent-encoded, or with blanks around them."""
-    one, other = one.strip(), other.strip()
-    return one == other or unquote(one) == unquote(other)
-
-
 @dataclass(frozen=True)
 class Source:
     """The original file of a media."""
@@ -130,9 +133,11 @@ class Source:
     size: int | None  # bytes
 
     @classmethod
-    def parse(cls, reply: Mapping[str, Any]) -> Source | None:
-        """None while GetMediaInfo does not show the original with a URL."""
+    def parse(cls, reply: Mapping[str, Any], media_id: str) -> Source | None:
+        """None while GetMediaInfo does not show the original with a URL. Raises VendorUnavailable for another media."""
         info = lenient.mapping(reply.get("MediaInfo"))
+        if lenient.text(info.get("MediaId")) not in ("", media_id):
+            raise VendorUnavailable(f"GetMediaInfo: a reply about another media than {media_id}.")
         for entry in lenient.entries(info.get("FileInfoList")):
             basic = lenient.mapping(entry.get("FileBasicInfo"))
             original = lenient.text(basic.get("FileType")).lower() == "source_file"

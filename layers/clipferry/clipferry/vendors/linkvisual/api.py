@@ -1,8 +1,8 @@
-"""LinkVisual's replies (product `Linkvisual`, version 2018-01-20): envelope, refusals, recorded files, download states.
+"""LinkVisual's replies (product `Linkvisual`, version 2018-01-20): recorded files and download states.
 
 Parsing only: no call, no clock. Everything takes any JSON value whatever.
 
-Pages: TriggerRecord, StopTriggeredRecord, QueryRecordByRecordId, QueryRecord, QueryRecordDownloadUrl, "Error codes".
+Pages: QueryRecordByRecordId, QueryRecord, QueryRecordDownloadUrl.
 """
 
 from __future__ import annotations
@@ -14,21 +14,8 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 from clipferry.vendors import lenient
-from clipferry.vendors.alibaba import said
-from clipferry.vendors.contract import (
-    LookStatus,
-    VendorAuthFailed,
-    VendorError,
-    VendorRefused,
-    VendorThrottled,
-    VendorUnavailable,
-)
+from clipferry.vendors.contract import LookStatus, VendorRefused
 
-VERSION = "2018-01-20"
-NOT_FOUND = "VENDOR_TASK_NOT_FOUND"
-OFFLINE = "DEVICE_OFFLINE"
-#: The gateway's words for an operation that this account, region or version does not offer.
-UNSUPPORTED = frozenset({"InvalidAction.NotFound", "InvalidAction", "UnsupportedOperation", "NoSuchVersion"})
 #: Zone of times without one; an account may name another (`timezone_offset`).
 CHINA = timezone(timedelta(hours=8))
 
@@ -37,52 +24,6 @@ STATUSES: Mapping[str, LookStatus] = {
     "0": LookStatus.READY,
     "1": LookStatus.RUNNING,
 }
-
-
-def data_of(action: str, body: Mapping[str, Any]) -> Any:
-    """`Data` of a reply that says it worked; raises the contract's errors for one that does not.
-
-    LinkVisual refuses with HTTP 200 and `Success: false`; `Code` is "200" (or 200) when all is well.
-    """
-    success = body.get("Success")
-    code = lenient.message(body.get("Code"))
-    if success is True or lenient.text(success).lower() == "true" or (success is None and code == "200"):
-        return body.get("Data")
-    request_id = lenient.message(body.get("RequestId")) or None
-    if not code and not body.get("ErrorMessage"):
-        raise VendorUnavailable(f"{action}: the reply says neither success nor failure", request_id=request_id)
-    raise refusal(action, code, said(body.get("ErrorMessage")), request_id)
-
-
-def refusal(action: str, code: str, words: str, request_id: str | None) -> VendorError:
-    """The error that a LinkVisual failure is, through whichever channel it came.
-
-    The texts come with and without a final dot and in either case; codes are group numbers (403) or names
-    (iot.vision.DeviceOffline).
-    """
-    plain, name = words.lower().replace(".", ""), code.lower()
-    shown = f"{action}: {words or code}"
-    given: dict[str, Any] = {"code": code or None, "request_id": request_id}
-    if name == "429" or "throttling" in name or "trafficcontrol" in name or "concurrencyexceedlimit" in name:
-        return VendorThrottled(shown, **given)
-    if "temporary failure" in plain or re.fullmatch(r"5\d\d", name):
-        return VendorUnavailable(shown, **given)
-    if "ram system auth error" in plain:
-        return VendorAuthFailed(shown, **given)
-    if "device status error" in plain or "deviceoffline" in name or re.search(r"device( is)? offline", plain):
-        return VendorRefused(f"{action}: the camera is not connected ({words or code})", kind=OFFLINE, **given)
-    if code not in UNSUPPORTED and _unknown_record(plain, name):
-        return VendorRefused(shown, kind=NOT_FOUND, **given)
-    return VendorRefused(shown, **given)
-
-
-def _unknown_record(plain: str, name: str) -> bool:
-    if name.endswith(("recordnotexist", "invalidparameter.recordid", "invalidparameter.filename")):
-        return True
-    named = re.search(r"\b(record ?id|file ?name)\b", plain)
-    if named and re.search("not valid|invalid", plain[named.end() :]):
-        return True
-    return bool(re.search(r"not exist|not found", plain)) and not re.search(r"device|product|instance|tenant", plain)
 
 
 @dataclass(frozen=True)

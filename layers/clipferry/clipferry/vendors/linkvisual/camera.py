@@ -7,10 +7,12 @@ from datetime import timezone
 from typing import Any
 
 from clipferry.vendors import lenient
-from clipferry.vendors.alibaba import RpcClient
+from clipferry.vendors.alibaba.rpc import Parameters, RpcClient
 from clipferry.vendors.contract import VendorRefused, VendorUnavailable
-from clipferry.vendors.linkvisual.api import VERSION, Download, Segment, data_of, in_order, refusal, segments
+from clipferry.vendors.linkvisual.api import Download, Segment, in_order, segments
+from clipferry.vendors.linkvisual.failures import data_of, refusal
 
+VERSION = "2018-01-20"
 TRIGGERED = 2  # RecordType of recordings made on demand
 PAGE_SIZE = 50  # QueryRecord's largest
 PAGES_MAX = 20
@@ -24,33 +26,25 @@ class Camera:
 
     def record(self, duration: int, pre_record: int | None, stream_type: int | None) -> str:
         """Start a recording of so many seconds; its record id. Never repeat it blindly."""
-        record_id = lenient.text(
-            self._ask("TriggerRecord", RecordDuration=duration, PreRecordDuration=pre_record, StreamType=stream_type)
-        )
+        params = {"RecordDuration": duration, "PreRecordDuration": pre_record, "StreamType": stream_type}
+        record_id = lenient.text(self._ask("TriggerRecord", params, acts=True))
         if not record_id:
             raise VendorUnavailable("TriggerRecord: the reply holds no record id")
         return record_id
 
     def stop(self, record_id: str) -> None:
-        self._ask("StopTriggeredRecord", RecordId=record_id)
+        self._ask("StopTriggeredRecord", {"RecordId": record_id})
 
     def files_of(self, record_id: str) -> list[Segment]:
         """The files of a recording that have been uploaded so far."""
-        return segments(self._ask("QueryRecordByRecordId", RecordId=record_id), self._zone)
+        return segments(self._ask("QueryRecordByRecordId", {"RecordId": record_id}), self._zone)
 
     def recorded(self, begin: int, end: int, stream_type: int) -> list[Segment]:
         """Files made on demand between two epoch seconds, page after page until a short one."""
         found: dict[str, Segment] = {}
+        wanted = {"BeginTime": begin, "EndTime": end, "RecordType": TRIGGERED, "StreamType": stream_type}
         for page in range(1, PAGES_MAX + 1):
-            data = self._ask(
-                "QueryRecord",
-                BeginTime=begin,
-                EndTime=end,
-                RecordType=TRIGGERED,
-                StreamType=stream_type,
-                CurrentPage=page,
-                PageSize=PAGE_SIZE,
-            )
+            data = self._ask("QueryRecord", {**wanted, "CurrentPage": page, "PageSize": PAGE_SIZE})
             listed = lenient.entries(lenient.mapping(data).get("List"))
             new = {s.name: s for s in segments(listed, self._zone) if s.name not in found}
             found |= new
@@ -60,12 +54,12 @@ class Camera:
 
     def download(self, file_name: str) -> Download:
         """How far a file's MP4 is; the first call starts making it."""
-        return Download.parse(self._ask("QueryRecordDownloadUrl", FileName=file_name))
+        return Download.parse(self._ask("QueryRecordDownloadUrl", {"FileName": file_name}))
 
-    def _ask(self, action: str, **params: str | int | None) -> Any:
+    def _ask(self, action: str, params: Parameters, *, acts: bool = False) -> Any:
         """`Data` of one operation."""
         try:
-            body = self._rpc.call(action, VERSION, {**self._device, **params})
+            body = self._rpc.call(action, VERSION, {**self._device, **params}, acts=acts)
         except VendorRefused as refused:
             if refused.code is None:  # not the vendor's words but the address guard's
                 raise

@@ -1,0 +1,94 @@
+"""What LinkVisual's refusals mean, through whichever channel they come.
+
+It refuses with HTTP 200 and `Success: false`, or with an HTTP error of the gateway's. Codes are group numbers ("403")
+or names (iot.vision.DeviceOffline), so that its words count as well; they come with and without a final dot and in
+either case. What its own table does not know, the one of all Alibaba products may (`alibaba/failures.py`).
+
+Page: LinkVisual "Error codes".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from clipferry.vendors import lenient
+from clipferry.vendors.alibaba.failures import meaning_of, said
+from clipferry.vendors.call_results import SAYS_REPEATED, Failure, Meaning
+from clipferry.vendors.contract import VendorError, VendorUnavailable
+
+NOT_FOUND = "VENDOR_TASK_NOT_FOUND"
+OFFLINE = "DEVICE_OFFLINE"
+#: The gateway's words for an operation that this account, region or version does not offer.
+UNSUPPORTED = frozenset({"InvalidAction.NotFound", "InvalidAction", "UnsupportedOperation", "NoSuchVersion"})
+
+_NEVER = re.compile(r"(?!)")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A refusal is meant when its code or its words (lower-case, without dots) match."""
+
+    meaning: Meaning
+    code: re.Pattern[str] = _NEVER  # of the lower-case code
+    words: re.Pattern[str] = _NEVER
+    kind: str = "VENDOR_REFUSED"
+
+    def means(self, code: str, words: str) -> bool:
+        return bool(self.code.search(code) or self.words.search(words))
+
+
+_NO_RECORD = re.compile(r"(recordnotexist|invalidparameter\.(recordid|filename))$")
+_NO_RECORD_WORDS = re.compile(
+    r"\b(record ?id|file ?name)\b.{0,160}(not valid|invalid)"
+    r"|^(?!.*(device|product|instance|tenant)).*not (exist|found)"  # "device not found" is about something else
+)
+
+#: The first row that matches counts.
+MEANINGS = (
+    Row(Meaning.REFUSED, code=re.compile("^(" + "|".join(re.escape(code.lower()) for code in UNSUPPORTED) + ")$")),
+    Row(Meaning.THROTTLED, code=re.compile(r"^429$")),
+    Row(Meaning.UNCLEAR, code=re.compile(r"^5\d\d$"), words=re.compile(r"temporary failure")),
+    Row(Meaning.AUTH, words=re.compile(r"ram system auth error")),
+    Row(
+        Meaning.REFUSED,
+        code=re.compile(r"deviceoffline"),
+        words=re.compile(r"device status error|device( is)? offline"),
+        kind=OFFLINE,
+    ),
+    Row(Meaning.REFUSED, code=_NO_RECORD, words=_NO_RECORD_WORDS, kind=NOT_FOUND),
+    Row(Meaning.REPEATED, words=SAYS_REPEATED),
+    Row(Meaning.BUSY, words=re.compile(r"\bbusy\b")),
+)
+
+
+def data_of(action: str, body: Mapping[str, Any]) -> Any:
+    """`Data` of a reply that says it worked; raises the contract's errors for one that does not.
+
+    `Code` is "200" (or 200) when all is well.
+    """
+    success = body.get("Success")
+    code = lenient.message(body.get("Code"))
+    if success is True or lenient.text(success).lower() == "true" or (success is None and code == "200"):
+        return body.get("Data")
+    request_id = lenient.message(body.get("RequestId")) or None
+    if not code and not body.get("ErrorMessage"):
+        raise VendorUnavailable(f"{action}: the reply says neither success nor failure", request_id=request_id)
+    raise refusal(action, code, said(body.get("ErrorMessage")), request_id)
+
+
+def refusal(action: str, code: str, words: str, request_id: str | None) -> VendorError:
+    """The error that a refusal is."""
+    row = _row(code, words)
+    shown = f"{action}: {words or code}"
+    if row.kind == OFFLINE:
+        shown = f"{action}: the camera is not connected ({words or code})"
+    return Failure(row.meaning, shown, code=code or None, request_id=request_id, kind=row.kind).error()
+
+
+def _row(code: str, words: str) -> Row:
+    plain = words.lower().replace(".", "")
+    own = next((row for row in MEANINGS if row.means(code.lower(), plain)), None)
+    return own or Row(meaning_of(code) or Meaning.REFUSED)
