@@ -659,6 +659,23 @@ def test_a_clock_error_is_mended_by_the_replys_date(refusal, skew):
     assert times == pytest.approx([0, skew, skew], abs=5)
 
 
+@pytest.mark.parametrize("words", ["transNo重复", "the task already exists", "duplicate request"])
+def test_a_pull_that_the_vendor_had_before_is_not_sent_again_though_its_clock_is_another(words):
+    date = formatdate(time.time() + 3600, usegmt=True)
+    vendor, outbound = cloudv(no(1000, words, Date=date), ok(task_data(item(1, 1), status=1)))
+    assert vendor.trigger(requested()).refs["task_id"] == TASK_ID
+    assert ["transNo" in sent for _, sent, _ in outbound.sent] == [True, True]
+    assert "files" not in str(outbound.sent[1][1])
+
+
+@pytest.mark.parametrize("answer", [reply(b"<html>", 502), reply(b"", 408), reply(b"", 425), reply(b"", 503)])
+def test_a_pull_whose_answer_proves_nothing_is_a_doubt(answer):
+    vendor, outbound = cloudv(answer, answer)
+    with pytest.raises(VendorUnavailable) as raised:
+        vendor.trigger(requested())
+    assert (raised.value.reached, len(outbound.sent)) == (True, 1)
+
+
 @pytest.mark.parametrize("date", ["now", "", "yesterday"])
 def test_a_refusal_that_the_clock_does_not_explain_is_not_repeated(date):
     date = formatdate(time.time(), usegmt=True) if date == "now" else date

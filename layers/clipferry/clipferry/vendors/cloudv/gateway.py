@@ -21,6 +21,7 @@ from urllib.parse import unquote, urlencode, urlsplit
 from clipferry.outbound.client import AddressRefused, NotSent, OutboundError, Reply
 from clipferry.outbound.retry_after import retry_after
 from clipferry.vendors import lenient
+from clipferry.vendors.call_results import SAYS_REPEATED
 from clipferry.vendors.contract import (
     Account,
     ApiOutbound,
@@ -211,10 +212,16 @@ def _memory_of(base: str, account: Account) -> _Memory:
 
 
 def _refused(reply: Reply) -> bool:
-    """Whether the vendor understood the call and said no, so that it had no effect."""
+    """Whether the vendor understood the call and said no, so that it had no effect (`vendors/call_results.py`).
+
+    Not so when it says that the call had come before: an earlier copy of it may have had its effect.
+    """
+    envelope = _envelope(reply)
+    if SAYS_REPEATED.search(_message(envelope)):
+        return False
     if reply.status in (401, 403):
         return True
-    code = _code(_envelope(reply))
+    code = _code(envelope)
     return reply.status < 500 and code is not None and code != "200"
 
 
@@ -234,13 +241,16 @@ def _error(reply: Reply, code: str | None, message: str, memory: _Memory) -> Ven
     shown = code or str(reply.status)
     request_id = reply.headers.get("X-WS-RequestId") or reply.headers.get("x-cnc-request-id")
     wait = retry_after(reply.headers.get("Retry-After"))
-    if "429" in signals or wait is not None or _SAYS_THROTTLED.search(message):
+    if "429" in signals or _SAYS_THROTTLED.search(message) or (wait is not None and reply.status < 500):
         return VendorThrottled(
             f"too many calls for this account: {message}", retry_after=wait, code=shown, request_id=request_id
         )
-    if reply.status >= 500 or (code and _SERVER_ERROR.fullmatch(code)):
+    if reply.status >= 500 or reply.status in (408, 425) or (code and _SERVER_ERROR.fullmatch(code)):
         return VendorUnavailable(
-            f"the vendor failed (HTTP {reply.status}): {message}", code=shown, request_id=request_id
+            f"the vendor failed (HTTP {reply.status}): {message}",
+            retry_after=wait,
+            code=shown,
+            request_id=request_id,
         )
     forbidden = "403" in signals
     if (
