@@ -9,7 +9,7 @@ from typing import Any
 from clipferry.aws import executions
 from clipferry.batches import Batch
 from clipferry.jobs import JobStatus
-from clipferry.steps import batch_requests as door
+from clipferry.steps import batch_requests
 from clipferry.steps.batch import close, prepare, submit_chunk
 from clipferry.steps.batch_context import BatchContext
 from clipferry.steps.batch_recovery import BatchRecovery
@@ -39,7 +39,7 @@ class Batching:
     def post(self, *lines: str | bytes, key: str = KEY, idempotency: str | None = None, **body: Any) -> str:
         text = b"\n".join(entry if isinstance(entry, bytes) else entry.encode() for entry in lines)
         self.world.s3.put_object(Bucket=BUCKET, Key=key, Body=text)
-        return door.open_batch(self.context, {"manifest": {"key": key}, **body}, key=idempotency).batch_id
+        return batch_requests.open_batch(self.context, {"manifest": {"key": key}, **body}, key=idempotency).batch_id
 
     def batch(self, batch_id: str) -> Batch:
         return self.batches.load(batch_id)
@@ -47,6 +47,10 @@ class Batching:
     def shown(self, batch_id: str) -> dict[str, Any]:
         batch, counts = self.batches.load_with_counts(batch_id)
         return batch.public(counts)
+
+    def lines(self, batch_id: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.shown(batch_id)["lines"]
+        return found
 
     # -- the machine ------------------------------------------------------------------------------------------
 

@@ -3,39 +3,23 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from clipferry.batches import CALL_LIFETIME, BatchStatus
+from clipferry.batches import BatchStatus
 from clipferry.intake import values
-from clipferry.intake.job_body import InvalidBody
 from clipferry.intake.manifest import division
 from clipferry.intake.values import fingerprints
-from clipferry.jobs import JobStatus
-from clipferry.steps import batch_lines, batch_objects
-from clipferry.steps import batch_requests as door
+from clipferry.steps import batch_lines, batch_objects, batch_requests
 from clipferry.steps.batch import close, prepare, submit_chunk
 from clipferry.steps.batch_recovery import RESTART_BUDGET
-from clipferry.steps.batch_requests import BatchKeyReused, NotForBatch
+from clipferry.steps.batch_requests import NotForBatch
 from clipferry.steps.sweep import Sweep
 from clipferry.store.batch_records import Batches
-from clipferry.store.job_records import NotFound
 
 from tests.unit.steps.aws import BUCKET
 from tests.unit.steps.batching import KEY, Batching, line
-from tests.unit.steps.world import Crash, World
-
-
-@pytest.fixture
-def batching(world: World, monkeypatch: pytest.MonkeyPatch) -> Batching:
-    monkeypatch.setattr(division, "CHUNK_LINES", 5)
-    return Batching(world)
-
-
-def lines_of(batching: Batching, batch_id: str) -> dict[str, Any]:
-    found: dict[str, Any] = batching.shown(batch_id)["lines"]
-    return found
+from tests.unit.steps.world import Crash
 
 
 class TestAManifest:
@@ -69,7 +53,7 @@ class TestAManifest:
         assert batching.execute(batch_id) == "END"
 
         assert [job.line for job in sorted(batching.jobs(batch_id), key=lambda job: job.line)] == [1, 3, 9]
-        assert lines_of(batching, batch_id) == {
+        assert batching.lines(batch_id) == {
             "total": 8,
             "accepted": 3,
             "rejected": 4,
@@ -129,7 +113,7 @@ class TestAManifest:
         assert batching.execute(batch_id) == "END"
 
         assert sorted(job.line for job in batching.jobs(batch_id)) == [1, 2]
-        assert lines_of(batching, batch_id)["accepted"] == 2
+        assert batching.lines(batch_id)["accepted"] == 2
 
     @pytest.mark.parametrize(
         ("text", "code"),
@@ -158,7 +142,7 @@ class TestAManifest:
         assert [entry["line"] for entry in batching.report(batch_id)] == [6]
 
         batching.world.s3.delete_object(Bucket=BUCKET, Key=KEY)
-        door.resume(batching.context, batch_id)
+        batch_requests.resume(batching.context, batch_id)
         assert batching.execute(batch_id) == "FAILED"
         assert batching.shown(batch_id)["error"]["code"] == "MANIFEST_MISSING"
 
@@ -192,74 +176,6 @@ class TestAManifest:
         assert batching.execute(submitted, 1) == "END"
 
 
-class TestTheDoor:
-    def test_the_same_manifest_posted_again_is_the_same_batch(self, batching: Batching) -> None:
-        first, again = batching.post(line(1)), batching.post(line(1))
-
-        assert first == again
-        assert batching.running() == [(first, 1)]
-
-    def test_other_content_other_defaults_or_a_key_of_its_own_make_another(self, batching: Batching) -> None:
-        batches = {
-            batching.post(line(1)),
-            batching.post(line(2)),
-            batching.post(line(1), defaults={"labels": {"a": "b"}}),
-            batching.post(line(1), idempotency="k"),
-        }
-
-        assert len(batches) == 4
-
-    def test_a_key_holds_although_the_content_changed(self, batching: Batching) -> None:
-        first = batching.post(line(1), idempotency="k")
-
-        assert batching.post(line(2), idempotency="k") == first
-        with pytest.raises(BatchKeyReused):
-            batching.post(line(1), idempotency="k", defaults={"vendor": "scripted"})
-
-    @pytest.mark.parametrize(
-        ("body", "pointer"),
-        [
-            ({"manifest": {"key": "manifests/none.jsonl"}}, "/manifest/key"),
-            ({"manifest": {"key": "elsewhere/a.jsonl"}}, "/manifest/key"),
-            ({"manifest": {"key": "manifests/a.jsonl", "bucket": "other"}}, "/manifest/bucket"),
-            ({"manifest": {"key": KEY, "etag": "0" * 32}}, "/manifest/etag"),
-            ({"manifest": {"key": "manifests/a.txt"}}, "/format"),
-            ({"manifest": {"key": KEY}, "defaults": {"request": {}}}, "/defaults/request"),
-            ({"manifest": {"key": KEY}, "defaults": {"deadline_seconds": 1}}, "/defaults/deadline_seconds"),
-            ({}, "/manifest"),
-        ],
-    )
-    def test_what_cannot_be_is_refused_by_name(self, batching: Batching, body: dict[str, Any], pointer: str) -> None:
-        batching.post(line(1))
-
-        with pytest.raises(InvalidBody) as refused:
-            door.open_batch(batching.context, body)
-
-        assert [error.pointer for error in refused.value.errors] == [pointer]
-
-    def test_a_batch_that_could_not_be_started_is_started_by_the_sweep(
-        self, batching: Batching, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        with monkeypatch.context() as patched:
-            patched.setattr(door, "_start", lambda context, batch: None)
-            batch_id = batching.post(line(1))
-        assert batching.running() == []
-        batching.world.wait(180)
-
-        assert batching.world.sweep().batches == [batch_id]
-
-        assert batching.running() == [(batch_id, 1)]
-
-    def test_there_is_no_report_of_a_batch_without_rejects(self, batching: Batching) -> None:
-        batch_id = batching.post(line(1))
-        batching.execute(batch_id)
-
-        with pytest.raises(NotForBatch):
-            door.report_link(batching.context, batch_id)
-        with pytest.raises(NotFound):
-            door.report_link(batching.context, "no-such-batch")
-
-
 class TestStoppedAndGoneOnWith:
     @pytest.mark.parametrize("chunks", [0, 1, 2])
     def test_nothing_is_skipped_and_nothing_doubled(self, batching: Batching, chunks: int) -> None:
@@ -268,11 +184,11 @@ class TestStoppedAndGoneOnWith:
         made = len(batching.jobs(batch_id))
         assert made == 5 * chunks
 
-        assert door.resume(batching.context, batch_id).generation == 2
+        assert batch_requests.resume(batching.context, batch_id).generation == 2
         assert batching.execute(batch_id) == "END"
 
         assert sorted(job.line for job in batching.jobs(batch_id)) == list(range(1, 13))
-        assert lines_of(batching, batch_id) == {
+        assert batching.lines(batch_id) == {
             "total": 14,
             "accepted": 12,
             "rejected": 1,
@@ -311,7 +227,7 @@ class TestStoppedAndGoneOnWith:
         shown = batching.shown(batch_id)
 
         assert (shown["status"], shown["error"]["code"]) == ("FAILED", "EXECUTION_LOST")
-        door.resume(batching.context, batch_id)
+        batch_requests.resume(batching.context, batch_id)
         assert batching.execute(batch_id) == "END"
 
     def test_a_chunk_that_cannot_be_submitted_fails_the_batch_and_is_resumed(self, batching: Batching) -> None:
@@ -322,8 +238,8 @@ class TestStoppedAndGoneOnWith:
         assert close(batching.context, batch_id, 1)["next"] == "FAILED"
 
         assert batching.shown(batch_id)["error"]["code"] == "LINES_LEFT"
-        assert lines_of(batching, batch_id)["waiting"] == 5
-        door.resume(batching.context, batch_id)
+        assert batching.lines(batch_id)["waiting"] == 5
+        batch_requests.resume(batching.context, batch_id)
         assert batching.execute(batch_id) == "END"
         assert len(batching.jobs(batch_id)) == 6
 
@@ -344,7 +260,7 @@ class TestStoppedAndGoneOnWith:
                 world.edge.crash_at = None
 
         assert kills > 5
-        assert lines_of(batching, batch_id) == {
+        assert batching.lines(batch_id) == {
             "total": 6,
             "accepted": 4,
             "rejected": 1,
@@ -361,133 +277,22 @@ class TestStoppedAndGoneOnWith:
         batching.world.time += timedelta(days=91)
 
         with pytest.raises(NotForBatch, match="90 days"):
-            door.resume(batching.context, batch_id)
+            batch_requests.resume(batching.context, batch_id)
 
-        door.cancel(batching.context, batch_id)
-        assert door.resume(batching.context, batch_id).status is BatchStatus.CANCELLING
+        batch_requests.cancel(batching.context, batch_id)
+        assert batch_requests.resume(batching.context, batch_id).status is BatchStatus.CANCELLING
         assert batching.execute(batch_id) == "END"
 
     @pytest.mark.parametrize("status", ["SUBMITTED", "CANCELLED"])
     def test_what_is_over_is_not_resumed(self, batching: Batching, status: str) -> None:
         batch_id = batching.post(line(1))
         if status == "CANCELLED":
-            door.cancel(batching.context, batch_id)
+            batch_requests.cancel(batching.context, batch_id)
         batching.execute(batch_id)
         assert batching.shown(batch_id)["status"] == status
 
         with pytest.raises(NotForBatch):
-            door.resume(batching.context, batch_id)
-
-
-class TestCancel:
-    def test_of_a_batch_that_was_submitted_leaves_its_report_as_it_is(self, batching: Batching) -> None:
-        batch_id = batching.post(line(1), "{broken")
-        batching.execute(batch_id)
-        key = batching.batch(batch_id).rejected_key(0)
-        batching.world.s3.delete_object(Bucket=BUCKET, Key=key)  # working objects are forgotten after a while
-
-        door.cancel(batching.context, batch_id)
-
-        assert batching.execute(batch_id) == "END"
-        assert [entry["line"] for entry in batching.report(batch_id)] == [2]
-
-    def test_stops_submitting_and_ends_what_lives(self, batching: Batching) -> None:
-        batch_id = batching.post(*(line(n) for n in range(12)))
-        batching.execute(batch_id, stop_after=1)
-
-        assert door.cancel(batching.context, batch_id).status is BatchStatus.CANCELLING
-        assert batching.execute(batch_id, 1) == "STOP"
-        assert batching.execute(batch_id) == "END"
-
-        assert batching.statuses(batch_id) == {JobStatus.CANCELLED: 5}
-        shown = batching.shown(batch_id)
-        assert (shown["status"], shown["jobs"]["CANCELLED"], shown["jobs"]["LIVE"]) == ("CANCELLED", 5, 0)
-        assert batching.world.executions() == []
-
-    def test_of_a_batch_that_is_submitted_spares_what_has_ended(self, batching: Batching) -> None:
-        batch_id = batching.post(line(1), line(2))
-        batching.execute(batch_id)
-        ended = batching.jobs(batch_id)[0]
-        batching.world.execute(ended.job_id)
-
-        door.cancel(batching.context, batch_id)
-        batching.execute(batch_id)
-
-        assert batching.statuses(batch_id) == {JobStatus.SUCCEEDED: 1, JobStatus.CANCELLED: 1}
-
-    def test_before_the_manifest_is_read_is_done_at_once(self, batching: Batching) -> None:
-        batch_id = batching.post(line(1))
-        door.cancel(batching.context, batch_id)
-
-        assert batching.execute(batch_id) == "END"
-
-        assert batching.shown(batch_id)["status"] == "CANCELLED"
-        assert prepare(batching.context, batch_id, 1, lambda: 100.0)["next"] == "STOP"
-
-    def test_said_twice_is_said_once(self, batching: Batching) -> None:
-        batch_id = batching.post(line(1))
-
-        assert (
-            door.cancel(batching.context, batch_id).generation
-            == door.cancel(batching.context, batch_id).generation
-            == 2
-        )
-
-    def test_that_is_stopped_is_gone_on_with(self, batching: Batching) -> None:
-        batch_id = batching.post(*(line(n) for n in range(12)))
-        batching.execute(batch_id)
-        door.cancel(batching.context, batch_id)
-        batching.execute(batch_id, stop_after=1)
-        assert batching.statuses(batch_id)[JobStatus.CANCELLED] == 5
-
-        assert door.resume(batching.context, batch_id).status is BatchStatus.CANCELLING
-        assert batching.execute(batch_id) == "END"
-
-        assert batching.statuses(batch_id) == {JobStatus.CANCELLED: 12}
-
-    def test_waits_for_a_call_that_may_still_be_making_jobs(
-        self, batching: Batching, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        batch_id = batching.post(*(line(n) for n in range(3)))
-        prepare(batching.context, batch_id, 1, lambda: 100.0)
-        (chunk,) = batching.chunks(batch_id)
-        seen: list[int] = []
-
-        def cancelled_meanwhile(*arguments: Any) -> Any:
-            if not seen:
-                door.cancel(batching.context, batch_id)
-                seen.append(batching.recovery.cancel_chunk(batch_id, 2, 0))
-            return real(*arguments)
-
-        real = batch_lines.admit
-        monkeypatch.setattr(batch_lines, "admit", cancelled_meanwhile)
-        submit_chunk(batching.context, batch_id, 1, chunk)
-
-        assert seen[0] > 0
-        assert batching.execute(batch_id) == "END"
-        assert batching.statuses(batch_id) == {JobStatus.CANCELLED: 3}
-
-    def test_does_not_wait_for_a_call_that_is_dead(self, batching: Batching) -> None:
-        batch_id = batching.post(*(line(n) for n in range(3)))
-        prepare(batching.context, batch_id, 1, lambda: 100.0)
-        batching.batches.begin(batching.batch(batch_id), 0, ["no-such-job"], batching.world.time)
-        door.cancel(batching.context, batch_id)
-
-        assert batching.recovery.cancel_chunk(batch_id, 2, 0) > 0
-        batching.world.wait(int(CALL_LIFETIME.total_seconds()))
-        assert batching.recovery.cancel_chunk(batch_id, 2, 0) == 0
-
-        assert submit_chunk(batching.context, batch_id, 1, batching.chunks(batch_id)[0]) is False
-        assert not batching.batches.begin(batching.batch(batch_id), 0, [], batching.world.time)
-
-    def test_one_that_leaves_something_alive_is_not_called_done(self, batching: Batching) -> None:
-        batch_id = batching.post(*(line(n) for n in range(6)))
-        batching.execute(batch_id)
-        door.cancel(batching.context, batch_id)
-        batching.recovery.cancel_chunk(batch_id, 2, 0)
-
-        assert close(batching.context, batch_id, 2)["next"] == "FAILED"
-        assert batching.shown(batch_id)["status"] == "CANCELLING"
+            batch_requests.resume(batching.context, batch_id)
 
 
 class TestCounts:

@@ -8,10 +8,8 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
-from clipferry.intake.manifest import division
 from clipferry.jobs import Job
-from clipferry.steps import batch_lines
-from clipferry.steps import batch_requests as door
+from clipferry.steps import batch_lines, batch_requests
 from clipferry.steps.batch import prepare, submit_chunk
 from clipferry.store.job_records import NotFound
 from clipferry.store.refusals import may_work_later, refusal_of
@@ -19,15 +17,8 @@ from pynamodb.exceptions import PutError, TransactWriteError, VerboseClientError
 
 from tests.models import dynamodb
 from tests.unit.steps.batching import Batching, line
-from tests.unit.steps.world import World
 
 BAD = 3  # the line that cannot be submitted, of five
-
-
-@pytest.fixture
-def batching(world: World, monkeypatch: pytest.MonkeyPatch) -> Batching:
-    monkeypatch.setattr(division, "CHUNK_LINES", 5)
-    return Batching(world)
 
 
 def submitted_beside(batching: Batching, poison: str | bytes) -> dict[str, Any]:
@@ -225,7 +216,7 @@ class TestCsv:
         rows = [f'URL{n}.mp4,"one\nURLevil{n}.mp4,2\nthree",\nURLx{n}.mp4' for n in range(12)]
         batch_id = self.post(batching, *rows)
         batching.execute(batch_id, stop_after=2)
-        door.resume(batching.context, batch_id)
+        batch_requests.resume(batching.context, batch_id)
 
         assert batching.execute(batch_id) == "END"
 

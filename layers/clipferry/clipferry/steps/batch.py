@@ -1,4 +1,4 @@
-"""A batch's execution: divide the manifest, submit each line once, tell what was not accepted.
+"""A batch's execution: divide the manifest, submit each line once, report what was not accepted.
 
 Every step may be repeated after any crash, and an execution may be stopped anywhere and another one started:
 the chunks are a function of the manifest's content, a line's job id is a function of the batch and the line's body, and

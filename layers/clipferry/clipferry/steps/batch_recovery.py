@@ -1,4 +1,6 @@
-"""Batches that somebody wants back, and batches whose execution was lost. With the sweep, whose rights an ending needs.
+"""Cancelling the jobs of a batch, and starting a lost execution again.
+
+It runs in the function sweep, which has the permissions to end jobs.
 
 A cancelled batch's jobs are found by its chunks, each of which names its jobs before the first of them is made, in
 consistent reads: an index of jobs may lag behind, and a job that it does not show yet would live on.

@@ -1,4 +1,4 @@
-"""The door of batches: a manifest in the bucket becomes a batch and an execution, once; cancel, resume, and links."""
+"""What users ask of batches: make one of a manifest in the bucket, once; cancel it, resume it, links to its files."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def resume(context: BatchContext, batch_id: str) -> Batch:
 
 
 def _take_over(context: BatchContext, batch: Batch, status: BatchStatus, **changes: Any) -> Batch:
-    """By an execution of its own. The one before finds itself superseded, wherever it is."""
+    """Give the batch to a new execution. Every step of the one before then finds that it has been superseded."""
     context.batches.change(
         batch, context.rt.now(), status, generation=batch.generation + 1, error=None, finished_at=None, **changes
     )

@@ -1,6 +1,6 @@
 """From one record of a manifest to the job body that it stands for, the batch's defaults under it.
 
-JSONL: a line is a body as `POST /jobs` takes it; a comma at its end is let pass. CSV: an empty cell is an absent field,
+JSONL: a line is a body as `POST /jobs` takes it; a comma at its end is ignored. CSV: an empty cell is an absent field,
 and cells that are missing at a row's end are empty. Where the vendor's schema wants anything but text a cell holds JSON
 (`60`, `{"a": 1}`). A list is JSON (`["a", "b"]`), or one item a line of its cell.
 

@@ -17,7 +17,7 @@ from functools import cache
 from clipferry.intake.manifest.records import BOM, RECORD_MAX, BrokenQuotes, ManifestRecord
 
 DELIMITERS = ",;\t|"
-ENDLESS = 64 * 1024**2  # bytes: a record that goes on for longer has lost its end
+ENDLESS = 64 * 1024**2  # bytes: a longer record is taken for one whose quote is never closed
 LF, CR = "\n", "\r"
 
 _INSIDE = re.compile(rb'(?:[^"]++|"")*+')  # of a quoted cell

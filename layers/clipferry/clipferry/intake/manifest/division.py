@@ -48,7 +48,7 @@ class ManifestDivision:
         self.layout = ManifestLayout(kind, rules=rules)
         self.chunks: list[ManifestChunk] = []
         self.lines = 0  # records in the chunks
-        self.offset, self.next_line = 0, 1  # up to here every record is in a chunk, or none of the batch's
+        self.offset, self.next_line = 0, 1  # up to here every record is in a chunk, or left out
         self._open = 0  # records of the chunk that is being filled
         self._delimiter: str | None = None  # said by a line before the header
         self._head: bytes | None = b""  # the manifest's first bytes; None when they have been looked at
@@ -109,7 +109,7 @@ class ManifestDivision:
             self._close_chunk()
 
     def _close_chunk(self) -> None:
-        """A chunk ends behind the last record that was seen; nothing is made of blank ones alone."""
+        """End a chunk behind the last record; blank records alone make none."""
         end, next_line = self._seen
         if self._open:
             self.chunks.append(ManifestChunk(len(self.chunks), self.offset, end, self.next_line))
@@ -128,7 +128,7 @@ class ManifestDivision:
         self._close_chunk()
 
     def _refuse(self, record: ManifestRecord) -> None:
-        """What one record says of the whole. Raises ManifestError."""
+        """Raises ManifestError for a record that makes the whole manifest unreadable."""
         if self.lines + self._open >= LINES_MAX:
             raise ManifestError("MANIFEST_TOO_LONG", f"more than {LINES_MAX} lines; split the manifest")
         if self.layout.format == "csv":

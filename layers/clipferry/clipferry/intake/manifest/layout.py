@@ -33,6 +33,9 @@ _COLUMN = re.compile(
     rf"({'|'.join(_PLAIN)}|prefix|destination\.({'|'.join(_DESTINATION)})|label\.[\w .:/+@-]+"
     r"|(request|adopt)\.[A-Za-z_][A-Za-z0-9_]*)"
 )
+_KNOWN = ", ".join(
+    [*_PLAIN, *(f"destination.{name}" for name in _DESTINATION), "label.<key>", "request.<field>", "adopt.<field>"]
+)
 #: How a record begins that may be a header; to look at every cell of every record takes too long.
 _LIKE_A_HEADER = re.compile(
     rb"(\xef\xbb\xbf)?[\s\",;|]*(%s|prefix|(destination|label|request|adopt)\.)" % "|".join(_PLAIN).encode()
@@ -52,11 +55,11 @@ _NOT_TEXT = {
     b"BZh": "bzip2",
     b"\xfd7zX": "xz",
 }
-HEAD = max(map(len, _NOT_TEXT))  # bytes that tell
+HEAD = max(map(len, _NOT_TEXT))  # bytes by which these are known
 
 
 class ManifestError(Exception):
-    """The manifest as a whole cannot be: nothing of it is submitted."""
+    """The manifest as a whole cannot be read: nothing more of it is submitted."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -74,7 +77,7 @@ class ManifestLayout:
     rules: int = RULES
 
     def skips(self, content: bytes | None) -> bool:
-        """Whether a record is none of the batch's: blank, or of CSV the header once more.
+        """Whether a record is left out: a blank one, or the header of CSV once more.
 
         Blank is a CSV record whose cells are all empty, as spreadsheets leave them behind.
         """
@@ -88,7 +91,7 @@ class ManifestLayout:
         return not content.strip(b' \t\r\n"' + delimiters.encode()) or header_of(content, self) == self.columns
 
     def splitter(self, start: int, line: int) -> RecordSplitter:
-        """For the records from a border between two of them on."""
+        """Reads the records that begin at byte `start`, on line `line`."""
         if self.format != "csv" or self.rules < RULES:
             return LineSplitter(start, line)
         return CsvSplitter(start, line, self.delimiter, self.newline)
@@ -158,7 +161,7 @@ def _columns(text: str, delimiter: str | None) -> tuple[str, tuple[str, ...]]:
 def _refuse_columns(columns: tuple[str, ...]) -> None:
     """Raises CsvError."""
     if unknown := _unknown(columns):
-        raise CsvError(f"names unknown ones: {_told(unknown)}")
+        raise CsvError(f"names unknown ones: {_told(unknown)}; known are {_KNOWN}")
     fields = [field_of(name) for name in columns if name]
     if twice := sorted({name for name in fields if fields.count(name) > 1}):
         raise CsvError(f"names some twice: {_told(twice)}")
