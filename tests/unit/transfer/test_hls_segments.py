@@ -102,6 +102,22 @@ def test_a_segment_of_another_format_than_those_beside_it_is_never_stored(librar
     refused(library, s3, Code.NOT_A_VIDEO)
 
 
+def test_a_format_that_changes_between_two_calls_is_found_and_got_over(library, s3, films, tmp_path):
+    library.put_folder("/v", films["ts"])
+    library.put("/v/index0.ts", (films["aac"] / "part0").read_bytes(), "")
+    library.downloads.remove("/v/index1.ts")
+    library.downloads.remove("/v/index2.ts")
+    copy = Copy(library, s3, options=replace(QUICK, connections=1))
+    assert copy().code == Code.HLS_SEGMENT_MISSING
+    assert "v0/00001.aac" in s3.objects()
+    library.put_folder("/v", films["ts"])
+    result = copy()
+    assert (type(result), result.code) == (Retry, Code.NOT_A_VIDEO)
+    assert ".aac" in result.message
+    assert isinstance(copy(), Stored)
+    assert len(played(s3.save(tmp_path))) == 30
+
+
 @pytest.mark.parametrize("wrong", ["init.mp4", "index0.m4s"])
 def test_an_initialisation_section_and_a_segment_do_not_stand_for_each_other(library, s3, films, wrong):
     library.put_folder("/v", films["fmp4"])

@@ -160,6 +160,13 @@ def test_subtitles_that_are_gone_do_not_make_the_video_come_again(library, s3, v
     assert result.evidence["segments"] == 3
 
 
+def test_nothing_stays_of_subtitles_that_were_left_out_halfway(library, s3, video):
+    put(library, video, CUE, CUE, CUE)
+    library.downloads.remove("/v/2.vtt")
+    left_out(Copy(library, s3, options=replace(QUICK, connections=1))(), s3, "HTTP 404")
+    assert sorted(s3.objects()) == ["index.m3u8", "v1/00001.ts", "v1/00002.ts", "v1/00003.ts", "v1/index.m3u8"]
+
+
 def test_a_server_in_trouble_is_given_time_before_its_subtitles_are_left_out(library, s3, video):
     put(library, video, CUE)
     library.fail_next("download:/v/en.m3u8", Fault("status", status=500), times=100)

@@ -26,7 +26,6 @@ from clipferry.transfer.hls.plan import Asset, Plan
 from clipferry.transfer.hls.segment_media import Expected, Sections, examine, format_of, is_complete
 from clipferry.transfer.hls.segment_storage import Copied, SegmentStorage
 from clipferry.transfer.interface import Code, Level, Options
-from clipferry.transfer.media import Format
 from clipferry.transfer.source import Source
 from clipferry.transfer.upload import Storage, UploadRef
 from clipferry.vendors.contract import Remote
@@ -83,8 +82,16 @@ class Segments:
         self._keys.key(url, until)
 
     def found(self, asset: Asset, suffix: str) -> Copied | None:
-        """What an earlier call has stored of this asset, under a name that ends so."""
-        return self._storage.found(asset.stem + suffix, self._mark(asset))
+        """What an earlier call has stored of this asset, under a name that ends so. Raises AttemptFailed."""
+        copied = self._storage.found(asset.stem + suffix, self._mark(asset))
+        if copied is not None:
+            self.take_note(asset, suffix)
+        return copied
+
+    def take_note(self, asset: Asset, suffix: str) -> None:
+        """This asset is stored in the format of this extension. Raises FormatsDiffer where that cannot be right."""
+        if asset.subtitles is None:
+            self._sections.require_same(asset.folder, asset.reference.section, suffix)
 
     def stop(self) -> None:
         """End what is under way; the threads get Stopped."""
@@ -182,7 +189,7 @@ class Segments:
         digests.update(body, len(body))
         level = _proven(facts, digests)
         media = examine(bytes(body), expected)
-        self._require_same(asset, media.format)
+        self.take_note(asset, media.format.extension)
         copied = Copied(len(body), digests.sha256, level, media.format.extension, media.complete)
         name, metadata = asset.stem + copied.suffix, copied.metadata(self._mark(asset))
         self._storage.put_object(name, body, digests.crc, media.format.content_type, metadata)
@@ -193,7 +200,7 @@ class Segments:
     ) -> Copied:
         first = next(parts)
         kind = format_of(bytes(first), facts.size, expected)
-        self._require_same(asset, kind)
+        self.take_note(asset, kind.extension)
         storage = self._storage.for_large(asset.stem)
         name = self._storage.key(asset.stem + kind.extension)
         if stale := storage.existing(name):
@@ -227,10 +234,6 @@ class Segments:
         except BaseException:
             storage.abort(ref)
             raise
-
-    def _require_same(self, asset: Asset, kind: Format) -> None:
-        if asset.subtitles is None:
-            self._sections.require_same(asset.folder, asset.reference.section, kind)
 
 
 def _proven(facts: Facts, digests: Digests) -> Level:

@@ -36,6 +36,7 @@ from clipferry.transfer.hls.assets import Segments
 from clipferry.transfer.hls.plan import ROOT, Asset, Plan, make_plan
 from clipferry.transfer.hls.progress import Progress, chain
 from clipferry.transfer.hls.references import Kind
+from clipferry.transfer.hls.segment_media import FormatsDiffer
 from clipferry.transfer.hls.segment_storage import Copied, SegmentStorage
 from clipferry.transfer.hls.subtitles import RenditionLeftOut
 from clipferry.transfer.interface import (
@@ -97,6 +98,7 @@ class HlsCopy:
         self._clock = Clock(call.time_left)
         self._save_to = call.save
         self._progress = Progress.parse(call.checkpoint, call.destination.stem)
+        self._of_subtitles: dict[str, list[str]] = {}  # objects stored so far, by the folder of their rendition
         self._saved_at = time.monotonic()
 
     def run(self) -> Result:
@@ -112,6 +114,8 @@ class HlsCopy:
             self._save()
             return More(throttle_wait())
         except (AttemptFailed, UploadLost) as error:
+            if isinstance(error, FormatsDiffer):  # one of them came by mistake: all are copied again
+                self._progress.begin_again()
             self._save()
             if isinstance(error, UploadLost):
                 return Retry(Code.STORAGE_UNAVAILABLE, str(error))
@@ -127,6 +131,7 @@ class HlsCopy:
             try:
                 return self._attempt()
             except RenditionLeftOut:
+                self._take_back_subtitles()
                 self._progress.begin("")
 
     # -- the steps ----------------------------------------------------------------------------------------------------
@@ -174,7 +179,8 @@ class HlsCopy:
         """Copy every asset that is not counted yet; raises what the first failing one raises."""
         probe = _Probe(segments, probes)
         for asset, suffix in zip(plan.assets, self._progress.all_suffixes, strict=False):
-            probe.learn(asset, suffix)
+            segments.take_note(asset, suffix)
+            self._take_note(asset, suffix, probe)
         running: dict[Future[Copied], int] = {}
         ahead: dict[int, Copied] = {}
         following, total = self._progress.done, len(plan.assets)
@@ -223,8 +229,21 @@ class HlsCopy:
             failure = AttemptFailed(Code.SOURCE_CHANGED, f"{what}: {error}")
             self._progress.subtitles.leave_out(asset.folder, asset.subtitles, failure)
             raise RenditionLeftOut from None
-        probe.learn(asset, copied.suffix)
+        self._take_note(asset, copied.suffix, probe)
         return copied
+
+    def _take_note(self, asset: Asset, suffix: str, probe: _Probe) -> None:
+        """This asset is stored under a name that ends so."""
+        probe.learn(asset, suffix)
+        if asset.subtitles is not None:
+            self._of_subtitles.setdefault(asset.folder, []).append(asset.stem + suffix)
+
+    def _take_back_subtitles(self) -> None:
+        """Delete what is stored of renditions that are left out: no playlist will name it."""
+        self._storage.stopped.clear()
+        for folder in self._of_subtitles.keys() & self._progress.subtitles.left_out.keys():
+            for name in self._of_subtitles.pop(folder):
+                self._storage.discard(name)
 
     def _proven(self, copied: Copied) -> Copied:
         """Refuse evidence that turned out weaker than it looked."""
@@ -288,8 +307,7 @@ class HlsCopy:
         generation = self._progress.generation
         if generation >= self._options.max_generations:
             return Failed(Code.SOURCE_CHANGED, f"begun {generation} times, at last: {why}")
-        self._progress.generation += 1
-        self._progress.begin("")
+        self._progress.begin_again()
         self._save()
         return More(change_wait(generation))
 
@@ -330,4 +348,6 @@ def _named(error: NotThere | AttemptFailed | Hopeless, what: str) -> AttemptFail
         return AttemptFailed(Code.HLS_SEGMENT_MISSING, f"{what} is missing at the source: {error}")
     if isinstance(error, Hopeless):
         return Hopeless(error.code, f"{what}: {error.message}")
+    if isinstance(error, FormatsDiffer):
+        return FormatsDiffer(f"{what}: {error.message}")
     return AttemptFailed(error.code, f"{what}: {error.message}", wait=error.wait)

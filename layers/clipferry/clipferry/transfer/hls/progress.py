@@ -76,6 +76,11 @@ class Progress:
         self.plan, self.done, self.size, self.chain, self.level = plan, 0, 0, fresh.chain, fresh.level
         self.complete, self.suffixes = fresh.complete, fresh.suffixes
 
+    def begin_again(self) -> None:
+        """From nothing, and nothing that is stored counts."""
+        self.generation += 1
+        self.begin("")
+
     @classmethod
     def parse(cls, value: Mapping[str, Any], stem: str) -> Progress:
         """A saved checkpoint; a new one from an empty mapping, or from another kind of copy's."""

@@ -29,8 +29,9 @@ from clipferry.transfer.media import (
     inspect,
 )
 from clipferry.transfer.media.audio_frames import identify_frames
+from clipferry.transfer.media.ending import COMPLETE, cut, unproven
 from clipferry.transfer.media.formats import AC3, ADTS, EAC3, ISO_SEGMENT, M2TS, MP3, TS, VTT
-from clipferry.transfer.media.iso_boxes import ISO_FORMATS
+from clipferry.transfer.media.iso_boxes import ISO_FORMATS, read_box
 from clipferry.transfer.media.transport_stream import identify_ts
 
 _ALL = 16 * 1024  # bytes up to which an encrypted segment is decrypted wholly; of a longer one its head and its end
@@ -41,6 +42,16 @@ _END = 4 * 1024  # bytes that show whether packets or frames are whole at the en
 _PLAYED = frozenset(
     {TS, M2TS, ADTS, MP3, AC3, EAC3, *(kind for kind in ISO_FORMATS if kind.family is not Family.IMAGE)}
 )
+
+
+_ISO_SUFFIXES = frozenset(kind.extension for kind in ISO_FORMATS)
+
+
+class FormatsDiffer(AttemptFailed):
+    """Segments of one section are of different formats. Which of them is the wrong one, nobody can tell."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Code.NOT_A_VIDEO, message)
 
 
 @dataclass(frozen=True)
@@ -111,17 +122,36 @@ def is_complete(kind: Format, read: Read, size: int, expected: Expected) -> bool
     """
     if expected.subtitles:
         return True
-    if expected.key is not None:
-        require_blocks(size)
-        plain = _decrypted(read, size, expected.reference.encryption, expected.key)
-        read, size = plain.read, plain.size
+    if expected.key is None:
+        return _judged(_end(kind, read, size), expected.reference)
+    require_blocks(size)
+    plain = _decrypted(read, size, expected.reference.encryption, expected.key)
+    end = _end_of_boxes(plain) if kind in ISO_FORMATS else _end(kind, plain.read, plain.size, looked_at=_END)
+    return _judged(end, expected.reference)
+
+
+def _end(kind: Format, read: Read, size: int, *, looked_at: int = HEAD_MAX) -> End:
+    """What a format's own check says. Of each range that it wants only the last `looked_at` bytes are read."""
     check = end_check(kind, read(0, min(HEAD, size)), size)
     while (wanted := check.wanted) is not None:
-        # Boxes show where a range begins, packets and frames at the very end.
-        length = wanted.length if kind in ISO_FORMATS else min(wanted.length, _END)
+        length = min(wanted.length, looked_at)
         skipped = wanted.length - length
-        check.give(bytes(skipped) + read(wanted.start + skipped, min(length, size - wanted.start - skipped)))
-    return check.end is None or _judged(check.end, expected.reference)
+        check.give(bytes(skipped) + read(wanted.start + skipped, length))
+    return check.end or unproven("has more parts than are looked at")
+
+
+def _end_of_boxes(plain: Decrypted) -> End:
+    """From box to box, of which only the headers are decrypted."""
+    kinds, at = set(), 0
+    while at < plain.size:
+        box = read_box(plain.read(at, 16), at)
+        if box is None:
+            return cut(f"has something that is no box at byte {at}")
+        kinds.add(box.kind)
+        at = plain.size if box.end is None else box.end
+    if at > plain.size:
+        return cut(f"ends {at - plain.size} bytes before its last box does")
+    return COMPLETE if kinds & {b"mdat", b"moov"} else cut("has no media data")
 
 
 def require_blocks(size: int) -> None:
@@ -132,18 +162,18 @@ def require_blocks(size: int) -> None:
 
 
 class Sections:
-    """Which format the segments of each section are of. Safe to use from many threads."""
+    """Which format the segments of each section are of, by their extensions. Safe to use from many threads."""
 
     def __init__(self) -> None:
-        self._formats: dict[tuple[str, int], Format] = {}
+        self._suffixes: dict[tuple[str, int], str] = {}
         self._lock = threading.Lock()
 
-    def require_same(self, folder: str, section: int, kind: Format) -> None:
-        """Raises AttemptFailed where another segment of the section is of another format."""
+    def require_same(self, folder: str, section: int, suffix: str) -> None:
+        """Take note of a segment. Raises FormatsDiffer where another one of its section is of another format."""
         with self._lock:
-            other = self._formats.setdefault((folder, section), kind)
-        if other is not kind and not ({other, kind} <= ISO_FORMATS):
-            raise _refused(f"it is {kind.name}, and other segments beside it are {other.name}")
+            other = self._suffixes.setdefault((folder, section), suffix)
+        if other != suffix and not {other, suffix} <= _ISO_SUFFIXES:
+            raise FormatsDiffer(f"its format ({suffix}) is not that of the segments beside it ({other})")
 
 
 def _decrypted(read: Read, size: int, encryption: Encryption | None, key: bytes) -> Decrypted:

@@ -1,6 +1,6 @@
 """The objects of one HLS copy in S3, all under `{stem}/`. What each segment carries is the copy's checkpoint.
 
-S3 calls: PutObject and HeadObject, besides those of the multipart writer.
+S3 calls: PutObject, HeadObject and DeleteObject, besides those of the multipart writer.
 """
 
 from __future__ import annotations
@@ -85,6 +85,10 @@ class SegmentStorage(Storage):
             return None
         level, size = level_named(metadata[_EVIDENCE]), int(reply["ContentLength"])
         return Copied(size, metadata[_SHA256], level, splitext(name)[1], _UNVERIFIED not in metadata)
+
+    def discard(self, name: str) -> None:
+        """DeleteObject: something of this copy that turned out not to belong to it."""
+        self._patiently(self._client.delete_object, Key=self.key(name))
 
     def for_large(self, stem: str) -> Storage:
         """The multipart writer of a segment larger than one part. Not stopped with the rest: it has to clean up."""
