@@ -304,7 +304,9 @@ class Vendor(Protocol):
 
     name: ClassVar[str]
     title: ClassVar[str]
-    request_schema: ClassVar[Mapping[str, Any]]  # JSON Schema 2020-12 of a job's `request`
+    #: JSON Schema 2020-12 of a job's `request`. Beside the standard's keywords: `x-problem` is what a user reads when a
+    #: rule is broken; `x-prose: true` marks a text that people read, which may hold line breaks (`intake.characters`).
+    request_schema: ClassVar[Mapping[str, Any]]
     adopt_schema: ClassVar[Mapping[str, Any]]  # … and of `adopt`
     secret_keys: ClassVar[Sequence[str]]  # required in the account's secret, besides "vendor"
     limits: ClassVar[Mapping[str, Any]]  # for people: batch sizes, call rates

@@ -47,6 +47,8 @@ class TestTheHeader:
             (b"destination.bucket", "unknown ones: 'destination.bucket'"),
             (b"label.,vendor", "unknown ones: 'label.'"),
             (b"label.a=b,vendor", "unknown ones: 'label.a=b'"),
+            (b"label." + b"x" * 65, "unknown ones: 'label.xxx"),
+            (b"request." + b"x" * 65, "unknown ones: 'request.xxx"),
             (b'vendor,"label.a', "quotes do not pair"),
             (b"\xff", "is not UTF-8"),
             (None, "is too long"),

@@ -30,8 +30,8 @@ _FIELDS: Mapping[str, Any] = BODY_SCHEMA["properties"]
 _PLAIN = [name for name, schema in _FIELDS.items() if schema.get("type") != "object"]
 _DESTINATION = _FIELDS["destination"]["properties"]
 _COLUMN = re.compile(
-    rf"({'|'.join(_PLAIN)}|prefix|destination\.({'|'.join(_DESTINATION)})|label\.[\w .:/+@-]+"
-    r"|(request|adopt)\.[A-Za-z_][A-Za-z0-9_]*)"
+    rf"({'|'.join(_PLAIN)}|prefix|destination\.({'|'.join(_DESTINATION)})|label\.[\w .:/+@-]{{1,64}}"
+    r"|(request|adopt)\.[A-Za-z_][A-Za-z0-9_]{0,63})"
 )
 _KNOWN = ", ".join(
     [*_PLAIN, *(f"destination.{name}" for name in _DESTINATION), "label.<key>", "request.<field>", "adopt.<field>"]
