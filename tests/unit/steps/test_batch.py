@@ -97,6 +97,22 @@ class TestAManifest:
         assert sorted(job.line for job in batching.jobs(batch_id)) == [1, 4]
         assert [entry["problem"]["status"] for entry in batching.report(batch_id)] == [409, 409]
 
+    def test_that_the_first_release_divided_goes_on_in_its_chunks(self, batching: Batching) -> None:
+        """It took each line of CSV for a record; what is done of a chunk is known by the chunk's number."""
+        rows = [*("",) * 2, "request.url", ";", *(f'"https://media.example/{n}.mp4"' for n in range(11)), ";,"]
+        batch_id = batching.post(*rows, key="manifests/a.csv", defaults={"vendor": "scripted"})
+        batch = batching.batch(batch_id)
+        stored = {"format": "csv", "delimiter": ",", "columns": ["request.url"]}
+        batching.batches.change(batch, batching.world.time, BatchStatus.SUBMITTING, layout=stored, lines=11, chunks=3)
+        batching.batches.change(batch, batching.world.time, BatchStatus.FAILED)
+
+        batch_requests.resume(batching.context, batch_id)
+
+        assert batching.execute(batch_id) == "END"
+        assert batching.batch(batch_id).layout == {**stored, "rules": 1, "newline": "\n"}
+        assert [chunk["line"] for chunk in batching.chunks(batch_id)] == [4, 10, 15]
+        assert sorted(job.line for job in batching.jobs(batch_id)) == list(range(5, 16))
+
     def test_a_line_that_the_first_release_made_a_job_of_is_that_job(
         self, batching: Batching, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from clipferry.intake import values
 from clipferry.intake.job_body import InvalidBody
 from clipferry.steps import batch_requests
 from clipferry.steps.batch_requests import BatchKeyReused, NotForBatch
@@ -13,7 +14,7 @@ from clipferry.store.job_records import NotFound
 from tests.unit.steps.batching import KEY, Batching, line
 
 
-class TestTheDoor:
+class TestRequests:
     def test_the_same_manifest_posted_again_is_the_same_batch(self, batching: Batching) -> None:
         first, again = batching.post(line(1)), batching.post(line(1))
 
@@ -29,6 +30,18 @@ class TestTheDoor:
         }
 
         assert len(batches) == 4
+
+    def test_a_manifest_that_the_first_release_made_a_batch_of_is_that_batch(
+        self, batching: Batching, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It knew 600.0 as another number than 600, also for the identity of a batch."""
+        with monkeypatch.context() as first_release:
+            first_release.setattr(values, "canonical", dict)
+            first = batching.post(line(1), defaults={"deadline_seconds": 600.0})
+
+        assert batching.post(line(1), defaults={"deadline_seconds": 600.0}) == first
+        assert batching.post(line(1), defaults={"deadline_seconds": 600}) != first
+        assert batching.post(line(1), defaults={"deadline_seconds": 6e2}, idempotency="k") != first
 
     def test_a_key_holds_although_the_content_changed(self, batching: Batching) -> None:
         first = batching.post(line(1), idempotency="k")

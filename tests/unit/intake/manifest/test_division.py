@@ -153,6 +153,16 @@ def test_a_header_is_no_record_and_may_come_again(before: str) -> None:
     assert [(record.line, record.content) for record in found] == [(first, b"a"), (first + 4, b"b;;;")]
 
 
+def test_a_chunk_is_read_with_the_line_breaks_of_its_manifest() -> None:
+    """Where lines end with LF, a CR inside of a cell begins no record, also if it is the first break of a chunk."""
+    text = b"request.vids,label.a\n" + b"a\revil,b\n" * 30
+
+    division = divided(text, "csv")
+
+    assert len(division.chunks) == 2
+    assert [record.content for record in records_of(text, division)] == [b"a\revil,b"] * 30
+
+
 def test_the_first_releases_chunks_of_a_manifest_are_found_again_by_its_rules() -> None:
     text = b'vendor,account\r\n"a\nb",c\n;\n' + b"d,e\n" * 30
     stored: dict[str, Any] = {
