@@ -362,13 +362,28 @@ def test_time_running_short_gives_more_and_what_is_stored_is_not_fetched_again(l
     assert calls > 3
 
 
-def test_a_source_too_slow_for_a_single_segment_is_not_waited_for_without_end(library, s3):
+def test_a_call_that_could_not_finish_a_segment_is_an_attempt(library, s3):
     library.put_video(count=2)
-    copy, results = Copy(library, s3), []
-    while not results or isinstance(results[-1], More):
+    copy, start = Copy(library, s3), 0
+    result = copy(time_left=lambda: 60.0 if library.calls["download"] == start else 0.5)
+    assert (type(result), result.code) == (Retry, Code.SOURCE_UNAVAILABLE)
+    assert "did not get one segment" in result.message
+
+
+def test_a_source_too_slow_for_many_segments_at_once_is_asked_for_fewer(library, s3):
+    library.put_video(count=30)
+    copy, workers = Copy(library, s3), []
+    for _ in range(3):
         start = library.calls["download"]
-        results.append(copy(time_left=lambda start=start: 60.0 if library.calls["download"] == start else 0.5))
-    assert (len(results), results[-1].code) == (3, Code.SOURCE_UNAVAILABLE)
+        assert isinstance(
+            copy(time_left=lambda start=start: 60.0 if library.calls["download"] == start else 0.5), Retry
+        )
+        workers.append(copy.checkpoint["workers"])
+    assert workers == [2, 1, 1]
+    start = s3.calls["put_object"]
+    assert isinstance(copy(time_left=lambda: 60.0 if s3.calls["put_object"] - start < 9 else 0.5), More)
+    assert copy.checkpoint["workers"] == 2  # it is fast again
+    assert isinstance(copy(), Stored)
 
 
 def test_a_killed_call_is_continued_from_what_s3_has(library, s3):

@@ -55,8 +55,7 @@ from clipferry.transfer.waiting import change_wait, not_there_wait, throttle_wai
 
 __all__ = ["HlsCopy", "chain"]
 
-WORKERS = 8  # segments at once
-PARTS_EACH = 3  # that one of them holds in memory at most
+PARTS_EACH = 3  # that one segment under way holds in memory at most
 WINDOW = 64  # segments that may be finished ahead of the first unfinished one
 MAX_BYTES = 2 * 1024**4
 MAX_REPLANS = 3  # times in one call that the playlists are read again for fresh URLs
@@ -99,7 +98,8 @@ class HlsCopy:
         self._save_to = call.save
         self._progress = Progress.parse(call.checkpoint, call.destination.stem)
         self._of_subtitles: dict[str, list[str]] = {}  # objects stored so far, by the folder of their rendition
-        self._saved_at = time.monotonic()
+        self._finished = 0  # segments, in this call
+        self._began = self._saved_at = time.monotonic()
 
     def run(self) -> Result:
         try:
@@ -195,7 +195,7 @@ class HlsCopy:
                         raise Stopped
                     for future in wait(running, timeout=_TICK, return_when=FIRST_COMPLETED).done:
                         ahead[running.pop(future)] = future.result()
-                        self._progress.idle = 0
+                        self._finished += 1
                     self._count(ahead)
             except BaseException:
                 segments.stop()
@@ -204,7 +204,7 @@ class HlsCopy:
     @property
     def _workers(self) -> int:
         in_memory = self._options.buffers // (PARTS_EACH * self._options.part_size)
-        return max(1, min(WORKERS, self._options.connections, in_memory))
+        return max(1, min(self._progress.workers, self._options.connections, in_memory))
 
     def _may_start(self, number: int, total: int, running: int) -> bool:
         room = running < self._workers and number < min(total, self._progress.done + WINDOW)
@@ -285,12 +285,14 @@ class HlsCopy:
     # -- endings ------------------------------------------------------------------------------------------------------
 
     def _pause(self) -> More | Retry:
-        """Time is short. A call that could not finish one segment is no progress, and is counted when it repeats."""
-        self._progress.idle += 1
+        """Time is over. A call that could not finish one segment has failed; the next one asks for fewer at once."""
+        self._progress.adapt(self._finished)
         self._save()
-        if self._progress.idle > 2:
-            return Retry(Code.SOURCE_UNAVAILABLE, "the source is too slow to send one segment within a call")
-        return More()
+        if self._finished:
+            return More()
+        seconds = time.monotonic() - self._began
+        message = f"the source is too slow: a call of {seconds:.0f} s did not get one segment from it into S3"
+        return Retry(Code.SOURCE_UNAVAILABLE, message)
 
     def _not_there(self, why: str) -> More | Failed:
         """Ready, but not to be found: looked for again with growing waits until the grace period is over."""

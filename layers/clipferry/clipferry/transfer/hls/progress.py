@@ -13,6 +13,8 @@ from clipferry.transfer.hls.segment_storage import Copied
 from clipferry.transfer.hls.subtitles import Subtitles
 from clipferry.transfer.interface import Code, Level
 
+WORKERS = 8  # segments at once
+
 _RUN = re.compile(r"(\.[a-z0-9]{1,8})\*([0-9]{1,6})")
 _MAX_SUFFIXES = 50_000  # characters; a run takes about eight
 
@@ -42,7 +44,7 @@ class Progress:
     suffixes: str = ""  # extensions of these, in runs such as ".mp4*1.m4s*300"
     generation: int = 1  # raised when the playlists changed, and all begins again
     not_there: float = 0.0  # seconds waited for playlists that are ready but not to be found
-    idle: int = 0  # calls in a row that could not finish a single segment
+    workers: int = WORKERS  # segments at once, fewer where a call did not finish one
     subtitles: Subtitles = field(default_factory=Subtitles)
 
     def take(self, copied: Copied) -> None:
@@ -70,6 +72,16 @@ class Progress:
             for _ in range(int(count)):
                 yield suffix
 
+    def adapt(self, finished: int) -> None:
+        """Choose how many segments the next call copies at once, by how many this one finished in its time.
+
+        What little bandwidth a source may have is enough for one segment where it is not for eight.
+        """
+        if finished == 0:
+            self.workers = max(1, self.workers // 4)
+        elif finished > 4 * self.workers:
+            self.workers = min(WORKERS, 2 * self.workers)
+
     def begin(self, plan: str) -> None:
         """From nothing, under another plan."""
         fresh = Progress(self.stem)
@@ -87,7 +99,7 @@ class Progress:
         if value.get("kind") != "hls":
             return cls(stem)
         known = {name: value[name] for name in cls.__dataclass_fields__ if name in value}
-        for name in ("done", "size", "generation", "idle"):  # a store may hand numbers back as another type
+        for name in ("done", "size", "generation", "workers"):  # a store may hand numbers back as another type
             known[name] = int(known.get(name, getattr(cls, name)))
         known["not_there"] = float(known.get("not_there", 0.0))
         known["subtitles"] = Subtitles.parse(known.get("subtitles", {}))
