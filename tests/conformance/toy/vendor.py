@@ -27,6 +27,7 @@ from clipferry.vendors.contract import (
     VendorThrottled,
     VendorUnavailable,
 )
+from clipferry.vendors.file_urls import FileUrl
 from clipferry.vendors.tally import tally
 
 STATES = {"cooking": LookStatus.RUNNING, "served": LookStatus.READY, "burnt": LookStatus.FAILED}
@@ -101,7 +102,7 @@ class Toy:
         dishes = lenient.entries(lenient.mapping(self._order(task)).get("dishes"))
         found = {lenient.text(dish.get("name")): dish for dish in dishes}.get(file.ref, {})
         ready = _sighting(found).status is LookStatus.READY
-        return Remote(str(lenient.fetchable(found["url"])), size=lenient.integer(found.get("size"))) if ready else None
+        return Remote(str(FileUrl.parse(found["url"]).url), size=lenient.integer(found.get("size"))) if ready else None
 
     def abort(self, task: Task) -> bool:
         return False
@@ -148,6 +149,6 @@ def _judged(path: str, reply: Reply) -> Any:
 def _sighting(dish: Mapping[str, Any]) -> Sighting:
     name, state = lenient.text(dish.get("name")), lenient.message(dish.get("state"))
     status = STATES.get(state, LookStatus.UNKNOWN)
-    if status is LookStatus.READY and not lenient.fetchable(dish.get("url")):
+    if status is LookStatus.READY and not FileUrl.parse(dish.get("url")).url:
         status = LookStatus.RUNNING
     return Sighting(name, name, status, state, size=lenient.integer(dish.get("size")))

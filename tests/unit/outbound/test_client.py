@@ -250,6 +250,18 @@ def test_five_redirects_are_followed_and_a_sixth_is_not(outbound: Outbound) -> N
         outbound.stream(url + "/hop/0", hosts=[])
 
 
+def test_a_redirect_in_raw_utf8_leads_where_its_bytes_say(outbound: Outbound) -> None:
+    def answer(h: Handler) -> None:
+        if h.path == "/v":
+            h.reply(302, Location="/录像 1.mp4".encode().decode("latin-1"))
+        else:
+            h.reply(200, b"there")
+
+    with serving(answer) as (url, seen), outbound.stream(url + "/v", hosts=[]) as stream:
+        assert stream.read(9) == b"there"
+    assert seen[1].path == "/%E5%BD%95%E5%83%8F%201.mp4"
+
+
 @pytest.mark.parametrize(
     "target",
     [

@@ -508,7 +508,42 @@ def test_each_clarity_has_its_own_published_url():
         assert located(vendor, task, file).url == f"https://pc/{name}.mp4"
 
 
-@pytest.mark.parametrize("url", [None, "", "ftp://x/a.mp4", "https://", "http://[", "javascript://x/%0a"])
+@pytest.mark.parametrize("url", ["ftp://x/a.mp4", "https://", "http://[", "javascript://x/%0a", "//", "https://a b/c"])
+def test_what_cannot_be_a_url_fails_the_file_by_name_at_the_next_look(url):
+    vendor, _ = without_base(ok(task_data(item(2, 2, entry(url=url)))))
+    (file,) = vendor.poll(requested()).files
+    assert (file.status, file.code) == (FAILED, "FILE_URL_INVALID")
+    assert "cannot be used" in file.message
+
+
+def test_a_published_url_that_cannot_be_one_fails_the_file():
+    published = ok({"videoUrl": [{"urlType": "PC", "originUrl": "rtmp://pc/a"}, {"originUrl": ""}]})
+    vendor, _ = without_base(ok(task_data(item(2, 2, entry(url="")))), published)
+    assert vendor.poll(requested()).files[0].code == "FILE_URL_INVALID"
+    usable = ok({"videoUrl": [{"urlType": "PC", "originUrl": "rtmp://pc/a"}, {"originUrl": "//m/a b.mp4"}]})
+    data = ok(task_data(item(2, 2, entry(url=""))))
+    vendor, _ = without_base(data, usable, data, usable)
+    (file,) = vendor.poll(requested()).files
+    assert located(vendor, requested(), file).url == "https://m/a%20b.mp4"
+
+
+@pytest.mark.parametrize(
+    ("address", "path"),
+    [
+        ("100%.mp4", "100%25.mp4"),
+        ("/50%-录像 1.mp4", "50%25-%E5%BD%95%E5%83%8F%201.mp4"),
+        ("a%20b.mp4", "a%20b.mp4"),
+        ("a#1.mp4", "a%231.mp4"),
+        ("a.mp4?sign=x%2By&name=录 像", "a.mp4?sign=x%2By&name=%E5%BD%95%20%E5%83%8F"),
+    ],
+)
+def test_a_path_on_the_media_domain_is_encoded_where_it_is_not(address, path):
+    vendor, _ = cloudv(*[ok(task_data(item(2, 2, entry(url=address))))] * 2)
+    (file,) = vendor.poll(requested()).files
+    assert located(vendor, requested(), file).url == MEDIA + path
+
+
+@pytest.mark.parametrize("url", [None, "", "null", "-"])
 @pytest.mark.parametrize("published", [no(1502), ok({"videoUrl": None}), ok([]), NoReply("x"), no(429, status=429)])
 def test_ready_without_a_url_keeps_waiting(url, published):
     vendor, _ = without_base(ok(task_data(item(2, 2, entry(url=url)))), published)

@@ -601,9 +601,27 @@ def test_two_urls_that_differ_in_their_query_alone_are_two_files():
 
 
 def test_oss_urls_are_fetched_over_https():
-    assert Source.parse(media(OSS.replace("https:", "http:")), "m0").url == OSS
+    assert Source.parse(media(OSS.replace("https:", "http:")), "m0").url.url == OSS
     local = "http://127.0.0.1:9000/a.mp4"
-    assert Source.parse(media(local), "m0").url == local
+    assert Source.parse(media(local), "m0").url.url == local
+
+
+def test_a_url_that_is_not_encoded_is_encoded():
+    bare = OSS.partition("?")[0].rpartition("/")[0]
+    source = Source.parse(media(bare + "/录 像 100%.mp4"), "m0")
+    assert source.url.url == bare + "/%E5%BD%95%20%E5%83%8F%20100%25.mp4"
+
+
+@pytest.mark.parametrize("url", ["a.mp4", "ftp://a.example/b", "https://", {"a": 1}, 7])
+def test_what_cannot_be_a_url_fails_the_file_by_name(url):
+    client, _ = ims(GetUrlUploadInfos=[infos(info("j0", "SUCCESS"))], GetMediaInfo=[media(url)] * 2)
+    (file,) = client.poll(task(B, jobs=[entry(0)])).files
+    assert (file.status, file.code) == (LookStatus.FAILED, "FILE_URL_INVALID")
+    assert file.name in file.message
+    known = KnownFile(B, "b.mp4", settled=False, ready=True, detail={"media_id": "m0"})
+    with pytest.raises(VendorRefused) as refused:
+        client.locate(task(B), known)
+    assert refused.value.kind == "FILE_URL_INVALID"
 
 
 def test_locating_asks_for_a_fresh_url():

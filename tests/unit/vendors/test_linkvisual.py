@@ -278,7 +278,9 @@ URL = "https://b.oss-cn-shanghai.aliyuncs.com/transcode%2Fx.mp4?OSSAccessKeyId=k
         ({"Status": 0, "Progress": 0, "Url": URL}, RUNNING, RUNNING),
         ({"Status": 0, "Progress": 100}, RUNNING, RUNNING),
         ({"Status": 0, "Progress": 100, "Url": ""}, RUNNING, RUNNING),
-        ({"Status": 0, "Progress": 100, "Url": "transcode/x.mp4"}, RUNNING, RUNNING),
+        ({"Status": 0, "Progress": 100, "Url": "null"}, RUNNING, RUNNING),
+        ({"Status": 0, "Progress": 100, "Url": "transcode/x.mp4"}, FAILED, READY),
+        ({"Status": 0, "Progress": 40, "Url": "transcode/x.mp4"}, RUNNING, RUNNING),
         ({"Status": 1, "Progress": 100, "Url": URL}, RUNNING, RUNNING),
         ({"Status": 1, "Progress": 40}, RUNNING, RUNNING),
         ({"Status": -1, "Progress": 40}, FAILED, READY),
@@ -290,6 +292,15 @@ URL = "https://b.oss-cn-shanghai.aliyuncs.com/transcode%2Fx.mp4?OSSAccessKeyId=k
 def test_a_file_is_ready_only_at_status_0_and_progress_100_and_with_a_url(data, file, task):
     look = download_reply(data).poll(a_task())
     assert (look.files[0].status, look.status) == (file, task)
+
+
+def test_what_cannot_be_a_url_fails_the_file_by_name():
+    data = {"Status": 0, "Progress": 100, "Url": "transcode/x.mp4"}
+    (file,) = download_reply(data).poll(a_task()).files
+    assert (file.code, file.name in file.message) == ("FILE_URL_INVALID", True)
+    with pytest.raises(VendorRefused) as refused:
+        download_reply(data).locate(a_task(), KnownFile("f/1", "f/1", False, True))
+    assert refused.value.kind == "FILE_URL_INVALID"
 
 
 def test_a_url_is_located_afresh_with_its_expiry():

@@ -261,10 +261,28 @@ def test_success_without_url_keeps_waiting():
     assert (look.status, look.files[0].status) == (LookStatus.RUNNING, LookStatus.RUNNING)
 
 
-@pytest.mark.parametrize("url", ["", "/relative.mp4", "ftp://host/x", "https://", "http://[", "https://a b/c", 7, {}])
-def test_something_that_is_no_url_is_not_ready(url):
+@pytest.mark.parametrize("url", ["", " ", "null", "None", "-", {}, [], False])
+def test_success_with_something_that_stands_for_no_url_keeps_waiting(url):
     client, _ = polyv(ok([item("a", "SUCCESS", url)]))
     assert client.poll(requested("a")).files[0].status is LookStatus.RUNNING
+
+
+@pytest.mark.parametrize("url", ["/relative.mp4", "ftp://host/x", "https://", "http://[", "https://a b/c", 7, {"u": 1}])
+def test_what_cannot_be_a_url_fails_the_video_by_name(url):
+    client, _ = polyv(*[ok([item("a", "SUCCESS", url)])] * 2)
+    (file,) = client.poll(requested("a")).files
+    assert (file.status, file.code, "of a cannot" in file.message) == (LookStatus.FAILED, "FILE_URL_INVALID", True)
+    with pytest.raises(VendorRefused) as refused:
+        client.locate(requested("a"), KnownFile("a", "a", False, True))
+    assert refused.value.kind == "FILE_URL_INVALID"
+
+
+def test_a_url_with_characters_that_are_not_encoded_is_ready_and_encoded():
+    client, _ = polyv(*[ok([item("a", "SUCCESS", "//dl.videocc.net/u/录像 100%.mp4?auth_key=1-a%2Fb")])] * 2)
+    (file,) = client.poll(requested("a")).files
+    assert (file.status, file.name) == (LookStatus.READY, "a.mp4")
+    remote = client.locate(requested("a"), KnownFile("a", "a", False, True))
+    assert remote.url == "https://dl.videocc.net/u/%E5%BD%95%E5%83%8F%20100%25.mp4?auth_key=1-a%2Fb"
 
 
 def test_an_unknown_status_is_said_to_be_unknown():

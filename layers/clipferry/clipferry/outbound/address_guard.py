@@ -16,11 +16,11 @@ import re
 import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
+
+from clipferry.outbound.url_encoding import URL_MAX, encode_path, encode_query
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-URL_MAX = 16_384  # characters; a presigned URL with a session token takes about 2,000
 
 
 class OutboundError(Exception):
@@ -95,9 +95,9 @@ def check_url(url: str, hosts: Iterable[str], *, allow_private: bool = False) ->
     listed = any(is_under(host, suffix) for suffix in hosts)
     if not listed and not allow_private:
         raise AddressRefused(f"refused host {host}: it is not on the list of allowed hosts")
-    path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._[]")
+    path = encode_path(parts.path or "/")
     if parts.query:
-        path += "?" + quote(parts.query, safe="/%:@!$&'()*+,;=~-._?[]{}|^`\"<>")
+        path += "?" + encode_query(parts.query)
     return Target(scheme, host, port, path, private_only=not listed)
 
 

@@ -24,6 +24,7 @@ from clipferry.outbound.address_guard import AddressRefused, OutboundError, Targ
 from clipferry.outbound.connection import Connection, NoReply, NotSent, Timeouts, Truncated
 from clipferry.outbound.file_headers import FileHeaders
 from clipferry.outbound.stream import Headers, Oversized, Stream
+from clipferry.outbound.url_encoding import encode_raw
 
 if TYPE_CHECKING:
     from requests.auth import AuthBase
@@ -217,7 +218,7 @@ class Outbound:
 
     def _follow(self, target: Target, location: str, hosts: Sequence[str]) -> Target:
         try:
-            url = urljoin(f"{target.scheme}://{target.authority}{target.path}", location)
+            url = urljoin(f"{target.scheme}://{target.authority}{target.path}", encode_raw(location))
         except ValueError:
             raise AddressRefused(f"refused {target.host}: it redirects to a URL that cannot be parsed") from None
         following = self._check(url, hosts)

@@ -51,17 +51,6 @@ def entries(value: Any) -> list[Mapping[str, Any]]:
     return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
 
-def fetchable(value: Any) -> str | None:
-    """An absolute http or https URL with a host and without blanks or control characters; None for everything else."""
-    url = text(value)
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return None
-    return url if usable and url.isprintable() and " " not in url else None
-
-
 def hostname(url: str) -> str:
     """The host of a URL; empty when there is none."""
     try:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import quote
 
-from clipferry.vendors.cloudv.gateway import Gateway, host_of
-from clipferry.vendors.cloudv.replies import path_of, text
+from clipferry.outbound.url_encoding import encode_path, encode_query
+from clipferry.vendors.cloudv.gateway import Gateway
+from clipferry.vendors.cloudv.replies import last_segment, path_of, text
 from clipferry.vendors.contract import (
     VendorAuthFailed,
     VendorError,
@@ -20,6 +20,7 @@ from clipferry.vendors.contract import (
     VendorThrottled,
     VendorUnavailable,
 )
+from clipferry.vendors.file_urls import FileUrl
 
 VIDEO_URL = 4  # codeType of getPublishCode
 _PUBLISHED = {1: "originUrl", 2: "fluentUrl", 3: "sdUrl", 4: "highUrl", 5: "hdPullUrl"}  # by clarity
@@ -43,26 +44,26 @@ class MediaUrls:
         Raises the contract's errors.
         """
         if _is_absolute(address):
-            url = "https:" + address if address.startswith("//") else address
-            return url if host_of(url) else None
+            return FileUrl.parse(address).usable(last_segment(address) or "the file")
         if address and self.media_base:
             return self._on_media_domain(address)
         return self._published(video_id, clarity) if video_id else None
 
     def _on_media_domain(self, address: str) -> str:
         path, mark, query = address.partition("?")
-        base = (self.media_base or "").rstrip("/")
-        if not host_of(base):
+        base = FileUrl.parse((self.media_base or "").rstrip("/")).url
+        if base is None:
             raise VendorRefused("the account's media_base_url is not an http(s) URL", kind="ACCOUNT_MALFORMED")
-        return f"{base}/{quote(path.lstrip('/'), safe=_KEPT_IN_PATHS)}{mark}{query}"
+        return f"{base}/{encode_path(path.lstrip('/'))}{mark}{encode_query(query)}"
 
     def _published(self, video_id: str, clarity: int) -> str | None:
         data = self.gateway.call("/vod/videoManage/getPublishCode", {"videoId": video_id, "codeType": VIDEO_URL})
         urls = data.get("videoUrl") if isinstance(data, Mapping) else None
         found = [url for url in (urls if isinstance(urls, list) else [urls]) if isinstance(url, Mapping)]
         found.sort(key=lambda url: text(url.get("urlType")).upper() != "PC")
-        addresses = (text(url.get(_PUBLISHED.get(clarity, ""))) for url in found)
-        return next((address for address in addresses if host_of(address)), None)
+        given = [FileUrl.parse(text(url.get(_PUBLISHED.get(clarity, "")))) for url in found]
+        unusable = next((one for one in given if one.problem), FileUrl())
+        return next((one.url for one in given if one.url), None) or unusable.usable("the file")
 
 
 class Lookups:
@@ -102,6 +103,3 @@ def kind_of(url: str) -> str:
 
 def _is_absolute(address: str) -> bool:
     return address.startswith("//") or "://" in path_of(address)
-
-
-_KEPT_IN_PATHS = "/%:@!$&'()*+,;=~"

@@ -51,6 +51,7 @@ from clipferry.vendors.contract import (
     VendorRefused,
     VendorUnavailable,
 )
+from clipferry.vendors.file_urls import INVALID
 
 FIRST_LOOK = 30.0  # seconds; a fetch takes longer
 BETWEEN_LOOKS = 10.0  # seconds; 30 calls in 5 minutes are recommended for one operation
@@ -302,7 +303,12 @@ def _md5(task: Task, item: Item) -> str | None:
 def _without_url(
     seen: Sighting, task: Task, pull: PullTask, known: KnownFile | None, refusal: VendorError | None
 ) -> Sighting:
-    """A finished file that has no URL: waited for within a bound that starts when the whole task is completed."""
+    """A finished file that has no URL: waited for within a bound that starts when the whole task is completed.
+
+    What the vendor gives in place of a URL, and what cannot be one, is not waited for.
+    """
+    if isinstance(refusal, VendorRefused) and refusal.kind == INVALID:
+        return replace(seen, status=LookStatus.FAILED, code=INVALID, message=refusal.message)
     if not pull.completed:
         return replace(seen, status=LookStatus.RUNNING)
     since = (known.detail.get("without_url_since") if known else None) or max(task.elapsed, 1e-3)

@@ -23,6 +23,7 @@ from clipferry.vendors.contract import (
     VendorThrottled,
     VendorUnavailable,
 )
+from clipferry.vendors.file_urls import INVALID
 from clipferry.vendors.ims.entries import Entry, entries_of, few, names_of, urls_of
 from clipferry.vendors.ims.operations import QUERY_BATCH, Operations
 from clipferry.vendors.ims.replies import Listing, Record
@@ -121,6 +122,8 @@ class _Asking:
             return
         if source is None:
             yield sighting
+        elif source.url.problem:
+            yield _failed(sighting, INVALID, source.url.message(sighting.name))
         else:
             detail = {name: sighting.detail[name] for name in ("job_id", "media_id")}
             size = source.size or sighting.size

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from clipferry.vendors import lenient
 from clipferry.vendors.alibaba.failures import said
 from clipferry.vendors.contract import LookStatus, VendorUnavailable
+from clipferry.vendors.file_urls import FileUrl
 from clipferry.vendors.source_urls import Reading, reading
 
 #: SUCCESS and Normal are READY here in the sense of "uploaded"; a file is ready once its URL is known as well.
@@ -129,27 +130,32 @@ def best(records: Iterable[Record]) -> Record | None:
 class Source:
     """The original file of a media."""
 
-    url: str = field(repr=False)
+    url: FileUrl
     size: int | None  # bytes
 
     @classmethod
     def parse(cls, reply: Mapping[str, Any], media_id: str) -> Source | None:
-        """None while GetMediaInfo does not show the original with a URL. Raises VendorUnavailable for another media."""
-        info = lenient.mapping(reply.get("MediaInfo"))
+        """None while GetMediaInfo does not show the original with a URL, or with something in its place.
+
+        Raises VendorUnavailable for another media.
+        """
+        unusable, info = None, lenient.mapping(reply.get("MediaInfo"))
         if lenient.text(info.get("MediaId")) not in ("", media_id):
             raise VendorUnavailable(f"GetMediaInfo: a reply about another media than {media_id}.")
         for entry in lenient.entries(info.get("FileInfoList")):
             basic = lenient.mapping(entry.get("FileBasicInfo"))
             original = lenient.text(basic.get("FileType")).lower() == "source_file"
             normal = lenient.text(basic.get("FileStatus")).lower() in ("", "normal")
-            url = lenient.fetchable(basic.get("FileUrl"))
-            if original and normal and url:
-                return cls(_https(url), lenient.integer(basic.get("FileSize")))
-        return None
+            source = cls(_https(FileUrl.parse(basic.get("FileUrl"))), lenient.integer(basic.get("FileSize")))
+            if original and normal and source.url.url:
+                return source
+            if original and normal and source.url.problem:
+                unusable = source
+        return unusable
 
 
-def _https(url: str) -> str:
+def _https(given: FileUrl) -> FileUrl:
     """OSS answers on both schemes, hands out http, and signs neither."""
-    parts = urlsplit(url)
+    parts = urlsplit(given.url or "")
     oss = parts.scheme == "http" and (parts.hostname or "").endswith(".aliyuncs.com") and parts.port is None
-    return parts._replace(scheme="https").geturl() if oss else url
+    return FileUrl(parts._replace(scheme="https").geturl()) if oss else given

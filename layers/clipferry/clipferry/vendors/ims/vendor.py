@@ -146,7 +146,8 @@ class Ims:
 
     def locate(self, task: Task, file: KnownFile) -> Remote | None:
         source = self._operations.source(str(file.detail.get("media_id", "")))
-        return Remote(source.url, size=source.size) if source else None
+        url = source.url.usable(file.name) if source else None
+        return Remote(url, size=source.size) if source and url else None
 
     def abort(self, task: Task) -> bool:
         """False: IMS has no operation that stops an upload."""

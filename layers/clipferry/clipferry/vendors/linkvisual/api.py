@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 from clipferry.vendors import lenient
 from clipferry.vendors.contract import LookStatus, VendorRefused
+from clipferry.vendors.file_urls import FileUrl
 
 #: Zone of times without one; an account may name another (`timezone_offset`).
 CHINA = timezone(timedelta(hours=8))
@@ -101,7 +102,7 @@ class Download:
 
     raw_status: str
     progress: int | None
-    url: str | None = field(repr=False)
+    url: FileUrl
 
     @classmethod
     def parse(cls, data: Any) -> Download:
@@ -110,16 +111,24 @@ class Download:
         return cls(
             raw_status=_signed(reply.get("Status")),
             progress=None if progress is None else min(progress, 100),
-            url=lenient.fetchable(reply.get("Url")),
+            url=FileUrl.parse(reply.get("Url")),
         )
 
     @property
     def status(self) -> LookStatus:
-        """READY takes Status 0, Progress 100 and a URL: the vendor's own sample has Status 0 at Progress 0."""
+        """READY takes Status 0, Progress 100 and a URL: the vendor's own sample has Status 0 at Progress 0.
+
+        What cannot be a URL is FAILED.
+        """
         status = STATUSES.get(self.raw_status, LookStatus.UNKNOWN)
-        if status is LookStatus.READY and not (self.progress == 100 and self.url):
-            return LookStatus.RUNNING
-        return status
+        if self.made and self.url.problem:
+            return LookStatus.FAILED
+        return LookStatus.RUNNING if status is LookStatus.READY and not (self.made and self.url.url) else status
+
+    @property
+    def made(self) -> bool:
+        """Whether the MP4 is there, whatever its URL."""
+        return STATUSES.get(self.raw_status) is LookStatus.READY and self.progress == 100
 
     @property
     def raw(self) -> str:

@@ -16,6 +16,7 @@ from clipferry.vendors.contract import (
     VendorThrottled,
     VendorUnavailable,
 )
+from clipferry.vendors.file_urls import INVALID
 from clipferry.vendors.linkvisual.api import Segment
 from clipferry.vendors.linkvisual.camera import Camera
 from clipferry.vendors.linkvisual.failures import NOT_FOUND, OFFLINE
@@ -98,6 +99,8 @@ def _sighted(camera: Camera, segment: Segment, *, late: bool) -> Sighting:
     seen = _sighting(segment, download.status, download.raw, download.progress)
     if download.status is not LookStatus.FAILED:
         return seen
+    if download.made:
+        return replace(seen, code=INVALID, message=download.url.message(segment.name))
     message = not_generated(segment.name)
     return replace(seen, code="VENDOR_FILE_FAILED", message=message, vendor_code=download.raw_status)
 

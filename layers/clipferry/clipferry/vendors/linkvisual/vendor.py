@@ -116,12 +116,13 @@ class LinkVisual:
 
     def locate(self, task: Task, file: KnownFile) -> Remote | None:
         download = self._camera(task).download(file.ref)
+        url = download.url.usable(file.ref) if download.made else None
         if download.status is LookStatus.FAILED:
             raise VendorRefused(not_generated(file.ref), kind="VENDOR_FILE_FAILED", code=download.raw_status)
-        if download.status is not LookStatus.READY or download.url is None:
+        if url is None:
             return None
-        expires = lenient.integer(parse_qs(urlsplit(download.url).query).get("Expires", [""])[0])
-        return Remote(download.url, expires_at=lenient.from_epoch(expires))
+        expires = lenient.integer(parse_qs(urlsplit(url).query).get("Expires", [""])[0])
+        return Remote(url, expires_at=lenient.from_epoch(expires))
 
     def abort(self, task: Task) -> bool:
         """Stop the recording that this task triggered; one that was adopted is not ours to stop."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os.path
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -32,6 +32,7 @@ from clipferry.vendors.contract import (
     VendorRefused,
     VendorUnavailable,
 )
+from clipferry.vendors.file_urls import INVALID, FileUrl
 from clipferry.vendors.polyv.api import API_HOSTS, PolyvApi
 from clipferry.vendors.tally import tally
 
@@ -60,7 +61,7 @@ class Item:
 
     vid: str
     raw_status: str
-    url: str | None = field(repr=False)
+    url: FileUrl
     succeeded_at: datetime | None
 
     @classmethod
@@ -69,20 +70,27 @@ class Item:
         return cls(
             vid=lenient.text(entry.get("vid")),
             raw_status=lenient.message(entry.get("status")),
-            url=lenient.fetchable(entry.get("url")),
+            url=FileUrl.parse(entry.get("url")),
             succeeded_at=lenient.from_epoch(millis / 1000 if millis else None),
         )
 
     @property
     def status(self) -> LookStatus:
-        """READY needs the URL too: it may come later than SUCCESS."""
+        """READY needs the URL too: it may come later than SUCCESS. What cannot be a URL is FAILED."""
         status = STATUSES.get(self.raw_status.upper(), LookStatus.UNKNOWN)
-        return LookStatus.RUNNING if status is LookStatus.READY and not self.url else status
+        if status is LookStatus.READY and not self.url.url:
+            return LookStatus.FAILED if self.url.problem else LookStatus.RUNNING
+        return status
+
+    @property
+    def done(self) -> bool:
+        """Whether Polyv says that the source is there, whatever its URL."""
+        return STATUSES.get(self.raw_status.upper()) is LookStatus.READY
 
     @property
     def name(self) -> str:
         """The vid with the extension of its URL."""
-        extension = os.path.splitext(urlsplit(self.url).path)[1] if self.url else ""
+        extension = os.path.splitext(urlsplit(self.url.url).path)[1] if self.url.url else ""
         return self.vid + (extension if re.fullmatch(r"\.[A-Za-z0-9]{1,5}", extension) else "")
 
 
@@ -180,16 +188,18 @@ class Polyv:
     def locate(self, task: Task, file: KnownFile) -> Remote | None:
         """Polyv's URL of the moment.
 
-        Raises VendorRefused with kind SOURCE_EXPIRED once the source's days are over: only a new task helps then.
+        Raises VendorRefused with kind SOURCE_EXPIRED once the source's days are over: only a new task helps then; with
+        kind FILE_URL_INVALID when what Polyv gives cannot be a URL.
         """
         item = self._items(task).get(file.ref)
-        url = item.url if item and item.status is LookStatus.READY else None
+        given = item.url if item and item.done else FileUrl()
         ends = _source_ends(task, (item.succeeded_at if item else None) or _recorded_success(file))
         now = self._api.now()
         if ends and ends <= now:
-            if url is None or self._api.denies(url, self.download_hosts):
+            if given.url is None or self._api.denies(given.url, self.download_hosts):
                 raise VendorRefused(_expired(task, file.ref, ends), kind="SOURCE_EXPIRED")
             ends = None  # the URL works all the same: another task may have kept the source available
+        url = given.usable(file.name)
         return Remote(url, expires_at=min(ends or now + URL_LIFETIME, now + URL_LIFETIME)) if url else None
 
     def abort(self, task: Task) -> bool:
@@ -241,6 +251,8 @@ def _sighting(task: Task, item: Item, now: datetime) -> Sighting:
         progress=100 if item.status is LookStatus.READY else None,
         detail={"succeeded_at": item.succeeded_at.isoformat()} if item.succeeded_at else {},
     )
+    if item.done and item.url.problem:
+        return _failed(sighting, INVALID, item.url.message(item.name))
     if item.status is LookStatus.FAILED:
         message = f"Polyv could not bring back the source of video {item.vid}; it gives no reason."
         return _failed(sighting, "VENDOR_FILE_FAILED", message)

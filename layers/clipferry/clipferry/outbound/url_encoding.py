@@ -1,0 +1,54 @@
+"""URLs as vendors and servers write them, made such as can be asked for (RFC 3986). Pure; their meaning stays the same.
+
+Encoded is what stands in a URL without being encoded: blanks, characters beyond ASCII (as UTF-8), a `%` that begins no
+escape, a backslash. What is encoded stays as it is, byte for byte, for it may be signed.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote, urlsplit
+
+URL_MAX = 16_384  # characters; a presigned URL with a session token takes about 2,000
+
+_BARE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_IN_NAME = re.compile(r"[?/]|\.[0-9A-Za-z]{2,5}\Z")  # what no fragment of a file's URL holds, but the rest of its name
+
+
+def encode_path(path: str) -> str:
+    return quote(_BARE_PERCENT.sub("%25", path), safe="/%:@!$&'()*+,;=~-._[]", errors="replace")
+
+
+def encode_query(query: str) -> str:
+    return quote(_BARE_PERCENT.sub("%25", query), safe="/%:@!$&'()*+,;=~-._?[]{}|^`\"<>", errors="replace")
+
+
+def encode_raw(header: str) -> str:
+    """A URL from a header field, whose bytes beyond ASCII http.client gives as characters of Latin-1."""
+    return quote(header.encode("latin-1", "replace"), safe="".join(map(chr, range(128))))
+
+
+def absolute_url(text: str) -> str:
+    """The http or https URL that a vendor gives for a file, encoded; `//host/path` is taken for https.
+
+    ValueError when it cannot be a URL: its words say why, and quote nothing.
+    """
+    text = text.strip()
+    if len(text) > URL_MAX:
+        raise ValueError(f"it is longer than {URL_MAX} characters")
+    if _CONTROL.search(text):
+        raise ValueError("it holds a control character")
+    try:
+        parts = urlsplit("https:" + text if text.startswith("//") else text)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError("its host or its port cannot be read") from None
+    if parts.scheme not in ("http", "https"):
+        raise ValueError("it does not begin with https://")
+    if not host or port == 0 or re.search(r"[\s\\]", parts.netloc):
+        raise ValueError("it names no host")
+    path, query = parts.path, parts.query
+    if not query and _IN_NAME.search(parts.fragment):  # a `#` that is a part of the name
+        path, _, query = f"{path}#{parts.fragment}".partition("?")
+    return f"{parts.scheme}://{parts.netloc}{encode_path(path)}" + (f"?{encode_query(query)}" if query else "")
