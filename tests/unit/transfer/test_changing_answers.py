@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import tracemalloc
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 from clipferry.outbound.client import Outbound
-from clipferry.transfer import More, Retry, Stored
+from clipferry.transfer import Failed, More, Retry, Stored
 from clipferry.transfer.freshness import Link
 from clipferry.transfer.source import LOOKS, Source
 from clipferry.vendors.contract import Remote
@@ -247,3 +248,21 @@ def test_a_range_that_is_asked_for_is_never_larger_than_the_buffer_it_is_for() -
         copied = Source(Link(lambda: Remote(source.url)), Outbound(allow_private=True), [], OPTIONS)
         assert copied.open(PART, 1e18).facts.ranges is False
         copied.close()
+
+
+@pytest.mark.parametrize("size", [PART, None])
+def test_what_a_body_expands_to_is_bounded(s3: S3Server, monkeypatch: pytest.MonkeyPatch, size: int | None) -> None:
+    """By what the vendor says that the file has, else by what one object holds."""
+    monkeypatch.setattr("clipferry.transfer.pump.MAX_PARTS", 3)
+    bomb = gzip.compress(BODY[:4096] + bytes(50_000_000))
+    with SourceServer(BODY, usual=Behaviour(headers={"Content-Encoding": "gzip"}, body=bomb)) as source:
+        rig = Rig(s3, source, remote=lambda: Remote(source.url, size=size))
+        tracemalloc.start()
+        result = rig.call()
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert isinstance(result, Retry if size else Failed), result
+    assert result.code == ("EVIDENCE_MISMATCH" if size else "TOO_LARGE")
+    assert s3.calls["UploadPart"] <= 3
+    assert (s3.uploads, s3.objects) == ({}, {})
+    assert peak < 8_000_000

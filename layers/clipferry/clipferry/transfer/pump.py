@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 from clipferry.transfer.checksums import Crc, Digests
 from clipferry.transfer.connection_limit import ConnectionLimit
-from clipferry.transfer.errors import Stopped
-from clipferry.transfer.interface import Options
+from clipferry.transfer.errors import Hopeless, Stopped
+from clipferry.transfer.interface import Code, Options
 from clipferry.transfer.source import Source
 from clipferry.transfer.upload import MAX_PARTS, UPLOADERS, Part, Storage, UploadRef
 
@@ -212,6 +212,8 @@ class Pump:
                 self._end_of_stream()
                 if length == 0 and number > 1:
                     return None
+            if number > MAX_PARTS:
+                raise Hopeless(Code.TOO_LARGE, f"the body has more than {MAX_PARTS} parts of {len(view)} bytes")
             crc = self._crc.of(view[:length])
         return _Filled(number, buffer if length == len(buffer) else buffer[:length], length, crc)
 

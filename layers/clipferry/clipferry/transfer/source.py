@@ -82,6 +82,7 @@ class Source:
         self._link, self._outbound, self._hosts, self._options = link, outbound, hosts, options
         self._facts, self._pinned = facts, pinned
         self._opening: Body | None = None
+        self._came = 0  # bytes given by `read_on`
         self._open: set[Stream] = set()
         self._lock = threading.Lock()
         self._stopped = threading.Event()
@@ -148,7 +149,10 @@ class Source:
         return Opening(facts, head, body, remote, stream.headers.get("Content-Type", ""))
 
     def read_on(self, buffer: memoryview) -> int:
-        """The next bytes of a body that cannot be asked for in ranges; fewer than asked for only at its end."""
+        """The next bytes of a body that cannot be asked for in ranges; fewer than asked for only at its end.
+
+        More than the vendor says that the file has are not read: a few compressed bytes may stand for any number.
+        """
         if self._opening is None:
             raise AttemptFailed(Code.SOURCE_UNAVAILABLE, "the source cannot continue where it stopped", fresh=True)
         filled = 0
@@ -161,6 +165,11 @@ class Source:
         except NoReply as error:
             self._give_up_reading()
             raise AttemptFailed(Code.SOURCE_UNAVAILABLE, error.message, fresh=True) from None
+        self._came += filled
+        declared = self.facts.vendor_size
+        if declared is not None and self._came > declared:
+            message = f"the vendor declares {declared} bytes, the download has more"
+            raise AttemptFailed(Code.EVIDENCE_MISMATCH, message, fresh=True)
         return filled
 
     def _give_up_reading(self) -> None:
