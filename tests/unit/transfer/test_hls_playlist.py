@@ -173,6 +173,14 @@ low.m3u8
     ]
 
 
+@pytest.mark.parametrize("rendition", ['TYPE=AUDIO,URI=""', 'TYPE=VIDEO,URI=" "', 'TYPE=CLOSED-CAPTIONS,URI="cc.m3u8"'])
+def test_a_rendition_that_is_in_the_variants_themselves_is_no_reference(rendition):
+    content = f'#EXTM3U\n#EXT-X-MEDIA:{rendition},GROUP-ID="a",NAME="x"\n#EXT-X-STREAM-INF:BANDWIDTH=1\nlow.m3u8\n'
+    playlist = parse(content.encode(), BASE)
+    assert urls(playlist) == ["low.m3u8"]
+    assert "URI" not in playlist.render(lambda _: "x")
+
+
 def test_a_variants_attributes_stay_with_its_location():
     content = (
         b"#EXTM3U\nstray.m3u8\n#EXT-X-STREAM-INF:BANDWIDTH=1\n\n# comment\n#EXT-X-VERSION:3\nlow.m3u8\nstray.m3u8\n"

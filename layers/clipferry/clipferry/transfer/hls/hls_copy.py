@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 
 from clipferry.transfer.checksums import object_crc
@@ -38,7 +39,7 @@ from clipferry.transfer.hls.progress import Progress, chain
 from clipferry.transfer.hls.references import Kind
 from clipferry.transfer.hls.segment_media import FormatsDiffer
 from clipferry.transfer.hls.segment_storage import Copied, SegmentStorage
-from clipferry.transfer.hls.subtitles import RenditionLeftOut
+from clipferry.transfer.hls.subtitles import RenditionFailed, RenditionLeftOut, Subtitles
 from clipferry.transfer.interface import (
     Code,
     CopyCall,
@@ -140,7 +141,7 @@ class HlsCopy:
         self._storage.stopped.clear()
         progress = self._progress
         known = progress.plan or progress.subtitles.left_out
-        plan, newly_left_out = self._plan()
+        plan, newly_left_out = self._plan(progress.subtitles)
         if newly_left_out:
             progress.begin("")
         if plan.digest != progress.plan:
@@ -161,16 +162,15 @@ class HlsCopy:
             segments.close()
         return self._finish(plan)
 
-    def _plan(self) -> tuple[Plan, bool]:
-        """Read the playlists; whether renditions of subtitles have to be left out that were not before."""
-        subtitles = self._progress.subtitles
+    def _plan(self, subtitles: Subtitles) -> tuple[Plan, bool]:
+        """Read the playlists; whether renditions of subtitles had to be left out that were not before."""
         before = len(subtitles.left_out)
         plan = make_plan(self._link, self._outbound, self._hosts, self._options, self._clock.cut_off, subtitles)
         return plan, len(subtitles.left_out) > before
 
     def _plan_again(self) -> Plan:
-        """Read the playlists in the middle of the copy, for fresh URLs."""
-        plan, newly_left_out = self._plan()
+        """Read the playlists in the middle of the copy, for fresh URLs. In another thread: it decides nothing."""
+        plan, newly_left_out = self._plan(deepcopy(self._progress.subtitles))
         if newly_left_out:
             raise RenditionLeftOut
         return plan
@@ -194,12 +194,20 @@ class HlsCopy:
                     if not running:
                         raise Stopped
                     for future in wait(running, timeout=_TICK, return_when=FIRST_COMPLETED).done:
-                        ahead[running.pop(future)] = future.result()
+                        ahead[running.pop(future)] = self._result(future)
                         self._finished += 1
                     self._count(ahead)
             except BaseException:
                 segments.stop()
                 raise
+
+    def _result(self, copying: Future[Copied]) -> Copied:
+        """What came of one segment. Raises what it raised, and RenditionLeftOut."""
+        try:
+            return copying.result()
+        except RenditionFailed as failed:
+            self._progress.subtitles.leave_out(failed.folder, failed.label, failed.failure)
+            raise RenditionLeftOut from failed
 
     @property
     def _workers(self) -> int:
@@ -217,18 +225,12 @@ class HlsCopy:
             copied = self._proven(probe.found(asset) or segments.copy(asset, self._clock.cut_off))
         except StorageThrottled:
             raise
-        except (NotThere, AttemptFailed, Hopeless) as error:
-            failure = _named(error, what)
-            if asset.subtitles is None:
-                raise failure from error
-            self._progress.subtitles.leave_out(asset.folder, asset.subtitles, failure)
-            raise RenditionLeftOut from None
-        except SourceChanged as error:
-            if asset.subtitles is None:
+        except (NotThere, AttemptFailed, Hopeless, SourceChanged) as error:
+            if asset.subtitles is not None:
+                raise RenditionFailed(asset.folder, asset.subtitles, _named(error, what)) from error
+            if isinstance(error, SourceChanged):
                 raise
-            failure = AttemptFailed(Code.SOURCE_CHANGED, f"{what}: {error}")
-            self._progress.subtitles.leave_out(asset.folder, asset.subtitles, failure)
-            raise RenditionLeftOut from None
+            raise _named(error, what) from error
         self._take_note(asset, copied.suffix, probe)
         return copied
 
@@ -344,8 +346,10 @@ class _Probe:
         return found
 
 
-def _named(error: NotThere | AttemptFailed | Hopeless, what: str) -> AttemptFailed | Hopeless:
+def _named(error: NotThere | AttemptFailed | Hopeless | SourceChanged, what: str) -> AttemptFailed | Hopeless:
     """The same failure, with the segment that it is about."""
+    if isinstance(error, SourceChanged):
+        return AttemptFailed(Code.SOURCE_CHANGED, f"{what}: {error}")
     if isinstance(error, NotThere):
         return AttemptFailed(Code.HLS_SEGMENT_MISSING, f"{what} is missing at the source: {error}")
     if isinstance(error, Hopeless):

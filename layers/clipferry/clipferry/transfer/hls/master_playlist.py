@@ -57,8 +57,9 @@ class MasterReader:
 
     def _rendition(self, attributes: dict[str, Value]) -> Line:
         """An EXT-X-MEDIA; where it names no URI, the rendition is in the variants themselves."""
-        subtitles, address = None, _text(attributes, "URI")
-        if _text(attributes, "TYPE").upper() == "SUBTITLES":
+        kind, subtitles = _text(attributes, "TYPE").upper(), None
+        address = "" if kind == "CLOSED-CAPTIONS" else _text(attributes, "URI")  # these are always in the variants
+        if kind == "SUBTITLES":
             subtitles = _text(attributes, "NAME") or _text(attributes, "LANGUAGE") or "without a name"
         if not address and subtitles is None:
             others = {name: value for name, value in attributes.items() if name != "URI"}

@@ -20,9 +20,20 @@ class RenditionLeftOut(Exception):
     """A rendition of subtitles was given up in the middle of the copy: the rest is to be planned without it."""
 
 
+class RenditionFailed(Exception):
+    """A part of a rendition of subtitles, known by its folder and by what users call it, could not be copied."""
+
+    def __init__(self, folder: str, label: str, failure: AttemptFailed | Hopeless) -> None:
+        super().__init__(str(failure))
+        self.folder, self.label, self.failure = folder, label, failure
+
+
 @dataclass
 class Subtitles:
-    """What is decided, from one call to the next. Renditions are known by their folder, which no plan changes."""
+    """What is decided, from one call to the next. Renditions are known by their folder, which no plan changes.
+
+    Not safe to use from several threads.
+    """
 
     left_out: dict[str, str] = field(default_factory=dict)  # folder → what users call it, and why
     failures: int = 0  # attempts that failed for their sake
