@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,7 +20,9 @@ from clipferry.vendors.contract import Remote, VendorThrottled
 
 from local.simulators.faults import Fault
 from local.simulators.media import ladder
+from tests.unit.transfer.hls_films import playlist
 from tests.unit.transfer.hls_world import M3U8, QUICK, S3, TS, Copy, Library, played, s3_bucket
+from tests.unit.transfer.source_server import Behaviour, SourceServer
 
 ADTS = b"\xff\xf1\x50\x80\x06\x3f\xfc" + b"a" * 42  # one frame of AAC
 
@@ -73,6 +76,25 @@ def test_names_are_our_own_whatever_the_playlist_says(library, s3):
         "v0/00004.ts": 6 * 188,
     }
     assert b"token" not in s3.read("index.m3u8")
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("a b.ts", "/v/a%20b.ts"),
+        ("片段.ts", "/v/%E7%89%87%E6%AE%B5.ts"),
+        ("100%.ts", "/v/100%25.ts"),
+        ("a%20b.ts", "/v/a%20b.ts"),
+    ],
+)
+def test_names_that_are_not_encoded_are_asked_for_encoded(s3, name, asked):
+    files = {"/v/index.m3u8": playlist([name]).encode(), asked: TS * 3}
+
+    def script(request: Any, _: int) -> Behaviour:
+        return Behaviour(body=files[request.path]) if request.path in files else Behaviour(status=404)
+
+    with SourceServer(b"", script=script) as source:
+        assert isinstance(Copy(SimpleNamespace(url=source.url.rpartition("/")[0]), s3)(), Stored)
 
 
 def test_initialisation_sections_and_byte_ranges_become_objects_of_their_own(library, s3):
