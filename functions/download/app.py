@@ -37,5 +37,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     leg = download(runtime(), s3(), event["job_id"], event["generation"], event["file_id"], time_left)
     metrics.add_metric("DownloadCalls", MetricUnit.Count, 1)
     metrics.add_metric("DownloadCallsInVain", MetricUnit.Count, leg.in_vain)
-    logger.info("copied", more=leg.more, wait_seconds=leg.wait_seconds, in_vain=leg.in_vain)
+    if leg.waits_for == "account":
+        metrics.add_metric("AccountRefused", MetricUnit.Count, 1)
+    logger.info("copied", waits_for=leg.waits_for, more=leg.more, wait_seconds=leg.wait_seconds, in_vain=leg.in_vain)
     return leg.as_state()

@@ -27,6 +27,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         metrics.add_metric("PollErrors", MetricUnit.Count, 1)
     if turn.job.unknown_looks:
         metrics.add_metric("UnknownStatuses", MetricUnit.Count, 1)
+    if turn.account_refused:
+        metrics.add_metric("AccountRefused", MetricUnit.Count, 1)
     if turn.job.waits_for == "budget":
         metrics.add_metric("BudgetWait", MetricUnit.Seconds, turn.wait_seconds)
     logger.info(

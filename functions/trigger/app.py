@@ -25,6 +25,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     turn = trigger(runtime(), event["job_id"], event["generation"], Run.of(event), time_left)
     if turn.job.error and turn.job.error.code == "TRIGGER_UNCERTAIN":
         metrics.add_metric("TriggerUncertain", MetricUnit.Count, 1)
+    if turn.account_refused:
+        metrics.add_metric("AccountRefused", MetricUnit.Count, 1)
     if turn.job.waits_for == "budget":
         metrics.add_metric("BudgetWait", MetricUnit.Seconds, turn.wait_seconds)
     elif turn.job.waits_for == "slot":

@@ -141,6 +141,11 @@ def a_triggers_reply_is_lost(ground: Ground) -> None:
     assert ended["error"]["code"] == "TRIGGER_UNCERTAIN"
 
 
+def an_account_is_missing(ground: Ground) -> None:
+    job = ground.stack.submit({"vendor": "polyv", "account": "nobody", "request": {"vids": ["1_1"]}})
+    assert ground.stack.wait(job["job_id"])["error"]["code"] == "ACCOUNT_MISSING"
+
+
 def executions_are_lost(ground: Ground) -> None:
     jobs = [ground.submit(f"gate-{number}", 7200)[0]["job_id"] for number in range(5)]
     for job_id in jobs:
@@ -174,6 +179,7 @@ SCENARIOS: dict[str, Callable[[Ground], None]] = {
     "DeadLettersAlarm": an_event_cannot_be_delivered,
     "OldestUnfinishedJobAlarm": a_job_is_old,
     "TriggerUncertainAlarm": a_triggers_reply_is_lost,
+    "AccountRefusedAlarm": an_account_is_missing,
     "JobsSweptAlarm": executions_are_lost,
     "ScheduleRejectedAlarm": a_schedules_job_is_invalid,
     "ApiDefectsAlarm": a_request_meets_a_defect,

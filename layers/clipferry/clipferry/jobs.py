@@ -82,6 +82,7 @@ MAX_CODE = 200  # characters of a problem's code, and of a vendor's code and req
 MAX_WARNINGS = 50  # of a job, and of a file: what is beyond is left out
 WARNINGS_BYTES = 12 * 1024  # of a job, as its row holds them: written in ASCII
 MAX_WARNING = 500  # characters of a warning's message
+ACCOUNT_CODES = frozenset({"ACCOUNT_REFUSED", "ACCOUNT_MISSING", "ACCOUNT_MALFORMED"})  # of problems with the account
 DEADLINE_MIN = 10
 DEADLINE_MAX = 30 * 86_400  # seconds; the machine's TimeoutSeconds stands one day above it
 
@@ -152,11 +153,21 @@ class File:
     checkpoint: dict[str, Any] = field(default_factory=dict)  # transfer/'s own: upload id, pinned source
     generation: int = 1  # the job's generation that last worked on it
     reservation: dict[str, Any] | None = None  # as the job's own: the file's place in the account's budget
+    refused_at: datetime | None = None  # as the job's own: since when no URL can be asked for under the account
 
     @property
     def number(self) -> int:
         """By which a job's files are in order: f1000 comes after f999."""
         return int(self.file_id.removeprefix("f"))
+
+    @property
+    def waits_for(self) -> str | None:
+        """In a word, what its copy waits for before its URL can be asked for."""
+        if self.status.settled:
+            return None
+        if self.refused_at is not None:
+            return "account"
+        return "budget" if self.reservation is not None else None
 
     @property
     def total(self) -> int | None:
@@ -246,6 +257,7 @@ class Job:
     event_sent: bool = False
     clean_at: datetime | None = None  # when the sweep looks for objects that no row names; None: there are none
     reservation: dict[str, Any] | None = None  # the job's place in its account's budget, while it waits for one
+    refused_at: datetime | None = None  # since when nothing can be asked for under its account: see `account_holds`
     ticket: int | None = None  # its number in the account's line for a vendor task
     in_flight: dict[str, Any] | None = None  # the slot that its vendor task takes: {"slot", "until"}
     last_look: float | None = None  # seconds after the trigger of the last look that worked
@@ -289,8 +301,12 @@ class Job:
 
     @property
     def waits_for(self) -> str | None:
-        """In a word, what the job waits for: a slot in flight, a place in the budget, or the vendor."""
-        if self.status.terminal or self.status is JobStatus.DOWNLOADING:
+        """In a word, what the job waits for: its account, a slot in flight, a place in the budget, or the vendor."""
+        if self.status.terminal:
+            return None
+        if self.refused_at is not None or any(file.waits_for == "account" for file in self.files):
+            return "account"
+        if self.status is JobStatus.DOWNLOADING:
             return None
         if self.ticket is not None:
             return "slot"

@@ -23,6 +23,7 @@ class Settings:
     kms_key_id: str
     bucket_owner: str
     retention_days: int
+    account_grace: int  # seconds
     schedule_group: str  # of EventBridge Scheduler, as the next three
     schedule_target_arn: str
     schedule_role_arn: str
@@ -47,6 +48,7 @@ def settings() -> Settings:
         kms_key_id=env.get("KMS_KEY_ID", ""),
         bucket_owner=env.get("BUCKET_OWNER", ""),
         retention_days=int(env.get("JOB_RETENTION_DAYS", "90")),
+        account_grace=int(env.get("ACCOUNT_GRACE_SECONDS", "3600")),
         schedule_group=env.get("SCHEDULE_GROUP", ""),
         schedule_target_arn=env.get("SCHEDULE_TARGET_ARN", ""),
         schedule_role_arn=env.get("SCHEDULE_ROLE_ARN", ""),

@@ -122,3 +122,26 @@ def test_refused_credentials_that_are_still_the_same_are_not_tried_again(world: 
     world.stage.trigger = [VendorAuthFailed("unknown key")]
     assert world.trigger(world.submit())["next"] == "FINISH"
     assert world.stage.calls["trigger"] == 1
+
+
+def test_a_secret_that_made_no_sense_is_read_again_at_once(world: World) -> None:
+    replace({"vendor": "scripted"})
+    with pytest.raises(AccountError):
+        load_account("scripted", "scripted")
+    replace({"vendor": "scripted", "secret_key": SECRET})
+    assert load_account("scripted", "scripted").secret["secret_key"] == SECRET
+
+
+@pytest.mark.parametrize("reason", ["AccessDeniedException", "DecryptionFailure", "InvalidRequestException"])
+def test_a_secret_that_may_not_be_read_is_missing(world: World, monkeypatch: pytest.MonkeyPatch, reason: str) -> None:
+    from aws_lambda_powertools.utilities import parameters
+    from botocore.exceptions import ClientError
+
+    def refused(*_: object, **__: object) -> str:
+        cause = ClientError({"Error": {"Code": reason, "Message": "no"}}, "GetSecretValue")
+        raise parameters.exceptions.GetParameterError("no") from cause
+
+    monkeypatch.setattr(parameters, "get_secret", refused)
+    with pytest.raises(AccountError, match="cannot be read") as caught:
+        load_account("scripted", "scripted")
+    assert caught.value.code == "ACCOUNT_MISSING"

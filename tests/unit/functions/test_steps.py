@@ -81,6 +81,25 @@ def test_doubt_poll_errors_and_unknown_statuses_are_counted(
     assert found["PollErrors"][0] == found["UnknownStatuses"][0] == 1
 
 
+def test_a_refused_account_is_counted_by_each_step_that_meets_it(
+    functions: Functions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage = functions.world.stage
+    looking, copying = functions.world.submit(), functions.world.submit()
+    for job_id in (looking, copying):
+        functions.call("trigger", {"job_id": job_id, "generation": 1})
+    functions.call("poll", {"job_id": copying, "generation": 1})
+    assert "AccountRefused" not in metrics(capsys)
+    stage.accepted = "another key"
+    for function, event in (
+        ("trigger", {"job_id": functions.world.submit()}),
+        ("poll", {"job_id": looking}),
+        ("download", {"job_id": copying, "file_id": "f001"}),
+    ):
+        functions.call(function, event | {"generation": 1})
+        assert metrics(capsys)["AccountRefused"] == (1, ["service"]), function
+
+
 def test_a_rule_starts_its_jobs_once_per_firing(functions: Functions, capsys: pytest.CaptureFixture[str]) -> None:
     first = functions.call("schedule", {"jobs": [BODY, BODY]}, "r-1")
     assert functions.call("schedule", {"jobs": [BODY, BODY]}, "r-2") == first

@@ -10,7 +10,6 @@ from clipferry.vendors.contract import (
     Look,
     LookStatus,
     Sighting,
-    VendorAuthFailed,
     VendorThrottled,
     VendorUnavailable,
 )
@@ -86,12 +85,6 @@ def test_a_task_that_yields_nothing_fails_the_job_and_says_why(
     world.settle()
     world.assert_honest(waiting, JobStatus.FAILED, stored=0)
     assert world.job(waiting).error.code == code  # type: ignore[union-attr]
-
-
-def test_refused_credentials_end_the_looking(world: World, waiting: str) -> None:
-    world.stage.poll = [VendorAuthFailed("key disabled")] * 2
-    world.settle()
-    assert world.job(waiting).error.code == "ACCOUNT_REFUSED"  # type: ignore[union-attr]
 
 
 def test_files_are_downloaded_when_they_become_ready_one_by_one(world: World, waiting: str) -> None:

@@ -174,9 +174,10 @@ def test_a_vendor_that_refuses_the_lookup_ends_uncertain_in_its_words(world: Wor
 
 
 def test_a_lookup_without_credentials_is_made_again_after_a_retry(world: World) -> None:
-    world.stage.lose, world.stage.find = [LOST], [VendorAuthFailed("may not list")]
-    job_id = world.submit()
+    world.stage.lose, world.stage.find = [LOST], [VendorAuthFailed("may not list")] * 1000
+    job_id = world.submit(deadline_seconds=86_400)
     world.settle()
+    world.stage.find.clear()
     assert world.job(job_id).error.code == "ACCOUNT_REFUSED"  # type: ignore[union-attr]
     world.retry(job_id)
     world.settle()

@@ -18,6 +18,7 @@ from clipferry.vendors.contract import (
     Submitted,
     Task,
     TriggerUncertain,
+    VendorAuthFailed,
 )
 
 SIGNED = "https://media.example/clip.mp4?Signature=canary-signature"
@@ -38,6 +39,8 @@ class Stage:
     locate: list[Any] = field(default_factory=list)
     abort: list[Any] = field(default_factory=list)
     lose: list[Exception] = field(default_factory=list)
+    accepted: str | None = None  # the only secret key whose calls are not refused; None: every one
+    refusals: int = 0  # calls refused for their key
     findable: bool = True  # find() can tell; else it says that it cannot
     chunks: int = 1
     calls_a_look: int = 1
@@ -107,9 +110,15 @@ class Scripted:
     def deadline_for(cls, request: Mapping[str, Any] | None) -> int:
         return cls.default_deadline + int((request or {}).get("record_duration", 0))
 
+    def _meet(self, verb: str, usual: Callable[[], Any]) -> Any:
+        if self.stage.accepted not in (None, self.account.secret["secret_key"]):
+            self.stage.refusals += 1
+            raise VendorAuthFailed("the key has expired", code="Forbidden", request_id="r1")
+        return self.stage.meet(verb, usual)
+
     def trigger(self, task: Task) -> Submitted:
         self.outbound.admit("trigger")
-        return self.stage.effect("vendor trigger", lambda: self.stage.meet("trigger", lambda: self._start(task)))
+        return self.stage.effect("vendor trigger", lambda: self._meet("trigger", lambda: self._start(task)))
 
     def _start(self, task: Task) -> Submitted:
         done = len(task.refs.get("ids", []))
@@ -130,20 +139,20 @@ class Scripted:
             return self._submitted(task, len(started)) if started else None
 
         self.outbound.admit("find")
-        return self.stage.meet("find", usual)
+        return self._meet("find", usual)
 
     def adopt(self, task: Task) -> Submitted:
-        return self.stage.meet("adopt", lambda: Submitted({"ids": [(task.adopt or {})["task_id"]]}, first_look=1))
+        return self._meet("adopt", lambda: Submitted({"ids": [(task.adopt or {})["task_id"]]}, first_look=1))
 
     def poll(self, task: Task) -> Look:
         for _ in range(self.stage.calls_a_look):
             self.outbound.admit("poll")
         files = [clip(number) for number in range(self.stage.files)]
-        return self.stage.meet("poll", lambda: look(*files))
+        return self._meet("poll", lambda: look(*files))
 
     def locate(self, task: Task, file: KnownFile) -> Remote | None:
         self.outbound.admit("locate")
-        return self.stage.meet("locate", lambda: Remote(SIGNED, size=4))
+        return self._meet("locate", lambda: Remote(SIGNED, size=4))
 
     def abort(self, task: Task) -> bool:
         def usual() -> bool:
@@ -151,4 +160,4 @@ class Scripted:
             return True
 
         self.outbound.admit("abort")
-        return self.stage.effect("vendor abort", lambda: self.stage.meet("abort", usual))
+        return self.stage.effect("vendor abort", lambda: self._meet("abort", usual))

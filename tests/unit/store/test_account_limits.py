@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from clipferry.jobs import Problem
 from clipferry.pacing.call_rates import ANY, Pace, Rate
 from clipferry.pacing.durations import Durations
 from clipferry.pacing.task_slots import Held, Waiting
 from clipferry.store import account_limits
-from clipferry.store.account_limits import Budgets, Lessons, Line
-from clipferry.store.rows import DurationsRow, LineRow, PaceRow
+from clipferry.store.account_limits import Budgets, Hold, Holds, Lessons, Line
+from clipferry.store.rows import DurationsRow, HoldRow, LineRow, PaceRow
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pynamodb.exceptions import PutError
@@ -174,6 +175,41 @@ class TestLine:
         line.wait("a", line.draw("a"), "z", NOW + 50)
         ends = {row.sk: row.until for row in LineRow.query("INFLIGHT#a")}
         assert ends == {"SLOT#000000": NOW + 100, "TAIL": None, "WAIT#000000000001": NOW + 50}
+
+
+class TestHolds:
+    SAID = Problem("ACCOUNT_REFUSED", "the key has expired", "Forbidden", "r1")
+
+    def test_an_account_is_refused_since_the_first_who_was_and_shows_what_the_last_was_told(self, edge: Edge) -> None:
+        holds = Holds()
+        assert holds.read("ims", "gate") is None
+        holds.put("ims", "gate", NOW, NOW + 30, Problem("ACCOUNT_MISSING", "no secret"))
+        holds.put("ims", "gate", NOW + 5, NOW + 35, self.SAID)
+        assert holds.read("ims", "gate") == Hold(NOW, NOW + 35, self.SAID)
+        assert holds.read("polyv", "gate") is None, "an account of the same name for another vendor"
+
+    def test_one_of_many_takes_the_try_that_is_due(self, edge: Edge) -> None:
+        holds = Holds()
+        holds.put("ims", "gate", NOW, NOW + 30.7, self.SAID)
+        hold = holds.read("ims", "gate")
+        assert hold is not None
+        assert [holds.claim("ims", "gate", hold, NOW + 61) for _ in range(3)] == [True, False, False]
+
+    def test_what_is_lifted_cannot_be_tried_and_begins_anew(self, edge: Edge) -> None:
+        holds = Holds()
+        holds.put("ims", "gate", NOW, NOW + 30, self.SAID)
+        hold = holds.read("ims", "gate")
+        assert hold is not None
+        for _ in range(2):
+            holds.lift("ims", "gate")
+        assert holds.read("ims", "gate") is None
+        assert not holds.claim("ims", "gate", hold, NOW + 61)
+        holds.put("ims", "gate", NOW + 99, NOW + 129, self.SAID)
+        assert holds.read("ims", "gate") == Hold(NOW + 99, NOW + 129, self.SAID)
+
+    def test_the_row_goes_when_nobody_tried_for_long(self, edge: Edge) -> None:
+        Holds().put("ims", "gate", NOW, NOW + 30, self.SAID)
+        assert HoldRow.get("ACCOUNT#ims#gate", "HOLD").expires_at == NOW + 7 * 86_400
 
 
 class TestLessons:

@@ -19,6 +19,10 @@ from clipferry.vendors.contract import Account
 CACHE_SECONDS = 300
 CONNECTIONS_MAX = 64  # as the template's parameter allows
 IN_FLIGHT_MAX = 10_000  # more tasks at once are as good as no cap
+#: GetSecretValue's errors that mean so: no such secret, no right to it or to its key, marked for deletion, no such key.
+_UNREADABLE = frozenset(
+    {"ResourceNotFoundException", "AccessDeniedException", "InvalidRequestException", "DecryptionFailure"}
+)
 _OBJECTS = frozenset({"rate", "download_headers"})  # the only keys whose values are no strings
 _WHOLE = {"connections": CONNECTIONS_MAX, "max_in_flight": IN_FLIGHT_MAX}
 
@@ -45,10 +49,15 @@ def load_account(name: str, vendor: str, *, fresh: bool = False) -> Account:
     except parameters.exceptions.GetParameterError as error:
         cause = error.__cause__ or error.__context__
         reason = cause.response["Error"]["Code"] if isinstance(cause, ClientError) else ""
-        if reason in ("ResourceNotFoundException", "AccessDeniedException", "InvalidRequestException"):
+        if reason in _UNREADABLE:
             raise AccountError("ACCOUNT_MISSING", f"the secret {secret_id} does not exist or cannot be read") from None
         raise
-    return _parse(name, vendor, secret_id, text)
+    try:
+        return _parse(name, vendor, secret_id, text)
+    except AccountError:
+        if fresh:
+            raise
+        return load_account(name, vendor, fresh=True)  # what is in memory may have been mended since
 
 
 def _parse(name: str, vendor: str, secret_id: str, text: str | bytes) -> Account:

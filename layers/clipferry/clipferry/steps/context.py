@@ -11,12 +11,13 @@ from datetime import datetime
 from functools import cache
 from typing import TypeVar
 
-from clipferry.aws.account_secrets import AccountError, load_account
-from clipferry.jobs import File, FileStatus, Job, Problem
+from clipferry.aws.account_secrets import load_account
+from clipferry.jobs import File, FileStatus, Job
 from clipferry.outbound.client import Outbound
 from clipferry.settings import settings
+from clipferry.steps.account_holds import ACCOUNT_REFUSED, hold_to_probe
 from clipferry.steps.paced_calls import NEAR, Booking, Gate
-from clipferry.store.account_limits import Budgets, Lessons, Line
+from clipferry.store.account_limits import Budgets, Hold, Holds, Lessons, Line
 from clipferry.store.job_records import Jobs, utc_now
 from clipferry.vendors import VENDORS, vendor_class
 from clipferry.vendors.contract import (
@@ -26,17 +27,15 @@ from clipferry.vendors.contract import (
     Look,
     OutOfTime,
     Task,
+    TriggerUncertain,
     Vendor,
     VendorAuthFailed,
-    VendorError,
     VendorRefused,
     VendorThrottled,
     VendorUnavailable,
 )
 
 Answer = TypeVar("Answer")
-
-THROTTLED_AS = 4  # failed calls in a row: what is throttled is not counted, but waits as long as after so many
 
 
 @dataclass
@@ -54,6 +53,7 @@ class Runtime:
     budgets: Budgets = field(default_factory=Budgets)
     line: Line = field(default_factory=Line)
     lessons: Lessons = field(default_factory=Lessons)
+    holds: Holds = field(default_factory=Holds)
     time_left: Callable[[], float] = lambda: math.inf
 
     def epoch(self) -> float:
@@ -80,19 +80,23 @@ class Runtime:
         *,
         asker: Job | File | None = None,
         gate: Gate | None = None,
+        at_once: bool = False,
     ) -> Answer:
         """Put a question to the job's vendor, each of its calls in a slot of the account's budget.
 
         A slot too far off raises OverBudget, and is kept in the `reservation` of the asker (the job, unless a file
         asks), to be written with its next change. Refused credentials are read afresh once, for they may have been
-        changed; a vendor's no to the rate pushes the account back. A vendor so slow that the step's time was over
-        before there was anything to answer with is VendorUnavailable. Raises AccountError and the vendor's errors.
+        changed; while the account is on hold AccountOnHold is raised in the question's place, unless it is `at_once`.
+        A vendor's no to the rate pushes the account back. A vendor so slow that the step's time was over before there
+        was anything to answer with is VendorUnavailable. Raises one of ASKING_ERRORS.
         """
+        hold = hold_to_probe(self, job, at_once=at_once)
         gate, asker = gate or self.gate(job, asker), asker or job
         try:
-            answer = self._ask(job, question, self.outbound.paced(gate))
+            answer = self._ask(job, question, self.outbound.paced(gate), fresh=hold is not None)
             if isinstance(answer, Look) and answer.cut_short:
                 self._rest(gate, answer.cut_short)
+            self._accepted(job, asker, hold, gate)
             return answer
         except OutOfTime as error:
             message = "the vendor answers too slowly: a step's time was over before it was done"
@@ -100,19 +104,29 @@ class Runtime:
         except VendorThrottled as error:
             self._rest(gate, error)
             raise
+        except (VendorRefused, TriggerUncertain):
+            self._accepted(job, asker, hold, gate)
+            raise
         finally:
             asker.reservation = gate.kept
 
-    def _ask(self, job: Job, question: Callable[[Vendor], Answer], outbound: Outbound) -> Answer:
-        account = self.account(job)
+    def _ask(self, job: Job, question: Callable[[Vendor], Answer], outbound: Outbound, *, fresh: bool) -> Answer:
+        account = load_account(job.account, job.vendor, fresh=fresh)
         vendor = vendor_class(job.vendor)
         try:
             return question(vendor(account, outbound))
         except VendorAuthFailed:
-            renewed = load_account(job.account, job.vendor, fresh=True)
+            renewed = account if fresh else load_account(job.account, job.vendor, fresh=True)
             if renewed == account:
                 raise
             return question(vendor(renewed, outbound))
+
+    def _accepted(self, job: Job, asker: Job | File, hold: Hold | None, gate: Gate) -> None:
+        """The vendor has answered under the account, or the question took no call and its secret is of use again."""
+        if gate.calls_made:
+            asker.refused_at = None
+        if hold and (gate.calls_made or hold.problem.code != ACCOUNT_REFUSED):
+            self.holds.lift(job.vendor, job.account)
 
     @staticmethod
     def _rest(gate: Gate, error: VendorThrottled) -> None:
@@ -142,20 +156,6 @@ def task_of(job: Job, now: datetime) -> Task:
             for f in job.files
         ],
     )
-
-
-def problem_of(error: VendorError | AccountError) -> Problem:
-    """What a user reads of an error that no repeating mends."""
-    match error:
-        case AccountError():
-            return Problem(error.code, error.message)
-        case VendorAuthFailed():
-            return Problem(
-                "ACCOUNT_REFUSED", f"the vendor refuses the account: {error.message}", error.code, error.request_id
-            )
-        case VendorRefused():
-            return Problem(error.kind, error.message, error.code, error.request_id)
-    return Problem("VENDOR_UNAVAILABLE", error.message, error.code, error.request_id)
 
 
 def download_hosts(vendor: Vendor) -> Sequence[str]:

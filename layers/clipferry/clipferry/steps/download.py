@@ -12,7 +12,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from clipferry import transfer
-from clipferry.aws.account_secrets import AccountError
 from clipferry.jobs import (
     DOWNLOAD_BROKEN,
     DOWNLOAD_BUDGET,
@@ -27,18 +26,11 @@ from clipferry.jobs import (
 from clipferry.outbound.file_headers import FileHeaders
 from clipferry.pacing.poll_plan import error_wait
 from clipferry.settings import settings
-from clipferry.steps.context import THROTTLED_AS, Runtime, download_hosts, problem_of, task_of
+from clipferry.steps.account_holds import seconds_to_wait
+from clipferry.steps.context import Runtime, download_hosts, task_of
+from clipferry.steps.vendor_errors import ASKING_ERRORS, Decision, Remedy, decide
 from clipferry.store.job_records import Superseded
-from clipferry.vendors.contract import (
-    Account,
-    CallHeldBack,
-    KnownFile,
-    Remote,
-    VendorAuthFailed,
-    VendorRefused,
-    VendorThrottled,
-    VendorUnavailable,
-)
+from clipferry.vendors.contract import Account, KnownFile, Remote
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -48,12 +40,15 @@ LONG_CALL = 60.0  # seconds after which a call that got no further is an attempt
 
 @dataclass(frozen=True)
 class Leg:
-    """One call's part of a copy. `more`: call again after `wait_seconds`. `in_vain`: it got no further."""
+    """One call's part of a copy. `more`: call again after `wait_seconds`. `in_vain`: it got no further.
+    `waits_for`: "account" or "budget", when it is not the source that is waited for.
+    """
 
     file_id: str
     more: bool
     wait_seconds: int = 0
     in_vain: bool = False
+    waits_for: str | None = None
 
     def as_state(self) -> dict[str, Any]:
         return {"file_id": self.file_id, "more": self.more, "wait_seconds": self.wait_seconds}
@@ -111,16 +106,9 @@ def _copy(rt: Runtime, s3: S3Client, job: Job, file: File, time_left: Callable[[
         )
     except transfer.Superseded as error:
         raise Superseded(str(error)) from error
-    except VendorThrottled as error:  # by the vendor, or by the account's own budget
-        if (rt.now() - began).total_seconds() >= LONG_CALL and file.bytes_copied <= before:
-            return _failed_attempt(rt, s3, job, file, problem_of(error), error.retry_after or 0)
-        if isinstance(error, CallHeldBack):
-            return _wait(rt, job, file, _whole(error.wait))
-        return _wait(rt, job, file, error_wait(THROTTLED_AS, error.retry_after, rt.rng))
-    except VendorUnavailable as error:
-        return _failed_attempt(rt, s3, job, file, problem_of(error), 0)
-    except (AccountError, VendorRefused, VendorAuthFailed) as error:
-        return _fail(rt, s3, job, file, problem_of(error))
+    except ASKING_ERRORS as error:
+        in_vain = (rt.now() - began).total_seconds() >= LONG_CALL and file.bytes_copied <= before
+        return _not_located(rt, s3, job, file, decide(error, rt.rng), in_vain=in_vain)
     match result:
         case transfer.Stored():
             return _store(rt, s3, job, file, result)
@@ -133,10 +121,26 @@ def _copy(rt: Runtime, s3: S3Client, job: Job, file: File, time_left: Callable[[
             return _fail(rt, s3, job, file, Problem(result.code, result.message))
 
 
-def _wait(rt: Runtime, job: Job, file: File, seconds: int) -> Leg:
+def _not_located(rt: Runtime, s3: S3Client, job: Job, file: File, decision: Decision, *, in_vain: bool) -> Leg:
+    """The vendor did not say where the file is. `in_vain`: this took long, and nothing was copied meanwhile."""
+    match decision.remedy:
+        case Remedy.WAIT if in_vain:  # by the vendor, or by the account's own budget
+            return _failed_attempt(rt, s3, job, file, decision.problem, decision.seconds or 0)
+        case Remedy.WAIT:
+            return _wait(rt, job, file, _whole(decision.seconds or 0))
+        case Remedy.ACCOUNT:
+            seconds = seconds_to_wait(rt, job, file, decision)
+            if seconds is not None:
+                return _wait(rt, job, file, _whole(seconds), error=decision.problem)
+        case Remedy.RETRY:
+            return _failed_attempt(rt, s3, job, file, decision.problem, decision.seconds or 0)
+    return _fail(rt, s3, job, file, decision.problem)
+
+
+def _wait(rt: Runtime, job: Job, file: File, seconds: int, **changes: Any) -> Leg:
     """Nothing is wrong: the call is over, and the file's place in the account's budget is kept."""
-    rt.jobs.change_file(job, file, call_seconds=0)
-    return Leg(file.file_id, more=True, wait_seconds=seconds)
+    rt.jobs.change_file(job, file, call_seconds=0, **changes)
+    return Leg(file.file_id, more=True, wait_seconds=seconds, waits_for=file.waits_for)
 
 
 def _store(rt: Runtime, s3: S3Client, job: Job, file: File, result: transfer.Stored) -> Leg:

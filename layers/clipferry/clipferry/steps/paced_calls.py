@@ -87,6 +87,11 @@ class Gate:
             self._sleep(wait)
 
     @property
+    def calls_made(self) -> int:
+        """How many calls have left."""
+        return self._calls - self._ahead
+
+    @property
     def kept(self) -> dict[str, Any] | None:
         """What the asker keeps, as its row holds it."""
         return vars(self.booking).copy() if self.booking else None

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from clipferry.aws.account_secrets import AccountError
 from clipferry.jobs import DOWNLOAD_BROKEN, DOWNLOAD_BUDGET, File, FileStatus, Job, JobStatus, Problem
 from clipferry.pacing.poll_plan import POLL_ERROR_BUDGET, View, error_wait, next_wait, stays
-from clipferry.steps.context import THROTTLED_AS, Runtime, problem_of, task_of
+from clipferry.steps.account_holds import seconds_to_wait
+from clipferry.steps.context import Runtime, task_of
+from clipferry.steps.endings import fail, time_out
 from clipferry.steps.learning import learn, learned
 from clipferry.steps.slots import DOWNLOADS, give_back, keep_slot
-from clipferry.steps.trigger import end
 from clipferry.steps.turn import BEGUN, Run, Turn, hand_over, on_the_row_as_it_is
-from clipferry.vendors.contract import (
-    CallHeldBack,
-    Look,
-    LookStatus,
-    OverBudget,
-    Sighting,
-    VendorAuthFailed,
-    VendorRefused,
-    VendorThrottled,
-    VendorUnavailable,
-)
+from clipferry.steps.vendor_errors import ASKING_ERRORS, Decision, Remedy, decide
+from clipferry.vendors.contract import CallHeldBack, Look, LookStatus, Sighting
 
 UNKNOWN_BUDGET = 20  # looks in a row at a status nobody told us of
 
@@ -54,8 +46,7 @@ def poll(
 def _look(rt: Runtime, job: Job, run: Run) -> Turn:
     job.come_so_far(run.waited)
     if rt.now() >= job.deadline_at:
-        problem = Problem("DEADLINE_PASSED", f"the vendor had not finished within {job.deadline_seconds} seconds")
-        return end(rt, job, JobStatus.TIMED_OUT, problem)
+        return time_out(rt, job, "the vendor had not finished")
     if run.full:
         return hand_over(rt, job)
     _count_broken(rt, job, run)
@@ -65,29 +56,36 @@ def _look(rt: Runtime, job: Job, run: Run) -> Turn:
 def _poll(rt: Runtime, job: Job) -> Turn:
     try:
         look = rt.ask(job, lambda vendor: vendor.poll(task_of(job, rt.now())))
-    except OverBudget as error:
-        return _wait(rt, job, int(error.wait), polls=job.polls)
-    except VendorThrottled as error:
-        return _wait(rt, job, error_wait(THROTTLED_AS, error.retry_after, rt.rng))
-    except VendorUnavailable as error:
-        errors = job.poll_errors + 1
-        if errors >= POLL_ERROR_BUDGET:
-            return end(rt, job, JobStatus.FAILED, problem_of(error))
-        return _wait(rt, job, error_wait(errors, None, rt.rng), poll_errors=errors)
-    except (AccountError, VendorRefused, VendorAuthFailed) as error:
-        return end(rt, job, JobStatus.FAILED, problem_of(error))
+    except ASKING_ERRORS as error:
+        return _not_answered(rt, job, decide(error, rt.rng))
     if look.status in (LookStatus.FAILED, LookStatus.EMPTY):
-        return end(rt, job, JobStatus.FAILED, _task_problem(look))
+        return fail(rt, job, _task_problem(look))
     unknown = job.unknown_looks + 1 if _unheard_of(look) else 0
     if unknown >= UNKNOWN_BUDGET:
         said = f"the vendor reports a status that is not known here: {look.raw_status or 'of a file'}"
-        return end(rt, job, JobStatus.FAILED, Problem("VENDOR_STATUS_UNKNOWN", said))
+        return fail(rt, job, Problem("VENDOR_STATUS_UNKNOWN", said))
     if look.status is LookStatus.READY and not (look.files or job.files):
-        return end(rt, job, JobStatus.FAILED, Problem("VENDOR_TASK_EMPTY", "the vendor is done and has no file"))
+        return fail(rt, job, Problem("VENDOR_TASK_EMPTY", "the vendor is done and has no file"))
     _record(rt, job, look.files)
     if look.status is LookStatus.READY and job.listed:
         _give_up_unlisted(rt, job, look)
     return _route(rt, job, look, unknown)
+
+
+def _not_answered(rt: Runtime, job: Job, decision: Decision) -> Turn:
+    """A look that failed never fails the job by itself: not before the budget of failed looks in a row is spent."""
+    match decision.remedy:
+        case Remedy.WAIT:
+            polls = job.polls + 1 if decision.tried else job.polls
+            return _wait(rt, job, math.ceil(decision.seconds or 1), polls=polls)
+        case Remedy.ACCOUNT:
+            seconds = seconds_to_wait(rt, job, job, decision)
+            if seconds is not None:
+                return _wait(rt, job, math.ceil(seconds), polls=job.polls, error=decision.problem)
+        case Remedy.RETRY if job.poll_errors + 1 < POLL_ERROR_BUDGET:
+            errors = job.poll_errors + 1
+            return _wait(rt, job, error_wait(errors, decision.seconds, rt.rng), poll_errors=errors)
+    return fail(rt, job, decision.problem)
 
 
 def _route(rt: Runtime, job: Job, look: Look, unknown: int) -> Turn:

@@ -93,6 +93,7 @@ def _reopen(rt: Runtime, job: Job) -> None:
         restarts=0,
         waited=0,
         reservation=None,
+        refused_at=None,
         ticket=None,
         in_flight=None,
         last_look=None,

@@ -10,29 +10,21 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
-from clipferry.aws.account_secrets import AccountError
-from clipferry.jobs import CALL_LIFETIME, FileStatus, Job, JobStatus, Problem
+from clipferry.jobs import CALL_LIFETIME, FileStatus, Job, JobStatus
 from clipferry.pacing.poll_plan import CALL_ROOM, View, error_wait, next_wait
-from clipferry.steps.context import THROTTLED_AS, Runtime, problem_of, task_of
+from clipferry.steps.account_holds import ACCOUNT_REFUSED, put_on_hold, seconds_to_wait
+from clipferry.steps.context import Runtime, task_of
+from clipferry.steps.endings import fail, time_out
 from clipferry.steps.learning import learned
 from clipferry.steps.paced_calls import Gate
 from clipferry.steps.slots import keep_slot, take_slot
 from clipferry.steps.turn import BEGUN, Run, Turn, hand_over, on_the_row_as_it_is
-from clipferry.vendors.contract import (
-    OverBudget,
-    Submitted,
-    TriggerUncertain,
-    VendorAuthFailed,
-    VendorError,
-    VendorRefused,
-    VendorThrottled,
-    VendorUnavailable,
-)
+from clipferry.steps.vendor_errors import ASKING_ERRORS, Decision, Remedy, decide, problem_of
+from clipferry.vendors.contract import OverBudget, Submitted, VendorUnavailable
 
 TRIGGER_BUDGET = 10  # failed calls: triggers without a usable answer, and lookups after them
 RETRIGGER_BUDGET = 3  # triggers of one job sent in spite of a doubt
 _NO_EFFECT: dict[str, Any] = {"triggered_at": None, "quiet_until": None}  # what changes when no trigger is on its way
-_FINAL = (AccountError, VendorRefused, VendorAuthFailed)  # no repeating mends these
 
 
 def trigger(
@@ -50,8 +42,7 @@ def _step(rt: Runtime, job: Job, run: Run) -> Turn:
     job.come_so_far(run.waited)
     _open_files(rt, job)
     if rt.now() >= job.deadline_at:
-        problem = Problem("DEADLINE_PASSED", f"not triggered within {job.deadline_seconds} seconds")
-        return end(rt, job, JobStatus.TIMED_OUT, problem)
+        return time_out(rt, job, "not triggered")
     return hand_over(rt, job) if run.full else _trigger(rt, job)
 
 
@@ -72,6 +63,7 @@ def _open_files(rt: Runtime, job: Job) -> None:
                 call_seconds=0,
                 bytes_copied=0,
                 checkpoint={},
+                refused_at=None,
             )
 
 
@@ -88,17 +80,23 @@ def _adopt(rt: Runtime, job: Job) -> Turn:
     rt.jobs.change(job, rt.now(), triggered_at=rt.now(), waited=0, trigger_attempts=job.trigger_attempts + 1)
     try:
         adopted = rt.ask(job, lambda vendor: vendor.adopt(task_of(job, rt.now())))
-        if not adopted.complete:  # the time was over before everything had been looked up
-            return _pause(rt, job, 1, vendor_refs=dict(adopted.refs))
-        return _wait(rt, job, adopted)
-    except OverBudget as error:
-        return _pause(rt, job, error.wait, trigger_attempts=job.trigger_attempts - 1)
-    except VendorThrottled as error:
-        return _rest(rt, job, error, trigger_attempts=job.trigger_attempts - 1)
-    except VendorUnavailable as error:
-        return _fail(rt, job, error) if _spent(job) else _again(rt, job)
-    except _FINAL as error:
-        return _fail(rt, job, error)
+    except ASKING_ERRORS as error:
+        return _not_adopted(rt, job, decide(error, rt.rng))
+    if not adopted.complete:  # the time was over before everything had been looked up
+        return _pause(rt, job, 1, vendor_refs=dict(adopted.refs))
+    return _wait(rt, job, adopted)
+
+
+def _not_adopted(rt: Runtime, job: Job, decision: Decision) -> Turn:
+    not_counted = {"trigger_attempts": job.trigger_attempts - 1}
+    match decision.remedy:
+        case Remedy.WAIT:
+            return _pause(rt, job, decision.seconds or 1, **not_counted)
+        case Remedy.ACCOUNT if decision.problem.code == ACCOUNT_REFUSED:
+            return _wait_for_account(rt, job, decision, **not_counted)
+        case Remedy.RETRY if not _spent(job):
+            return _again(rt, job, decision)
+    return fail(rt, job, decision.problem)  # also where there is no such account, which waiting would hide
 
 
 def _find(rt: Runtime, job: Job) -> Turn:
@@ -107,30 +105,38 @@ def _find(rt: Runtime, job: Job) -> Turn:
     Whatever goes wrong here, the doubt stays; only the vendor's word that there is no such work takes it away. Not
     even that, while the call that sent the trigger may still be at it: what the vendor does not know yet may come.
     """
-    quiet = (job.quiet_until - rt.now()).total_seconds() if job.quiet_until else 0.0
     try:
         found = rt.ask(job, lambda vendor: vendor.find(task_of(job, rt.now())))
-    except OverBudget as error:
-        return _pause(rt, job, error.wait)
-    except VendorThrottled as error:
-        return _rest(rt, job, error)
-    except VendorUnavailable as error:
-        return _uncertain(rt, job, error, quiet) if _spent(job) else _again(rt, job)
-    except TriggerUncertain as error:
-        if error.look_again is not None:
-            return _pause(rt, job, error.look_again)
-        return _uncertain(rt, job, error, quiet)
-    except VendorRefused as error:  # a vendor that has no such lookup, say: its no is about the question
-        return _uncertain(rt, job, error, quiet)
-    except (AccountError, VendorAuthFailed) as error:
-        return _fail(rt, job, error)
+    except ASKING_ERRORS as error:
+        return _not_found(rt, job, decide(error, rt.rng))
     if found is not None and found.in_doubt:
         return _pause(rt, job, 1, vendor_refs=dict(found.refs))
+    quiet = _quiet(rt, job)
     if quiet > 0 and not (found and found.complete):
         return _pause(rt, job, quiet)
     if found is None and job.trigger_errors >= TRIGGER_BUDGET:
-        return _fail(rt, job, VendorUnavailable("the vendor gave no usable answer, however often it was triggered"))
+        unusable = VendorUnavailable("the vendor gave no usable answer, however often it was triggered")
+        return fail(rt, job, problem_of(unusable))
     return _send(rt, job, found)
+
+
+def _not_found(rt: Runtime, job: Job, decision: Decision) -> Turn:
+    """The lookup had no answer. A permanent no is about the question: a vendor that has no such lookup, say."""
+    match decision.remedy:
+        case Remedy.WAIT:
+            return _pause(rt, job, decision.seconds or 1)
+        case Remedy.ACCOUNT:
+            return _wait_for_account(rt, job, decision)
+        case Remedy.RETRY if not _spent(job):
+            return _again(rt, job, decision)
+        case Remedy.DOUBT if decision.seconds is not None:
+            return _pause(rt, job, decision.seconds)
+    return _uncertain(rt, job, decision)
+
+
+def _quiet(rt: Runtime, job: Job) -> float:
+    """Seconds for which a call that sent the trigger may still run, by its own intent."""
+    return (job.quiet_until - rt.now()).total_seconds() if job.quiet_until else 0.0
 
 
 def _send(rt: Runtime, job: Job, found: Submitted | None = None) -> Turn:
@@ -144,27 +150,51 @@ def _send(rt: Runtime, job: Job, found: Submitted | None = None) -> Turn:
     while not submitted.complete:
         refs = dict(submitted.refs)
         if called and rt.time_left() < CALL_ROOM:  # the next step goes on with the rest
-            return _pause(rt, job, 1, vendor_refs=refs, triggered_at=None)
+            return _pause(rt, job, 1, vendor_refs=refs, **_NO_EFFECT)
         try:
             gate = _turn_comes(rt, job)
-        except AccountError as error:
-            return _fail(rt, job, error, vendor_refs=refs, **_NO_EFFECT)
-        if not isinstance(gate, Gate):
-            return _pause(rt, job, gate, vendor_refs=refs, **_NO_EFFECT)
+            if not isinstance(gate, Gate):
+                return _pause(rt, job, gate, vendor_refs=refs, **_NO_EFFECT)
+        except ASKING_ERRORS as error:
+            return _not_sent(rt, job, decide(error, rt.rng), refs)
         _intend(rt, job, refs)
         try:
-            submitted, called = rt.ask(job, lambda vendor: vendor.trigger(task_of(job, rt.now())), gate=gate), True
-        except OverBudget as error:
-            return _pause(rt, job, error.wait, trigger_attempts=job.trigger_attempts - 1, **_NO_EFFECT)
-        except VendorThrottled as error:
-            return _rest(rt, job, error, trigger_attempts=job.trigger_attempts - 1, **_NO_EFFECT)
-        except VendorUnavailable as error:
-            if error.reached:
-                return _again(rt, job, quiet_until=None)
-            return _fail(rt, job, error, **_NO_EFFECT) if _spent(job) else _again(rt, job, **_NO_EFFECT)
-        except _FINAL as error:
-            return _fail(rt, job, error, **_NO_EFFECT)
+            submitted = rt.ask(
+                job, lambda vendor: vendor.trigger(task_of(job, rt.now())), gate=gate, at_once=_is_new(refs)
+            )
+        except ASKING_ERRORS as error:
+            decision = decide(error, rt.rng)
+            if decision.remedy in (Remedy.WAIT, Remedy.ACCOUNT):
+                job.trigger_attempts -= 1
+            return _not_sent(rt, job, decision, refs)
+        called = True
     return _wait(rt, job, submitted, planned=True)
+
+
+def _not_sent(rt: Runtime, job: Job, decision: Decision, refs: dict[str, Any]) -> Turn:
+    """The trigger started nothing, or nobody knows. `refs`: of the calls before it.
+
+    A doubt stays a doubt, whatever the count of failures: the next step looks for the work.
+    """
+    written = {"vendor_refs": refs, "trigger_attempts": job.trigger_attempts, "quiet_until": None}
+    if not decision.had_no_effect:
+        return _again(rt, job, decision, **written)
+    written |= _NO_EFFECT
+    match decision.remedy:
+        case Remedy.WAIT:
+            return _pause(rt, job, decision.seconds or 1, **written)
+        case Remedy.ACCOUNT if not _is_new(refs):
+            return _wait_for_account(rt, job, decision, **written)
+        case Remedy.ACCOUNT:
+            put_on_hold(rt, job, decision)
+        case Remedy.RETRY if not _spent(job):
+            return _again(rt, job, decision, **written)
+    return fail(rt, job, decision.problem, **written)
+
+
+def _is_new(refs: dict[str, Any]) -> bool:
+    """Whether nothing of the job's work exists yet: then a refused account fails the job at once."""
+    return not refs
 
 
 def _turn_comes(rt: Runtime, job: Job) -> Gate | float:
@@ -230,6 +260,7 @@ def _wait(rt: Runtime, job: Job, submitted: Submitted, *, planned: bool = False)
         job,
         now,
         JobStatus.WAITING,
+        error=None,
         quiet_until=None,
         vendor_refs=dict(submitted.refs),
         refs_complete=True,
@@ -239,15 +270,18 @@ def _wait(rt: Runtime, job: Job, submitted: Submitted, *, planned: bool = False)
     return Turn(job, job.generation, "WAIT", wait)
 
 
-def _again(rt: Runtime, job: Job, **changes: Any) -> Turn:
+def _again(rt: Runtime, job: Job, decision: Decision, **changes: Any) -> Turn:
     """Once more after a failed call, later each time."""
     errors = job.trigger_errors + 1
-    return _pause(rt, job, error_wait(errors, None, rt.rng), trigger_errors=errors, **changes)
+    return _pause(rt, job, error_wait(errors, decision.seconds, rt.rng), trigger_errors=errors, **changes)
 
 
-def _rest(rt: Runtime, job: Job, error: VendorThrottled, **changes: Any) -> Turn:
-    """Once more when the vendor has calmed down. What it throttled counts as nothing."""
-    return _pause(rt, job, error_wait(THROTTLED_AS, error.retry_after, rt.rng), **changes)
+def _wait_for_account(rt: Runtime, job: Job, decision: Decision, **changes: Any) -> Turn:
+    """Once more when the account may work again, until its grace is over."""
+    seconds = seconds_to_wait(rt, job, job, decision)
+    if seconds is None:
+        return fail(rt, job, decision.problem, **changes)
+    return _pause(rt, job, seconds, error=decision.problem, **changes)
 
 
 def _pause(rt: Runtime, job: Job, seconds: float, **changes: Any) -> Turn:
@@ -259,23 +293,12 @@ def _pause(rt: Runtime, job: Job, seconds: float, **changes: Any) -> Turn:
     return Turn(job, job.generation, "TRIGGER", wait)
 
 
-def _uncertain(rt: Runtime, job: Job, error: VendorError, quiet: float) -> Turn:
-    """Nobody can tell whether the work exists: do as the job said. Not before `quiet` seconds are over."""
+def _uncertain(rt: Runtime, job: Job, decision: Decision) -> Turn:
+    """Nobody can tell whether the work exists: do as the job said, once no call can be at it any more."""
+    quiet = _quiet(rt, job)
     if quiet > 0:
         return _pause(rt, job, quiet)
     if job.on_uncertain == "retrigger" and job.retriggers < RETRIGGER_BUDGET:
         return _pause(rt, job, 1, triggered_at=None, trigger_errors=0, retriggers=job.retriggers + 1)
-    problem = Problem(
-        "TRIGGER_UNCERTAIN", f"a trigger was sent and its reply was lost: {error.message}", error.code, error.request_id
-    )
-    return end(rt, job, JobStatus.FAILED, problem)
-
-
-def _fail(rt: Runtime, job: Job, error: VendorError | AccountError, **changes: Any) -> Turn:
-    return end(rt, job, JobStatus.FAILED, problem_of(error), **changes)
-
-
-def end(rt: Runtime, job: Job, verdict: JobStatus, problem: Problem, **changes: Any) -> Turn:
-    """Write down how the job ends and let finish carry it out."""
-    rt.jobs.change(job, rt.now(), verdict=verdict, error=problem, next_poll_at=None, **changes)
-    return Turn(job, job.generation, "FINISH")
+    said = f"a trigger was sent and its reply was lost: {decision.problem.message}"
+    return fail(rt, job, replace(decision.problem, code="TRIGGER_UNCERTAIN", message=said))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from clipferry.jobs import FileStatus, Job, JobStatus
+from clipferry.jobs import ACCOUNT_CODES, FileStatus, Job, JobStatus
 from clipferry.steps.context import Runtime
 from clipferry.steps.slots import give_back
 from clipferry.store.job_records import Superseded
@@ -48,6 +48,12 @@ class Turn:
     wait_seconds: int = 0
     ready: Sequence[str] = ()  # file ids to download
     then: str = "WAIT"  # after the downloads
+
+    @property
+    def account_refused(self) -> bool:
+        """Whether the job waits for its account, or ends because of it."""
+        ends = self.next == "FINISH" and self.job.error is not None and self.job.error.code in ACCOUNT_CODES
+        return ends or self.job.waits_for == "account"
 
     def as_state(self) -> dict[str, Any]:
         return {

@@ -1,4 +1,5 @@
-"""What the jobs of an account share: its budget of calls, its slots for vendor tasks, and the durations learned.
+"""What the jobs of an account share: its budget of calls, its slots for vendor tasks, whether it is on hold, and the
+durations learned.
 
 Small items, none of which grows; every step is a conditional write of one of them. Which writes, and why they are
 enough, is on the pages of `call_rates.py`, `task_slots.py` and `durations.py`; nothing is decided here.
@@ -6,16 +7,20 @@ enough, is on the pages of `call_rates.py`, `task_slots.py` and `durations.py`; 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from pynamodb.exceptions import DeleteError, PutError, UpdateError
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
+from clipferry.jobs import Problem
 from clipferry.pacing.call_rates import Pace, Rate, Reservation
 from clipferry.pacing.durations import Durations
 from clipferry.pacing.task_slots import Held, Waiting
-from clipferry.store.rows import DurationsRow, LineRow, PaceRow
+from clipferry.store.rows import DurationsRow, HoldRow, LineRow, PaceRow
 
 TICKET_DIGITS = 12
+HOLD_LIFETIME = 7 * 86_400  # seconds after which a hold that nobody tried any more is forgotten
 
 
 class Budgets:
@@ -145,6 +150,48 @@ class Line:
             _lost(error)
 
 
+@dataclass(frozen=True)
+class Hold:
+    """An account that is refused, or cannot be read, since `since`. Both times are epoch seconds."""
+
+    since: float
+    probe_at: float  # before this nobody tries it
+    problem: Problem  # what was told last
+
+
+class Holds:
+    """One record an account, by its vendor and name: a name may be used by mistake for an account of another vendor."""
+
+    def read(self, vendor: str, account: str) -> Hold | None:
+        """None: nothing is known against the account. May be some milliseconds old."""
+        try:
+            row = HoldRow.get(_hold_pk(vendor, account), "HOLD")
+        except HoldRow.DoesNotExist:
+            return None
+        if row.since is None or row.problem is None:
+            return None
+        return Hold(row.since, row.probe_at or 0.0, row.problem)
+
+    def put(self, vendor: str, account: str, now: float, probe_at: float, problem: Problem) -> None:
+        """The account was refused just now. Many may say so; it is refused since the first."""
+        actions: list[Action] = [
+            HoldRow.since.set(HoldRow.since | now),
+            HoldRow.probe_at.set(probe_at),
+            HoldRow.problem.set(problem),
+            HoldRow.expires_at.set(int(now) + HOLD_LIFETIME),
+        ]
+        HoldRow(_hold_pk(vendor, account), "HOLD").update(actions=actions)
+
+    def claim(self, vendor: str, account: str, hold: Hold, probe_at: float) -> bool:
+        """Take the one try that is due; False when somebody was quicker, or the hold is no more."""
+        unchanged = HoldRow.since.exists() & (HoldRow.probe_at == hold.probe_at)
+        return _updated(HoldRow(_hold_pk(vendor, account), "HOLD"), [HoldRow.probe_at.set(probe_at)], unchanged)
+
+    def lift(self, vendor: str, account: str) -> None:
+        """The account works. Repeating it is harmless."""
+        _updated(HoldRow(_hold_pk(vendor, account), "HOLD"), [HoldRow.since.remove()], HoldRow.since.exists())
+
+
 class Lessons:
     """How long the vendors' tasks took, by vendor and size class."""
 
@@ -182,6 +229,10 @@ def _budget_pk(account: str) -> str:
     return f"BUDGET#{account}"
 
 
+def _hold_pk(vendor: str, account: str) -> str:
+    return f"ACCOUNT#{vendor}#{account}"
+
+
 def _line_pk(account: str) -> str:
     return f"INFLIGHT#{account}"
 
@@ -202,7 +253,7 @@ def _number(row: LineRow) -> int:
     return int(row.sk.partition("#")[2])
 
 
-def _updated(row: PaceRow | LineRow, actions: list[Action], condition: Condition) -> bool:
+def _updated(row: PaceRow | LineRow | HoldRow, actions: list[Action], condition: Condition) -> bool:
     """Whether the row met the condition; then it holds all that is in the table."""
     try:
         row.update(actions=actions, condition=condition)

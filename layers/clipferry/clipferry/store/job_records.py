@@ -251,7 +251,7 @@ class Jobs:
         target = status or file.status
         if target is not file.status and target not in FILE_MOVES[file.status]:
             raise IllegalMove(f"file {file.status} -> {target}")
-        changes = {"reservation": file.reservation} | changes | {"status": target}
+        changes = {"reservation": file.reservation, "refused_at": file.refused_at} | changes | {"status": target}
         unchanged = (FileRow.status == file.status) & (FileRow.generation == file.generation)
         written = {"media" if k == "kind" else k: v for k, v in changes.items()}
         update(FileRow(_job_pk(job.job_id), f"FILE#{file.file_id}"), written, unchanged)
@@ -285,7 +285,7 @@ class Jobs:
 _JOB_FIELDS = {f.name for f in fields(Job)} - {"files"}
 _FILE_FIELDS = {f.name for f in fields(File)}
 _AFTER_THE_END = {"event_sent", "clean_at", "error", "warnings"}
-_HELD = ("reservation", "ticket", "in_flight", "waited", "waited_here")
+_HELD = ("reservation", "refused_at", "ticket", "in_flight", "waited", "waited_here")
 #: Seconds after which the sweep looks at a job that should have moved by itself, by status: a look costs one
 #: DescribeExecution where all is well. Download calls take up to 15 minutes each without touching the job's row.
 _PATIENCE = {JobStatus.QUEUED: 60, JobStatus.TRIGGERING: 180, JobStatus.WAITING: 180, JobStatus.DOWNLOADING: 600}

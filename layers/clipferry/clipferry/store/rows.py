@@ -144,6 +144,7 @@ class JobRow(Item, discriminator="job"):
     event_sent = BooleanAttribute()
     clean_at = UTCDateTimeAttribute(null=True)
     reservation: JSONAttribute = JSONAttribute(null=True)
+    refused_at = UTCDateTimeAttribute(null=True)
     ticket = Whole(null=True)
     in_flight: JSONAttribute = JSONAttribute(null=True)
     last_look = NumberAttribute(null=True)
@@ -173,6 +174,7 @@ class FileRow(Item, discriminator="file"):
     checkpoint: JSONAttribute = JSONAttribute()
     generation = Whole()
     reservation: JSONAttribute = JSONAttribute(null=True)
+    refused_at = UTCDateTimeAttribute(null=True)
 
 
 class TagRow(Item, discriminator="tag"):
@@ -260,6 +262,15 @@ class LineRow(_Apart):
     until = Whole(null=True, attr_name="expires_at")  # the table's TTL too
     since = Whole(null=True)
     tickets = Whole(null=True)
+
+
+class HoldRow(_Apart):
+    """An account that its vendor refuses, or that cannot be read. Without `since` there is no hold."""
+
+    since = NumberAttribute(null=True)  # epoch seconds, as the next
+    probe_at = NumberAttribute(null=True)
+    problem = _Problem(null=True)
+    expires_at = Whole(null=True)
 
 
 class DurationsRow(_Apart):
