@@ -97,3 +97,24 @@ def test_a_vendor_too_slow_for_a_single_answer_is_given_up_within_the_budget(wor
     error = world.job(waiting).error
     assert error is not None
     assert (error.code, "too slowly" in error.message) == ("VENDOR_UNAVAILABLE", True)
+
+
+def test_what_a_triggers_answer_leaves_out_is_looked_for_before_it_is_asked_for_again(world: World) -> None:
+    world.stage.chunks = 2
+    job_id = world.submit()
+    named = {"ids": ["one"]}
+    world.stage.trigger = [Submitted(named, complete=False, in_doubt=True)]
+    assert world.trigger(job_id)["next"] == "TRIGGER"
+    job = world.job(job_id)
+    assert (job.in_doubt, job.vendor_refs, job.trigger_errors) == (True, named, 1)
+    assert world.trigger(job_id)["next"] == "WAIT"
+    assert world.stage.calls["find"] == 1
+
+
+def test_an_answer_that_leaves_something_out_every_time_ends_within_the_budget(world: World) -> None:
+    world.stage.trigger = [Submitted({"ids": ["one"]}, complete=False, in_doubt=True)] * 100
+    world.stage.find = [Submitted({"ids": ["one"]}, complete=False)] * 100
+    job_id = world.submit()
+    world.settle()
+    world.assert_honest(job_id, JobStatus.FAILED, stored=0)
+    assert world.stage.calls["trigger"] <= 11

@@ -15,10 +15,11 @@ import jsonschema
 import pytest
 from clipferry.outbound.client import AddressRefused, Headers, NoReply, NotSent, Reply
 from clipferry.vendors import vendor_class
-from clipferry.vendors.cloudv import gateway
-from clipferry.vendors.cloudv.vendor import NO_URL_GRACE, UNKNOWN_GRACE, CloudV
+from clipferry.vendors.cloudv.look import NO_URL_GRACE, UNKNOWN_GRACE
+from clipferry.vendors.cloudv.vendor import CloudV
 from clipferry.vendors.contract import (
     Account,
+    CallRepeated,
     KnownFile,
     Look,
     LookStatus,
@@ -46,6 +47,7 @@ class Scripted:
 
     def __init__(self, *answers: Reply | Exception) -> None:
         self.answers, self.sent = list(answers), []
+        self.origin = self
 
     def call(self, method: str, url: str, *, hosts: Any, data: bytes, headers: dict[str, str], operation: str) -> Reply:
         is_json = headers["Content-Type"].startswith("application/json")
@@ -55,11 +57,6 @@ class Scripted:
         if isinstance(answer, Exception):
             raise answer
         return answer
-
-
-@pytest.fixture(autouse=True)
-def _nothing_learned():
-    gateway._memories.clear()
 
 
 def reply(body: Any, status: int = 200, **headers: str) -> Reply:
@@ -288,7 +285,7 @@ def test_a_retry_asks_only_for_what_is_not_stored():
     ("adopt", "asked"), [({"task_id": "t"}, {"taskId": "t"}), ({"trans_no": "n"}, {"transNo": "n"})]
 )
 def test_adopting_makes_no_call_and_asks_by_the_given_id(adopt, asked):
-    vendor, outbound = cloudv(ok(task_data(item(2, 2, entry()))))
+    vendor, outbound = cloudv(ok(task_data(item(2, 2, entry()), **asked)))
     submitted = vendor.adopt(adopted(**adopt))
     assert (submitted.refs, outbound.sent) == (adopt, [])
     assert vendor.poll(adopted(**adopt)).status is READY
@@ -344,7 +341,7 @@ def test_all_that_was_asked_for_being_settled_is_enough(status, expected):
 
 @pytest.mark.parametrize(("status", "expected"), [(1, RUNNING), (2, READY), (None, UNKNOWN), (9, UNKNOWN)])
 def test_an_adopted_task_may_have_more_to_come(status, expected):
-    assert look_at(task_data(item(2, 2, entry()), status=status), adopted(task_id="t")).status is expected
+    assert look_at(task_data(item(2, 2, entry()), status=status), adopted(task_id=TASK_ID)).status is expected
 
 
 def test_a_completed_task_without_items_is_empty():
@@ -627,7 +624,11 @@ def test_the_hosts_that_the_account_names_are_trusted():
         (no(403, "limit exceeded", 403), VendorThrottled),
         (no(403, "permission limited", 403), VendorAuthFailed),
         (no(403, "signature", 403), VendorAuthFailed),
-        (reply(b"<html>", 403), VendorAuthFailed),
+        (reply(b"<html>", 403), VendorUnavailable),
+        (no(1000, "该transNo已存在"), CallRepeated),
+        (no(1000, "系统繁忙，请稍后重试"), VendorUnavailable),
+        (no(1000, status=503, Retry_After="3"), VendorUnavailable),
+        (reply(b"<html>", 429), VendorThrottled),
         (no(401, status=401), VendorAuthFailed),
         (no(1301), VendorAuthFailed),
         (no("1301"), VendorAuthFailed),

@@ -17,6 +17,7 @@ from clipferry.vendors.contract import (
     Look,
     LookStatus,
     Task,
+    TriggerUncertain,
     VendorAuthFailed,
     VendorThrottled,
     VendorUnavailable,
@@ -238,11 +239,26 @@ def test_a_trigger_that_did_not_arrive_is_provably_absent(sim, fault):
 def test_a_lost_trigger_whose_task_shows_late_is_waited_for():
     with CloudVSimulator(list_delay=20.0) as sim:
         sim.fail_next("pullVideo", Fault("reset_after"))
-        for elapsed, error in ((0.0, "answer|closed"), (5.0, "earlier trigger"), (15.0, "earlier trigger")):
-            with pytest.raises(VendorUnavailable, match=error):
-                client(sim).trigger(replace(task(SOURCES[0]), elapsed=elapsed))
+        with pytest.raises(VendorUnavailable, match=r"answer|closed"):
+            client(sim).trigger(task(SOURCES[0]))
+        for elapsed in (5.0, 15.0):
+            with pytest.raises(TriggerUncertain) as caught:
+                client(sim).find(replace(task(SOURCES[0]), elapsed=elapsed))
+            assert caught.value.look_again == 30 - elapsed
         sim.advance(20)
-        assert client(sim).trigger(replace(task(SOURCES[0]), elapsed=25.0)).refs["task_id"] == sim.tasks[0].task_id
+        found = client(sim).find(replace(task(SOURCES[0]), elapsed=25.0))
+        assert found is not None
+        assert found.refs["task_id"] == sim.tasks[0].task_id
+        assert len(sim.tasks) == 1
+
+
+def test_a_trans_no_that_was_used_by_a_task_that_does_not_show_yet_is_a_doubt():
+    with CloudVSimulator(list_delay=20.0) as sim:
+        sim.fail_next("pullVideo", Fault("reset_after"))
+        for _ in range(2):
+            with pytest.raises(VendorUnavailable) as caught:
+                client(sim).trigger(task(SOURCES[0]))
+            assert caught.value.reached
         assert len(sim.tasks) == 1
 
 

@@ -114,7 +114,7 @@ def _find(rt: Runtime, job: Job) -> Turn:
     quiet = _quiet(rt, job)
     if quiet > 0 and not (found and found.complete):
         return _pause(rt, job, quiet)
-    if found is None and job.trigger_errors >= TRIGGER_BUDGET:
+    if not (found and found.complete) and job.trigger_errors >= TRIGGER_BUDGET:
         unusable = VendorUnavailable("the vendor gave no usable answer, however often it was triggered")
         return fail(rt, job, problem_of(unusable))
     return _send(rt, job, found)
@@ -167,6 +167,9 @@ def _send(rt: Runtime, job: Job, found: Submitted | None = None) -> Turn:
             if decision.remedy in (Remedy.WAIT, Remedy.ACCOUNT):
                 job.trigger_attempts -= 1
             return _not_sent(rt, job, decision, refs)
+        if submitted.in_doubt:
+            left_out = VendorUnavailable("the vendor's answer left out some of what it was asked for")
+            return _not_sent(rt, job, decide(left_out, rt.rng), dict(submitted.refs))
         called = True
     return _wait(rt, job, submitted, planned=True)
 

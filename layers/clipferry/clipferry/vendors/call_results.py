@@ -33,6 +33,7 @@ from clipferry.outbound.client import AddressRefused, NotSent, OutboundError, Re
 from clipferry.vendors.clock import VendorClock
 from clipferry.vendors.contract import (
     ApiOutbound,
+    CallRepeated,
     VendorAuthFailed,
     VendorError,
     VendorRefused,
@@ -76,6 +77,8 @@ class Failure:
                 return VendorAuthFailed(self.message, **given)
             case Meaning.REFUSED:
                 return VendorRefused(self.message, kind=self.kind, **given)
+            case Meaning.REPEATED:
+                return CallRepeated(self.message, **given)
         no_effect = self.meaning in (Meaning.BUSY, Meaning.CLOCK)
         return VendorUnavailable(self.message, reached=not no_effect, retry_after=self.retry_after, **given)
 

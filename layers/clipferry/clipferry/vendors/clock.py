@@ -33,6 +33,11 @@ class VendorClock:
         """The vendor's time in epoch seconds."""
         return time.time() + self.ahead
 
+    def off(self, reply: Reply) -> float:
+        """Seconds by which the `Date` of a reply just received differs from `now`; 0 when it has none."""
+        told = lenient.http_date(reply.headers.get("Date"))
+        return abs(told.timestamp() - self.now()) if told else 0.0
+
     def learn(self, refused: Reply, signed_at: float, took: float) -> bool:
         """Set the clock by the `Date` of an answer that refuses `signed_at`. True: no copy of the call had an effect.
 

@@ -12,7 +12,7 @@ Every verb may raise these five errors, and nothing else that is not one of thei
     VendorAuthFailed    the credentials are refused
     TriggerUncertain    raised by `find` alone: it cannot tell whether an earlier trigger had an effect
 
-Which answer proves what about a call, and which error it therefore is, stands in one place: `answers.Meaning`.
+Which answer proves what about a call, and which error it therefore is, stands in one place: `call_results.Meaning`.
 """
 
 from __future__ import annotations
@@ -66,6 +66,10 @@ class VendorUnavailable(VendorError):
     ) -> None:
         super().__init__(message, code=code, request_id=request_id)
         self.reached, self.retry_after = reached, retry_after
+
+
+class CallRepeated(VendorUnavailable):
+    """The vendor had the call before: an earlier copy of it arrived, and may have had its effect."""
 
 
 class VendorThrottled(VendorError):
@@ -267,7 +271,7 @@ class ApiOutbound(Protocol):
     """What a vendor needs of the way out (`outbound.client.Outbound`).
 
     Both calls check the URL's host against `hosts` (suffixes) and raise `NotSent` (nothing reached the other side),
-    `NoReply` (it may have acted) or `AddressRefused`; `answers.exchange` turns these into the contract's errors.
+    `NoReply` (it may have acted) or `AddressRefused`; `call_results.exchange` turns these into the contract's errors.
     """
 
     @property

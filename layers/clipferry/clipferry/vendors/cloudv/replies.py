@@ -8,15 +8,14 @@ Source: CDNetworks Cloud VoD "Video Fetch Query"; value ranges from the vendor's
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from clipferry.vendors import lenient
+from clipferry.vendors.cloudv.sources import Sources, last_segment, text
 from clipferry.vendors.contract import LookStatus
 
 PROCESSING, SUCCEEDED, FAILED = 1, 2, 3  # pullStatus and cmdStatus of an item
@@ -97,8 +96,8 @@ class Candidate:
         return self.entry.url if self.entry else ""
 
 
-def read_task(data: Any) -> PullTask | None:
-    """The task in a reply's `data`; None when there is none in it."""
+def read_task(data: Any, sources: Sources) -> PullTask | None:
+    """The task in a reply's `data`; None when there is none in it. `sources`: what it was asked for."""
     if not isinstance(data, Mapping):
         return None
     task_id, trans_no = text(data.get("taskId")), text(data.get("transNo")) or text(data.get("tranNo"))
@@ -106,7 +105,7 @@ def read_task(data: Any) -> PullTask | None:
     status = lenient.integer(data.get("status"))
     if not task_id and not trans_no and status is None and not items:
         return None
-    return PullTask(task_id, trans_no, status, tuple(_items(items)))
+    return PullTask(task_id, trans_no, status, tuple(_items(items, sources)))
 
 
 def candidates(task: PullTask, item: Item, wanted: Wanted) -> Iterator[Candidate]:
@@ -177,11 +176,11 @@ def _entry_order(entry: Entry) -> tuple[bool, int, str]:
     return not_the_original, server_type, path_of(entry.url)
 
 
-def _items(raw: Sequence[Mapping[str, Any]]) -> Iterator[Item]:
+def _items(raw: Sequence[Mapping[str, Any]], sources: Sources) -> Iterator[Item]:
     seen: Counter[str] = Counter()
     for position, item in enumerate(raw):
-        fetch_url = text(item.get("fetchUrl"))
-        identity = identity_of(fetch_url) if fetch_url else str(position)
+        fetch_url, file_name = text(item.get("fetchUrl")), text(item.get("fileName"))
+        identity = sources.identity(fetch_url, file_name) if fetch_url else str(position)
         seen[identity] += 1
         if seen[identity] > 1:  # the same source twice in one task: told apart by their order alone
             identity += f".{seen[identity]}"
@@ -190,7 +189,7 @@ def _items(raw: Sequence[Mapping[str, Any]]) -> Iterator[Item]:
         yield Item(
             identity=identity,
             fetch_url=fetch_url,
-            name=text(item.get("fileName")) or last_segment(fetch_url) or f"video-{position + 1}",
+            name=file_name or last_segment(fetch_url) or f"video-{position + 1}",
             md5=_md5(item.get("md5")),
             pull_status=pull,
             command_status=command,
@@ -208,38 +207,11 @@ def _entry(raw: Mapping[str, Any]) -> Entry:
     return Entry(clarity or OTHER, server_type, text(raw.get("fileUrl")), size or None)
 
 
-def text(value: Any) -> str:
-    """Text, or a number's spelling, fit to be sent and stored: JSON lets half a surrogate pair through."""
-    return lenient.text(value).encode("utf-8", "replace").decode()
-
-
 def path_of(url: str) -> str:
     """A URL or path without its query: what stays the same when it is signed anew."""
     return url.partition("#")[0].partition("?")[0]
 
 
-def last_segment(url: str) -> str:
-    """The file name in a URL, decoded."""
-    try:
-        return unquote(urlsplit(url).path.rstrip("/").rpartition("/")[2])
-    except ValueError:
-        return ""
-
-
 def _md5(value: Any) -> str | None:
     found = text(value).lower()
     return found if re.fullmatch(r"[0-9a-f]{32}", found) else None
-
-
-def identity_of(fetch_url: str) -> str:
-    """What tells a task's items apart: their source."""
-    return _digest(text(fetch_url))
-
-
-def source_of(ref: str) -> str:
-    """The source of an item's identity, or of a file's ref."""
-    return ref.partition(":")[0].partition(".")[0]
-
-
-def _digest(value: str) -> str:
-    return hashlib.sha256(value.encode()).hexdigest()[:12]

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from clipferry.outbound.url_encoding import encode_path, encode_query
 from clipferry.vendors.cloudv.gateway import Gateway
-from clipferry.vendors.cloudv.replies import last_segment, path_of, text
+from clipferry.vendors.cloudv.replies import path_of
+from clipferry.vendors.cloudv.sources import last_segment, text
 from clipferry.vendors.contract import (
     VendorAuthFailed,
     VendorError,

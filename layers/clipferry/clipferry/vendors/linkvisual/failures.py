@@ -10,7 +10,7 @@ Page: LinkVisual "Error codes".
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,43 +24,39 @@ OFFLINE = "DEVICE_OFFLINE"
 #: The gateway's words for an operation that this account, region or version does not offer.
 UNSUPPORTED = frozenset({"InvalidAction.NotFound", "InvalidAction", "UnsupportedOperation", "NoSuchVersion"})
 
-_NEVER = re.compile(r"(?!)")
-
 
 @dataclass(frozen=True)
 class Row:
-    """A refusal is meant when its code or its words (lower-case, without dots) match."""
+    """A refusal is meant when its code matches, or all `words` do and `unless` does not.
+
+    Codes and words are matched in lower case, words without their dots.
+    """
 
     meaning: Meaning
-    code: re.Pattern[str] = _NEVER  # of the lower-case code
-    words: re.Pattern[str] = _NEVER
+    code: str = "(?!)"
+    words: Sequence[str | re.Pattern[str]] = ()
+    unless: str = "(?!)"
     kind: str = "VENDOR_REFUSED"
 
     def means(self, code: str, words: str) -> bool:
-        return bool(self.code.search(code) or self.words.search(words))
+        if re.search(self.code, code):
+            return True
+        said = bool(self.words) and all(re.search(pattern, words) for pattern in self.words)
+        return said and not re.search(self.unless, words)
 
-
-_NO_RECORD = re.compile(r"(recordnotexist|invalidparameter\.(recordid|filename))$")
-_NO_RECORD_WORDS = re.compile(
-    r"\b(record ?id|file ?name)\b.{0,160}(not valid|invalid)"
-    r"|^(?!.*(device|product|instance|tenant)).*not (exist|found)"  # "device not found" is about something else
-)
 
 #: The first row that matches counts.
 MEANINGS = (
-    Row(Meaning.REFUSED, code=re.compile("^(" + "|".join(re.escape(code.lower()) for code in UNSUPPORTED) + ")$")),
-    Row(Meaning.THROTTLED, code=re.compile(r"^429$")),
-    Row(Meaning.UNCLEAR, code=re.compile(r"^5\d\d$"), words=re.compile(r"temporary failure")),
-    Row(Meaning.AUTH, words=re.compile(r"ram system auth error")),
-    Row(
-        Meaning.REFUSED,
-        code=re.compile(r"deviceoffline"),
-        words=re.compile(r"device status error|device( is)? offline"),
-        kind=OFFLINE,
-    ),
-    Row(Meaning.REFUSED, code=_NO_RECORD, words=_NO_RECORD_WORDS, kind=NOT_FOUND),
-    Row(Meaning.REPEATED, words=SAYS_REPEATED),
-    Row(Meaning.BUSY, words=re.compile(r"\bbusy\b")),
+    Row(Meaning.REFUSED, "^(" + "|".join(re.escape(code.lower()) for code in UNSUPPORTED) + ")$"),
+    Row(Meaning.THROTTLED, "^429$"),
+    Row(Meaning.UNCLEAR, r"^5\d\d$", ["temporary failure"]),
+    Row(Meaning.AUTH, words=["ram system auth error"]),
+    Row(Meaning.REFUSED, "deviceoffline", ["device status error|device( is)? offline"], kind=OFFLINE),
+    Row(Meaning.REFUSED, "(recordnotexist|invalidparameter\\.(recordid|filename))$", kind=NOT_FOUND),
+    Row(Meaning.REFUSED, words=[r"\b(record ?id|file ?name)\b", "not valid|invalid"], kind=NOT_FOUND),
+    Row(Meaning.REFUSED, words=["not (exist|found)"], unless="device|product|instance|tenant", kind=NOT_FOUND),
+    Row(Meaning.REPEATED, words=[SAYS_REPEATED]),
+    Row(Meaning.BUSY, words=[r"\bbusy\b"]),
 )
 
 

@@ -2,7 +2,7 @@
 
 One task holds up to 100 videos (`vid`), each of which settles by itself. Creating a task has no side effect beyond
 making sources available, so a task whose id was lost is created again. Knows the two operations; knows nothing of
-signatures (`polyv_api`), nor of jobs, waiting or storage.
+signatures (`api`), nor of jobs, waiting or storage.
 
 Pages: "创建视频源文件取回任务", "查询视频源文件取回任务" of Polyv's VOD API.
 """
@@ -163,7 +163,8 @@ class Polyv:
         return cls.default_deadline
 
     def trigger(self, task: Task) -> Submitted:
-        data = self._api.call("POST", CREATE, {"vids": ",".join(_wanted(task)), "expireDays": str(_expire_days(task))})
+        params = {"vids": ",".join(_wanted(task)), "expireDays": str(_expire_days(task))}
+        data = self._api.call("POST", CREATE, params, acts=True)
         task_id = lenient.text(lenient.mapping(data).get("taskId"))
         if not task_id:
             raise VendorUnavailable("Polyv accepted the task but did not name it.")

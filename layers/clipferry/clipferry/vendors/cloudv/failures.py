@@ -1,0 +1,111 @@
+"""What the Wangsu / CDNetworks gateway says when it does not say yes.
+
+The envelope is `{code, message, data}`; `code` 200 is a success, whatever the HTTP status says of itself. The vendor
+publishes no full table of codes: those that it does are here, all others count by their words, in Chinese or English,
+and then by the HTTP status (`call_results.settle`). A 403 may be about the signature or about too many calls.
+
+Sources: CDNetworks "Video Fetch", "Video Fetch Query", "getPublishCode" (return codes), the API overview (rate limit).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from clipferry.outbound.client import Reply
+from clipferry.outbound.retry_after import retry_after
+from clipferry.vendors import lenient
+from clipferry.vendors.call_results import SAYS_BUSY, SAYS_REPEATED, SAYS_THROTTLED, Failure, Meaning, settle
+
+SUCCESS = "200"
+
+#: By the whole code.
+CODES: tuple[tuple[Meaning, re.Pattern[str]], ...] = (
+    (Meaning.THROTTLED, re.compile("429")),
+    (Meaning.UNCLEAR, re.compile(r"5\d\d|408|425")),
+    (Meaning.AUTH, re.compile(r"401|13\d\d")),  # 1301: "user has no permission"
+)
+#: By words, the first that are found. Whether a time signed is why the account is refused tells the reply's `Date`.
+WORDS: tuple[tuple[Meaning, re.Pattern[str]], ...] = (
+    (Meaning.AUTH, re.compile(r"time.?stamp|时间戳", re.IGNORECASE)),
+    (Meaning.REPEATED, SAYS_REPEATED),
+    (Meaning.THROTTLED, SAYS_THROTTLED),
+    (Meaning.UNCLEAR, SAYS_BUSY),  # what many a gateway says of any failure of its own
+)
+FORBIDDEN = "403"
+_SOUNDS_LIKE_AUTH = re.compile(r"signature|access.?key|auth|permission|expired|签名|鉴权|认证|权限", re.IGNORECASE)
+_SOUNDS_THROTTLED = re.compile(r"too many|limit|exceed|frequen|busy|超过|上限", re.IGNORECASE)
+
+_BEGINNINGS = {
+    Meaning.THROTTLED: "too many calls for this account",
+    Meaning.AUTH: "the vendor does not accept the account",
+    Meaning.REFUSED: "the vendor refused",
+    Meaning.REPEATED: "the vendor had this call before",
+    Meaning.UNCLEAR: "the vendor failed",
+}
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """A reply as the gateway writes it; `code` is empty where the body is no envelope."""
+
+    code: str
+    message: str
+    data: Any
+
+    @classmethod
+    def parse(cls, reply: Reply) -> Envelope:
+        try:
+            value = reply.json()
+        except (ValueError, RecursionError):
+            value = None
+        given: Mapping[str, Any] = value if isinstance(value, dict) else {}
+        return cls(lenient.text(given.get("code")), lenient.message(given.get("message")), given.get("data"))
+
+    @property
+    def says_no(self) -> bool:
+        """Whether the gateway itself says that something is wrong."""
+        return self.code not in ("", SUCCESS)
+
+
+def failure_of(reply: Reply, *, trusted: bool, acts: bool) -> Failure | None:
+    """What a reply is that is no success.
+
+    `trusted`: the account's signature was accepted a short while ago. `acts`: the call starts something, so that a
+    page that is not the gateway's own is no proof that it did not.
+    """
+    envelope = Envelope.parse(reply)
+    if reply.status == 200 and envelope.code == SUCCESS:
+        return None
+    hint = retry_after(reply.headers.get("Retry-After"))
+    meaning = _meaning(reply.status, envelope, trusted, hinted=hint is not None)
+    if acts and not envelope.says_no and reply.status != 429:
+        meaning = Meaning.UNCLEAR
+    return Failure(
+        meaning,
+        f"{_BEGINNINGS[meaning]} (HTTP {reply.status}): {envelope.message or 'no reason given'}",
+        code=envelope.code or str(reply.status),
+        request_id=reply.headers.get("X-WS-RequestId") or reply.headers.get("x-cnc-request-id"),
+        retry_after=hint,
+    )
+
+
+def _meaning(status: int, envelope: Envelope, trusted: bool, hinted: bool) -> Meaning:
+    said = next((meaning for meaning, words in WORDS if words.search(envelope.message)), None)
+    if FORBIDDEN in (envelope.code, str(status)):
+        return said or _forbidden(envelope.message, trusted or hinted)
+    if status == 401:
+        return Meaning.AUTH
+    by_code = next((meaning for meaning, code in CODES if code.fullmatch(envelope.code)), None)
+    return settle(
+        by_code or said or (Meaning.THROTTLED if hinted and status < 500 else None), status, own=envelope.says_no
+    )
+
+
+def _forbidden(words: str, trusted: bool) -> Meaning:
+    """Too many calls, or credentials that are wrong? By the words, then by whether the account just worked."""
+    if _SOUNDS_LIKE_AUTH.search(words):
+        return Meaning.AUTH
+    return Meaning.THROTTLED if trusted or _SOUNDS_THROTTLED.search(words) else Meaning.AUTH
