@@ -7,11 +7,12 @@ READY := $(VENV)/.ready
 # No credentials of the user reach a check, and the SAM CLI needs a region to read the template.
 OFFLINE := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1
 WORKERS ?= 2
+FUZZ_EXAMPLES ?= 2000
 # What the Lambda runtime brings itself, so that the layer need not.
 IN_LAMBDA := boto3|botocore|s3transfer|python-dateutil|six
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit integration lint up down bench chaos lock clean
+.PHONY: help setup demo test unit integration lint up down bench fuzz chaos lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */\1\t/' | expand -t 14
@@ -49,6 +50,9 @@ lint: setup  ## ruff, mypy --strict, sam validate --lint, cfn-lint with the serv
 
 bench: setup  ## the figures of docs/performance.md
 	$(RUN) -m tests.benchmarks
+
+fuzz: setup  ## anything at every door, from vendors and from file servers: FUZZ_EXAMPLES of each kind
+	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(RUN) -m pytest -n $(WORKERS) --timeout 3600 tests/unit/fuzz
 
 chaos: setup  ## the fault campaign of docs/reliability.md
 	$(RUN) -m local.chaos

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from clipferry.jobs import JobStatus, Problem, iso
-from clipferry.redaction import bare, redact
+from clipferry.redaction import bare, redact_key
 
 CALL_LIFETIME = timedelta(seconds=300)  # no call of the batch function lives longer (its Timeout)
 WORK = ".clipferry/batches/"  # where a batch's working objects lie; no job may write there
@@ -98,14 +98,14 @@ class Batch:
             "generation": self.generation,
             "manifest": {
                 "bucket": self.bucket,
-                "key": redact(self.key),
+                "key": redact_key(self.key),
                 "etag": self.etag.strip('"'),
                 "size": self.size,
                 "format": self.format,
             },
             "defaults": bare(self.defaults),
             **counts.public(self.lines),
-            "report": {"s3_uri": f"s3://{self.bucket}/{redact(self.report)}"} if self.report else None,
+            "report": {"s3_uri": f"s3://{self.bucket}/{redact_key(self.report)}"} if self.report else None,
             "error": self.error.as_dict() if self.error else None,
             "created_at": iso(self.created_at),
             "updated_at": iso(self.updated_at),

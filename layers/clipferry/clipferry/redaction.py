@@ -43,6 +43,11 @@ def redact(text: str) -> str:
     return kept + CUT if told else kept
 
 
+def redact_key(key: str) -> str:
+    """The same for the key of an object, which is no URL itself: only one that stands in it whole is cut."""
+    return redact(key) if "//" in key else key
+
+
 def bare(value: Any, depth: int = DEPTH_SHOWN) -> Any:
     """The value as JSON may show it: `redact` applied to every string in it, the keys of objects too.
 

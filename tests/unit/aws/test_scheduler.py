@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 from clipferry.aws import scheduler
 from clipferry.aws.scheduler import NoSchedule, NotKept
-from clipferry.intake.job_body import InvalidBody
+from clipferry.intake.checks import InvalidBody
 from clipferry.intake.schedule_body import Schedule
 
 from tests.unit.intake.test_job_body import GOOD as JOB

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from clipferry.intake.batch_body import KEY_MAX, check_batch, check_upload, format_of
-from clipferry.intake.job_body import InvalidBody
+from clipferry.intake.checks import InvalidBody
 
 GOOD: dict[str, Any] = {"manifest": {"key": "manifests/a.jsonl"}}
 
@@ -28,6 +28,8 @@ def pointers(body: dict[str, Any]) -> list[str]:
         ({"manifest": {"key": "manifests/\ud800.jsonl"}}, "/manifest/key"),
         ({"manifest": {"key": f"manifests/{'é' * 450}.jsonl"}}, "/manifest/key"),
         ({"manifest": {"key": f"manifests/{'x' * KEY_MAX}.jsonl"}}, "/manifest/key"),
+        ({"manifest": {"key": "manifests/https://a.example/v?Signature=x.jsonl"}}, "/manifest/key"),
+        ({"manifest": {"key": "manifests/https://u:p@a.example/v.jsonl"}}, "/manifest/key"),
         ({"manifest": {"key": "manifests/a.jsonl", "bucket": "other"}}, "/manifest/bucket"),
         ({"manifest": {"key": "manifests/a.txt"}}, "/format"),
         (GOOD | {"format": "xml"}, "/format"),
@@ -44,7 +46,8 @@ def test_what_cannot_be_is_refused_by_name(body: dict[str, Any], pointer: str) -
 
 
 def test_a_key_may_be_in_any_script() -> None:
-    check_batch({"manifest": {"key": "manifests/می\u200cخواهم 2026.csv", "bucket": "videos"}}, "videos")
+    for key in ("manifests/می\u200cخواهم 2026.csv", "manifests/what? #1?x=2.csv", "manifests/me@home/a.csv"):
+        check_batch({"manifest": {"key": key, "bucket": "videos"}}, "videos")
 
 
 def test_an_upload_says_its_format_or_nothing() -> None:

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from clipferry.intake.job_body import BODY_MAX, InvalidBody, check, new_job
+from clipferry.intake.checks import BODY_MAX, InvalidBody
+from clipferry.intake.job_body import check, new_job
 from clipferry.jobs import JobStatus
 from clipferry.vendors import VENDORS, vendor_class
 from hypothesis import given

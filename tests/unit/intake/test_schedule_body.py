@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from clipferry.intake.job_body import InvalidBody
+from clipferry.intake.checks import InvalidBody
 from clipferry.intake.schedule_body import Schedule, define, fill, time_zone
 from hypothesis import given
 from hypothesis import strategies as st

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from clipferry.intake import values
-from clipferry.intake.job_body import InvalidBody
+from clipferry.intake.checks import InvalidBody
 from clipferry.steps import batch_requests
 from clipferry.steps.batch_requests import BatchKeyReused, NotForBatch
 from clipferry.store.job_records import NotFound

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from clipferry.intake.job_body import BODY_SCHEMA, FieldError, InvalidBody, broken, unfit_values, with_rules
+from clipferry.intake.checks import FieldError, InvalidBody, broken, unfit_values, with_rules
+from clipferry.intake.job_body import BODY_SCHEMA
 from clipferry.intake.values import prose_fields
+from clipferry.redaction import redact_key
 from clipferry.vendors import VENDORS
 
 PREFIX = "manifests/"  # where manifests lie in the bucket; the functions may read nothing else
@@ -71,6 +73,8 @@ def _unfit(body: Mapping[str, Any], bucket: str) -> Iterator[FieldError]:
         yield FieldError("/manifest/bucket", "must be this stack's own bucket")
     if len(manifest["key"].encode()) > KEY_MAX:
         yield FieldError("/manifest/key", f"must be at most {KEY_MAX} bytes")
+    if redact_key(manifest["key"]) != manifest["key"]:
+        yield FieldError("/manifest/key", "must not hold a URL with credentials or a query")
     if format_of(manifest["key"], body.get("format")) is None:
         yield FieldError("/format", f"is required when the key does not end in {', '.join(SUFFIXES)}")
     if vendor is not None and vendor not in VENDORS:

@@ -11,13 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from clipferry.intake.checks import BODY_MAX as BODY_MAX
-from clipferry.intake.checks import FieldError as FieldError
-from clipferry.intake.checks import InvalidBody as InvalidBody
-from clipferry.intake.checks import broken as broken
-from clipferry.intake.checks import place, unusable
-from clipferry.intake.checks import unfit_values as unfit_values
-from clipferry.intake.checks import with_rules as with_rules
+from clipferry.intake.checks import FieldError, InvalidBody, broken, place, unfit_values, unusable, with_rules
 from clipferry.intake.values import canonical, fingerprint, prose_fields
 from clipferry.jobs import DEADLINE_MAX, DEADLINE_MIN, Job, JobStatus, job_id
 from clipferry.redaction import redact

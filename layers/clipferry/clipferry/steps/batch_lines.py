@@ -12,7 +12,8 @@ from http import HTTPStatus
 from typing import Any
 
 from clipferry.batches import Batch
-from clipferry.intake.job_body import InvalidBody, new_job
+from clipferry.intake.checks import InvalidBody
+from clipferry.intake.job_body import new_job
 from clipferry.intake.manifest.bodies import body_of
 from clipferry.intake.manifest.layout import ManifestLayout
 from clipferry.intake.manifest.records import ManifestRecord

@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from clipferry.aws import executions
 from clipferry.batches import Batch, BatchStatus
 from clipferry.intake.batch_body import MANIFEST_MAX, PREFIX, check_batch, check_upload, format_of
-from clipferry.intake.job_body import FieldError, InvalidBody
+from clipferry.intake.checks import FieldError, InvalidBody
 from clipferry.intake.values import canonical, fingerprint, fingerprints
 from clipferry.jobs import job_id
 from clipferry.settings import settings

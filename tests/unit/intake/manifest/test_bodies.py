@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from clipferry.intake.job_body import InvalidBody
+from clipferry.intake.checks import InvalidBody
 from clipferry.intake.manifest.bodies import body_of, merge
 from clipferry.intake.manifest.layout import ManifestLayout
 from clipferry.intake.manifest.records import ManifestRecord

@@ -15,7 +15,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from clipferry.intake.job_body import BODY_SCHEMA, FieldError, InvalidBody
+from clipferry.intake.checks import FieldError, InvalidBody
+from clipferry.intake.job_body import BODY_SCHEMA
 from clipferry.intake.manifest.csv_records import CsvError, cells_of
 from clipferry.intake.manifest.layout import BLANKS, ManifestLayout, field_of
 from clipferry.intake.manifest.records import RECORD_MAX, ManifestRecord

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from clipferry.intake.job_body import BODY_MAX
+from clipferry.intake.checks import BODY_MAX
 
 RECORD_MAX = BODY_MAX  # bytes
 BOM = b"\xef\xbb\xbf"
