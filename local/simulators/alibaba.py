@@ -56,6 +56,10 @@ ASSUMED: dict[str, list[Any]] = {
 }
 
 
+#: How the gateway says that it had a call before.
+NONCE_USED = Fault(Kind.REFUSE, 400, code="SignatureNonceUsed", message="Specified signature nonce was used already.")
+
+
 class GatewayError(Exception):
     """An HTTP error of the gateway or the product behind it."""
 

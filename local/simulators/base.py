@@ -104,6 +104,10 @@ class Simulator:
         """The account secret that works against this simulator, `endpoint` included."""
         raise NotImplementedError
 
+    def asked(self) -> list[str]:
+        """The sources that it was asked for, in order; one that was asked for twice stands there twice."""
+        raise NotImplementedError
+
     def limit(self) -> tuple[int, float]:
         """Calls in so many vendor seconds that this vendor lets an account make."""
         return 50, 1.0
@@ -215,20 +219,24 @@ class Simulator:
             return None
         if operation == "download":
             return (unavailable(fault) if fault else None) or self.downloads.answer(request, fault)
-        if fault and kind in (Kind.STATUS, Kind.THROTTLE, Kind.REFUSE):
-            return self.fault_response(fault)
-        if fault and kind is Kind.HTML:
-            return html_response(fault.status or 502)
-        refused = unavailable(fault) if fault else None
-        if refused:
-            return refused
-        with self.lock:
-            response = self.answer(operation, request)
+        instead = self._in_place_of_an_answer(fault) if fault else None
+        if instead is None or (fault and fault.acts):
+            with self.lock:
+                response = self.answer(operation, request)
+                if kind is Kind.DOUBLED:
+                    response = self.answer(operation, request)
+        if instead is not None:
+            return instead
         if kind is Kind.RESET_AFTER:
             return None
         if kind is Kind.TRUNCATED and isinstance(response.body, bytes):
             response.body = response.body[: len(response.body) // 2]
         return response
+
+    def _in_place_of_an_answer(self, fault: Fault) -> Response | None:
+        if fault.kind in (Kind.STATUS, Kind.THROTTLE, Kind.REFUSE):
+            return self.fault_response(fault)
+        return html_response(fault.status or 502) if fault.kind is Kind.HTML else unavailable(fault)
 
     # --- control ---
 

@@ -109,6 +109,7 @@ class CloudVSettings:
     missing_seconds: float = 0.0  # vendor seconds for which a new URL gives 404
     item_order: str = "asked"  # or "reversed" in every other reply
     dropped: list[str] = field(default_factory=list)  # fetch URLs that are accepted and never listed
+    marks: bool = True  # False: what a fetch URL's path holds means nothing
 
 
 @dataclass
@@ -121,9 +122,10 @@ class PullItem:
     done: float  # vendor seconds after the creation
     command_done: float
     transcoded: bool
+    marks: bool
 
     def marked(self, mark: str) -> bool:
-        return mark in urlsplit(self.fetch_url).path
+        return self.marks and mark in urlsplit(self.fetch_url).path
 
 
 @dataclass
@@ -164,6 +166,9 @@ class CloudVSimulator(Simulator):
         trigger="pullVideo",
         look="pullVideoQuery",
         lost={Lost.FOUND: {}},
+        many=Scene(_files(*(f"clip-{n}" for n in range(50))), {"stagger": 1.0}, files=50),
+        mended={"marks": False},
+        repeated=Fault(Kind.REFUSE, code=str(PARAMETER_ERROR), message="transNo重复"),
         assumed={
             "auth": ["cnc"],
             "always_transcode": [True],
@@ -202,6 +207,9 @@ class CloudVSimulator(Simulator):
 
     def limit(self) -> tuple[int, float]:
         return self.settings.rate_limit, self.settings.rate_window
+
+    def asked(self) -> list[str]:
+        return [item.fetch_url for task in self.tasks for item in task.items]
 
     def source_md5(self, fetch_url: str) -> str:
         """MD5 of the video that a fetch URL stands for."""
@@ -320,6 +328,7 @@ class CloudVSimulator(Simulator):
                 done=done,
                 command_done=done + (self.settings.command_seconds if command else 0.0),
                 transcoded=command or self.settings.always_transcode,
+                marks=self.settings.marks,
             )
             task.items.append(item)
             self._publish(item)

@@ -21,6 +21,7 @@ class Kind(StrEnum):
     DELAY = "delay"  # acts and answers, `seconds` late
     RESET_BEFORE = "reset_before"  # the connection breaks before the vendor acts
     RESET_AFTER = "reset_after"  # acted; the reply is lost
+    DOUBLED = "doubled"  # a hop on the way sends the request twice, and hands on the second answer
     # downloads only
     MISSING = "missing"  # 404
     EXPIRED = "expired"  # 403, as after the URL's expiry
@@ -46,6 +47,7 @@ class Fault:
     body: str = ""
     content_type: str = "application/json"
     location: str = ""
+    acts: bool = False  # the vendor acts on the request all the same, before this answer takes its answer's place
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kind", Kind(self.kind))

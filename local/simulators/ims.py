@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from local.simulators.alibaba import ASSUMED, AlibabaGateway, AlibabaSettings, Call, GatewayError
+from local.simulators.alibaba import ASSUMED, NONCE_USED, AlibabaGateway, AlibabaSettings, Call, GatewayError
 from local.simulators.base import main
 from local.simulators.media import clip
 from local.simulators.stage import Lost, Scene, Stage
@@ -52,7 +52,7 @@ class ImsSettings(AlibabaSettings):
     time_format: str = "iso"  # of CompleteTime: "iso", or "space" as in the sample
     non_exists: str = "plain"  # or "quoted" as in the sample: ["['id', 'id']"]
     user_data_echo: str = "as_sent"  # or "empty"
-    url_echo: str = "plain"  # or "encoded", or "newline" as in the sample
+    url_echo: str = "plain"  # or "encoded", "decoded", or "newline" as in the sample
     kept_days: float = 365.0  # an upload is listed for so long
     listed_after: float = 0.0  # vendor seconds until a new job can be queried
     media_delay: float = 3.0  # vendor seconds from success until the file's information is there
@@ -84,6 +84,7 @@ class UploadJob:
         return next((seconds for seconds, status in self.script if status in FINAL), None)
 
 
+MANY = [f"https://media.example.com/{number}.mp4" for number in range(23)]
 A, B, C = (f"https://media.example.com/{name}.mp4" for name in "abc")
 
 
@@ -105,6 +106,9 @@ class ImsSimulator(AlibabaGateway):
         trigger="UploadMediaByURL",
         look="GetUrlUploadInfos",
         lost={Lost.FOUND: {}},
+        many=Scene({"upload_urls": MANY}, {"stagger": 2.0}, files=len(MANY)),
+        mended={"failing": {}},
+        repeated=NONCE_USED,
         assumed={
             **ASSUMED,
             "final_status": ["Normal"],
@@ -112,7 +116,7 @@ class ImsSimulator(AlibabaGateway):
             "time_format": ["space"],
             "non_exists": ["quoted"],
             "user_data_echo": ["empty"],
-            "url_echo": ["encoded", "newline"],
+            "url_echo": ["encoded", "decoded", "newline"],
             "listed_after": [8.0],
             "kept_days": [30.0],
             "media_delay": [0.0, 60.0],
@@ -131,6 +135,9 @@ class ImsSimulator(AlibabaGateway):
                 names = (job.job_id, job.media_id, job.url.partition("?")[0])
                 found |= dict.fromkeys(names, found[job.url])
         return found
+
+    def asked(self) -> list[str]:
+        return [job.url for job in self.tasks]
 
     # --- operations ---
 
@@ -267,6 +274,8 @@ class ImsSimulator(AlibabaGateway):
     def _echo(self, url: str) -> str:
         if self.settings.url_echo == "encoded":
             return quote(url, safe="")
+        if self.settings.url_echo == "decoded":
+            return unquote(url)
         return f"{url}\n" if self.settings.url_echo == "newline" else url
 
     def _no_media(self) -> GatewayError:

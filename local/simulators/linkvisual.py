@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
 from typing import Any
 
-from local.simulators.alibaba import ASSUMED, AlibabaGateway, AlibabaSettings, Call, GatewayError
+from local.simulators.alibaba import ASSUMED, NONCE_USED, AlibabaGateway, AlibabaSettings, Call, GatewayError
 from local.simulators.base import main
 from local.simulators.faults import Fault, Kind
 from local.simulators.media import Clip, clip
@@ -56,6 +56,7 @@ class LinkVisualSettings(AlibabaSettings):
     status_zero_early: bool = False  # Status 0 and a dead Url while Progress is below 100, as in the page's sample
     null_url: bool = False  # `Url: null` until ready, in place of no Url
     generation_restarts: bool = False  # a failed MP4 is tried again when asked for again
+    behaviours: bool = True  # False: no camera misbehaves while its MP4s are made
     rates: dict[str, int] = field(
         default_factory=lambda: {
             "QueryRecord": 250,
@@ -138,6 +139,9 @@ class LinkVisualSimulator(AlibabaGateway):
             "iot_instance_id": ["iot-1"],
         },
         unsent=Lost.UNCERTAIN,
+        many=Scene({"iot_id": "gate-1", "record_duration": 7200}, {"media": "small"}, files=4),
+        mended={"behaviours": False},
+        repeated=NONCE_USED,
     )
 
     def __init__(self, **options: Any) -> None:
@@ -154,6 +158,9 @@ class LinkVisualSimulator(AlibabaGateway):
             files = [file for recording in self.recordings.values() for file in recording.files]
         served = self.downloads.expected  # may have been changed by a fault
         return {f.name: served.get(f.name) or _proof(f.clip) for f in files}
+
+    def asked(self) -> list[str]:
+        return [task["device"] for task in self.tasks]
 
     def perform(self, call: Call) -> dict[str, Any]:
         """LinkVisual's envelope around an operation's `Data`."""
@@ -296,9 +303,10 @@ class LinkVisualSimulator(AlibabaGateway):
         spent = self.now() - file.making_since
         progress = 100 if spent >= self.settings.generation else int(100 * spent / self.settings.generation)
         status = 0 if progress == 100 or self.settings.status_zero_early else 1
-        if _behaviour(recording.device) is Behaviour.ODD:
+        behaviour = _behaviour(recording.device) if self.settings.behaviours else None
+        if behaviour is Behaviour.ODD:
             status = 7
-        if _behaviour(recording.device) is Behaviour.BROKEN and file is recording.files[:2][-1] and progress >= 50:
+        if behaviour is Behaviour.BROKEN and file is recording.files[:2][-1] and progress >= 50:
             status, progress = -1, 50
             if self.settings.generation_restarts:
                 file.making_since = None

@@ -131,6 +131,9 @@ class PolyvSimulator(Simulator):
         trigger="create",
         look="get",
         lost={Lost.REPEATED: {}},
+        many=Scene({"vids": [f"v{n}" for n in range(100)]}, {"stagger": 0.5}, files=100),
+        mended={"failing_vids": []},
+        repeated=Fault(Kind.REFUSE, code="2012", message="sign has been used"),
         assumed={
             "http_status": ["mirror"],
             "block_reply": ["429", "reset"],
@@ -161,6 +164,9 @@ class PolyvSimulator(Simulator):
             "app_secret": self.settings.app_secret,
             "endpoint": self.url,
         }
+
+    def asked(self) -> list[str]:
+        return [vid for task in self.tasks for vid in task.vids]
 
     def limit(self) -> tuple[int, float]:
         return self.settings.rate_limit, self.settings.rate_window

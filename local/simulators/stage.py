@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from local.simulators.faults import Fault
+
 
 class Lost(StrEnum):
     """What must become of a trigger whose reply was lost."""
@@ -21,11 +23,15 @@ class Lost(StrEnum):
 
 @dataclass(frozen=True)
 class Scene:
-    """One request, and how the simulator must be set for it. `code`: the error that comes of it, if one does."""
+    """One request, and how the simulator must be set for it. `code`: the error that comes of it, if one does.
+
+    `files`: how many come of it.
+    """
 
     request: Mapping[str, Any]
     settings: Mapping[str, Any] = field(default_factory=dict)
     code: str = ""
+    files: int = 1
 
 
 @dataclass(frozen=True)
@@ -45,4 +51,7 @@ class Stage:
     lost: Mapping[Lost, Mapping[str, Any]]  # by outcome: the settings under which a lost reply comes to it
     assumed: Mapping[str, Sequence[Any]] = field(default_factory=dict)  # settings that the vendor's pages leave open …
     # … with the values, besides the default, that would surprise nobody
+    many: Scene | None = None  # a request for more files than one call takes, or for as many as a job may have
+    mended: Mapping[str, Any] = field(default_factory=dict)  # settings under which what fails in `partly` works
+    repeated: Fault | None = None  # how the vendor says that it had a call before
     unsent: Lost = Lost.REPEATED  # what becomes of a trigger that broke off before the vendor acted

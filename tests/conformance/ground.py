@@ -12,12 +12,13 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from clipferry import transfer
 from clipferry.jobs import FileStatus, Job, JobStatus
-from clipferry.outbound.client import Outbound, Stream
+from clipferry.outbound.client import Outbound, Reply, Stream
 from clipferry.steps.context import Runtime
 from clipferry.steps.finish import Closing
 from clipferry.store.job_records import Jobs
@@ -27,15 +28,22 @@ from local.simulators import simulator_class
 from local.simulators.base import Simulator
 from local.simulators.stage import Scene, Stage
 from tests.unit.steps.aws import PREFIX, Edge, aws, client
-from tests.unit.steps.world import World
+from tests.unit.steps.world import STEPS_MAX, World
+
+LIFETIME = 120.0  # seconds that a trigger or a poll may take: their functions' timeout
 
 
 class Watching(Outbound):
-    """The way out, with a list of what was downloaded through it."""
+    """The way out, with a list of what was downloaded through it. `before_call` is done before each API call."""
 
     def __init__(self) -> None:
         super().__init__(allow_private=True)
         self.fetched: list[str] = []
+        self.before_call: Callable[[], None] = lambda: None
+
+    def call(self, method: str, url: str, **options: Any) -> Reply:
+        self.before_call()
+        return super().call(method, url, **options)
 
     def stream(self, url: str, **options: Any) -> Stream:
         self.fetched.append(url)
@@ -67,6 +75,7 @@ class Answered:
     ready: tuple[str, ...]  # file ids handed to download
     statuses: tuple[FileStatus, ...]
     listed: bool
+    took: float  # seconds
 
 
 class Ground(World):
@@ -82,6 +91,8 @@ class Ground(World):
         self.s3 = Store()
         self.closing = Closing(self.rt, self.s3, self.logger)  # type: ignore[arg-type]
         self.answered: list[Answered] = []
+        self.call_seconds = 0.0  # that the vendor takes for a call
+        self.outbound.before_call = lambda: self.wait(self.call_seconds)
         self.put_secret(simulator.secret())
 
     # -- what users do ----------------------------------------------------------------------------------------
@@ -112,17 +123,58 @@ class Ground(World):
 
     # -- the machine --------------------------------------------------------------------------------------------
 
+    def trigger(self, job_id: str, generation: int = 1, time_left: Any = None, **run: Any) -> dict[str, Any]:
+        return super().trigger(job_id, generation, time_left or self._lifetime(), **run)
+
+    def poll(self, job_id: str, generation: int = 1, time_left: Any = None, **run: Any) -> dict[str, Any]:
+        return super().poll(job_id, generation, time_left or self._lifetime(), **run)
+
+    def _lifetime(self) -> Callable[[], float] | None:
+        """What is left of a step that begins now, where a vendor call takes time."""
+        begun = self.time
+        return (lambda: LIFETIME - (self.time - begun).total_seconds()) if self.call_seconds else None
+
+    def trigger_until_sent(self, job_id: str) -> None:
+        """As the machine does, until there is something to look at, or an end."""
+        self._walk(job_id, "Trigger", lambda: self.trigger(job_id), lambda state: state["next"] != "TRIGGER")
+
+    def look_until_ready(self, job_id: str) -> None:
+        """As the machine does, but that nothing is copied: until every file of the job is ready."""
+
+        def over(state: dict[str, Any]) -> bool:
+            job = self.job(job_id)
+            assert state["next"] in ("WAIT", "DOWNLOAD"), job.error
+            return job.listed and all(file.status is FileStatus.READY for file in job.files)
+
+        self._walk(job_id, "Poll", lambda: self.poll(job_id), over)
+
+    def _walk(
+        self, job_id: str, name: str, step: Callable[[], dict[str, Any]], over: Callable[[dict[str, Any]], bool]
+    ) -> None:
+        for _ in range(STEPS_MAX):
+            state = self._task(name, step)
+            if over(state):
+                return
+            self.wait(state["wait_seconds"])
+        raise AssertionError(f"{name} goes round without end: {self.job(job_id)}")
+
+    def meet_the_clock(self) -> None:
+        """From now on the vendor's clock shows the job's time, however much of it was passed by instead of waited."""
+        self.simulator.clock.skew = (self.time - datetime.now(UTC)).total_seconds()
+
     def wait(self, seconds: float) -> None:
         super().wait(seconds)
         self.simulator.advance(seconds)
 
     def _task(self, name: str, step: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        begun = self.time
         state = step()
+        took = (self.time - begun).total_seconds()
         jobs = [self.job(state["job_id"])] if "job_id" in state else []
         statuses = tuple(file.status for job in jobs for file in job.files)
         ready = tuple(state.get("ready", ()))
         listed = any(job.listed for job in jobs)
-        self.answered.append(Answered(name, state.get("wait_seconds", 0), ready, statuses, listed))
+        self.answered.append(Answered(name, state.get("wait_seconds", 0), ready, statuses, listed, took))
         return state
 
     # -- proof --------------------------------------------------------------------------------------------------

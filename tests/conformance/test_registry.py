@@ -27,10 +27,12 @@ def test_a_simulator_is_found_by_the_vendors_name() -> None:
 
 def test_what_is_played_is_what_users_may_ask_for(vendor: str) -> None:
     stage = simulator_class(vendor).stage
-    for scene in (stage.one, stage.three, stage.partly, stage.odd, stage.empty):
+    assert stage.many is not None
+    for scene in (stage.one, stage.three, stage.partly, stage.odd, stage.empty, stage.many):
         assert check({"vendor": vendor, "request": scene.request}) == []
     assert check({"vendor": vendor, "adopt": stage.unknown}) == []
     assert stage.lost
+    assert stage.repeated is not None
     assert stage.partly.code
     assert stage.odd.code
     assert stage.empty.code

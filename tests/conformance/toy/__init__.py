@@ -12,7 +12,10 @@ from tests.conformance.toy import simulator
 NAME = "toy"
 
 
-def register(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What adding a vendor takes: the registry's line, and a simulator where simulators are looked for."""
-    monkeypatch.setitem(VENDORS, NAME, "tests.conformance.toy.vendor:Toy")
+def register(monkeypatch: pytest.MonkeyPatch, kind: str = "vendor:Toy") -> None:
+    """What adding a vendor takes: the registry's line, and a simulator where simulators are looked for.
+
+    `kind`: the class, by its module in this package.
+    """
+    monkeypatch.setitem(VENDORS, NAME, f"tests.conformance.toy.{kind}")
     monkeypatch.setitem(sys.modules, f"local.simulators.{NAME}", simulator)

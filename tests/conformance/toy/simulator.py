@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from local.simulators.base import Simulator
+from local.simulators.faults import Fault, Kind
 from local.simulators.media import clip
 from local.simulators.stage import Lost, Scene, Stage
 from local.simulators.wire import Request, Response, json_response
@@ -22,6 +23,7 @@ class ToySettings:
     burnt: list[str] = field(default_factory=list)
     odd: list[str] = field(default_factory=list)  # in a state that nobody told of
     nothing: bool = False  # orders are closed without a dish
+    largest_order: int = 4  # dishes
     url_lifetime: float = 3600.0
 
 
@@ -42,21 +44,27 @@ class ToySimulator(Simulator):
         partly=Scene({"dishes": ["soup", "fish"]}, {"burnt": ["fish"]}, "VENDOR_FILE_FAILED"),
         odd=Scene({"dishes": ["soup"]}, {"odd": ["soup"]}, "VENDOR_STATUS_UNKNOWN"),
         empty=Scene({"dishes": ["soup"]}, {"nothing": True}, "NO_FILES"),
-        adopt=lambda job: {"order": job["vendor_refs"]["order"]},
-        unknown={"order": "feedbeef"},
+        adopt=lambda job: {"orders": job["vendor_refs"]["orders"]},
+        unknown={"orders": ["feedbeef"]},
         unknown_id="feedbeef",
         trigger="order",
         look="look",
         lost={Lost.FOUND: {}},
+        many=Scene({"dishes": [f"dish-{number}" for number in range(10)]}, files=10),
+        mended={"burnt": []},
+        repeated=Fault(Kind.BODY, 409, body='{"error": "we have this order already"}'),
     )
 
     def secret(self) -> dict[str, str]:
         return {"vendor": "toy", "key": self.settings.key, "endpoint": self.url}
 
+    def asked(self) -> list[str]:
+        return [dish for order in self.tasks for dish in order.dishes]
+
     def operation(self, request: Request) -> str:
         if request.method == "POST":
             return "order"
-        return "find" if request.path.startswith("/orders/by-token/") else "look"
+        return "find" if request.path.startswith(("/orders/by-token/", "/orders/with/")) else "look"
 
     def answer(self, operation: str, request: Request) -> Response:
         signed = f"{request.method} {request.path}\n".encode() + request.body
@@ -66,10 +74,15 @@ class ToySimulator(Simulator):
         if operation == "order":
             return self._order(request.json())
         name = request.path.rpartition("/")[2]
-        order = next((o for o in self.tasks if name in (o.order, o.token)), None)
+        if request.path.startswith("/orders/with/"):
+            order = next((o for o in self.tasks if name in o.dishes), None)
+        else:
+            order = next((o for o in self.tasks if name in (o.order, o.token)), None)
         return self._shown(order) if order else json_response({"error": "no such order"}, 404)
 
     def _order(self, body: dict[str, Any]) -> Response:
+        if len(body["dishes"]) > self.settings.largest_order:
+            return json_response({"error": "too many dishes"}, 400)
         order = Order(uuid.uuid4().hex, body["token"], body["dishes"], self.now())
         self.tasks.append(order)
         for position, dish in enumerate(order.dishes):
