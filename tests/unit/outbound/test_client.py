@@ -160,9 +160,9 @@ def test_a_reply_that_only_claims_to_be_coded_is_taken_as_it_is(outbound: Outbou
 @pytest.mark.parametrize(
     ("body", "coding", "words"),
     [
-        (gzip.compress(b'{"a": 1}')[:-9], "gzip", "too early"),
-        (gzip.compress(b'{"a": 1}') + b"}", "gzip", "behind the end"),
-        (gzip.compress(b'{"a": 1}'), "deflate", "damaged"),
+        (gzip.compress(b'{"a": 1}', mtime=0)[:-9], "gzip", "too early"),
+        (gzip.compress(b'{"a": 1}', mtime=0) + b"}", "gzip", "behind the end"),
+        (gzip.compress(b'{"a": 1}', mtime=0), "deflate", "damaged"),
         (b"\x0b\x02\x80{}\x03", "br", "'br'"),
     ],
 )

@@ -25,6 +25,9 @@ OFFLINE = "DEVICE_OFFLINE"
 UNSUPPORTED = frozenset({"InvalidAction.NotFound", "InvalidAction", "UnsupportedOperation", "NoSuchVersion"})
 
 
+_NEVER = re.compile(r"(?!)")
+
+
 @dataclass(frozen=True)
 class Row:
     """A refusal is meant when its code matches, or all `words` do and `unless` does not.
@@ -33,30 +36,36 @@ class Row:
     """
 
     meaning: Meaning
-    code: str = "(?!)"
-    words: Sequence[str | re.Pattern[str]] = ()
-    unless: str = "(?!)"
+    code: re.Pattern[str] = _NEVER
+    words: Sequence[re.Pattern[str]] = ()
+    unless: re.Pattern[str] = _NEVER
     kind: str = "VENDOR_REFUSED"
 
     def means(self, code: str, words: str) -> bool:
-        if re.search(self.code, code):
+        if self.code.search(code):
             return True
-        said = bool(self.words) and all(re.search(pattern, words) for pattern in self.words)
-        return said and not re.search(self.unless, words)
+        said = bool(self.words) and all(pattern.search(words) for pattern in self.words)
+        return said and not self.unless.search(words)
 
+
+_UNSUPPORTED = re.compile("^(" + "|".join(re.escape(code.lower()) for code in UNSUPPORTED) + ")$")
+_NO_RECORD = re.compile(r"(recordnotexist|invalidparameter\.(recordid|filename))$")
+_RECORD = re.compile(r"\b(record ?id|file ?name)\b")
+_ELSE = re.compile("device|product|instance|tenant")
+_OFFLINE = re.compile("device status error|device( is)? offline")
 
 #: The first row that matches counts.
 MEANINGS = (
-    Row(Meaning.REFUSED, "^(" + "|".join(re.escape(code.lower()) for code in UNSUPPORTED) + ")$"),
-    Row(Meaning.THROTTLED, "^429$"),
-    Row(Meaning.UNCLEAR, r"^5\d\d$", ["temporary failure"]),
-    Row(Meaning.AUTH, words=["ram system auth error"]),
-    Row(Meaning.REFUSED, "deviceoffline", ["device status error|device( is)? offline"], kind=OFFLINE),
-    Row(Meaning.REFUSED, "(recordnotexist|invalidparameter\\.(recordid|filename))$", kind=NOT_FOUND),
-    Row(Meaning.REFUSED, words=[r"\b(record ?id|file ?name)\b", "not valid|invalid"], kind=NOT_FOUND),
-    Row(Meaning.REFUSED, words=["not (exist|found)"], unless="device|product|instance|tenant", kind=NOT_FOUND),
+    Row(Meaning.REFUSED, _UNSUPPORTED),
+    Row(Meaning.THROTTLED, re.compile("^429$")),
+    Row(Meaning.UNCLEAR, re.compile(r"^5\d\d$"), [re.compile("temporary failure")]),
+    Row(Meaning.AUTH, words=[re.compile("ram system auth error")]),
+    Row(Meaning.REFUSED, re.compile("deviceoffline"), [_OFFLINE], kind=OFFLINE),
+    Row(Meaning.REFUSED, _NO_RECORD, kind=NOT_FOUND),
+    Row(Meaning.REFUSED, words=[_RECORD, re.compile("not valid|invalid")], kind=NOT_FOUND),
+    Row(Meaning.REFUSED, words=[re.compile("not (exist|found)")], unless=_ELSE, kind=NOT_FOUND),
     Row(Meaning.REPEATED, words=[SAYS_REPEATED]),
-    Row(Meaning.BUSY, words=[r"\bbusy\b"]),
+    Row(Meaning.BUSY, words=[re.compile(r"\bbusy\b")]),
 )
 
 
