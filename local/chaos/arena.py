@@ -22,7 +22,7 @@ from local.stack import Stack
 from local.world import world
 
 TIME_SCALE = 0.01  # an hour of the vendors, and of the machine's waits, passes in 36 s
-FUNCTIONS = ("api", "schedule", "trigger", "poll", "download", "finish", "sweep")
+FUNCTIONS = ("api", "batch", "schedule", "trigger", "poll", "download", "finish", "sweep")
 ORPHAN_AGE = timedelta(hours=2)  # above the age at which the sweep ends an upload nobody answers for
 _VENDOR_EFFECTS = {"TriggerRecord", "StopTriggeredRecord", "UploadMediaByURL", "pullVideo", "create"}
 
@@ -36,6 +36,7 @@ class Arena:
     executions: str  # URL of a queue that gets every execution that ended badly
     _draws: Draws
     _to_aws: Gate
+    _ways: dict[str, str] = field(default_factory=dict)  # by vendor: the URL of its relay
     _vendors: list[VendorFaults] = field(default_factory=list)
     _relays: list[Relay] = field(default_factory=list)
 
@@ -55,6 +56,10 @@ class Arena:
         finally:
             self._to_aws.open()
         self.ledger.add("from outside", "emulator restarted, its state kept")
+
+    def tell(self, vendor: str) -> None:
+        """Write the account's secret, as the vendor's simulator has it now."""
+        self.stack.add_account(vendor, {**self.simulators[vendor].secret(), "endpoint": self._ways[vendor]})
 
     def let_uploads_age(self) -> None:
         """From now on the sweep sees every open upload as old enough to be an orphan."""
@@ -80,7 +85,8 @@ def arena(seed: int, *, hangs: bool, say: Callable[[str], None]) -> Iterator[Are
         say("putting a relay on every way out of a function")
         for vendor, simulator in place.simulators.items():
             way = relay(simulator.url, _vendor_reader(simulator), "way to a vendor", to_vendors)
-            stack.add_account(vendor, {**simulator.secret(), "endpoint": way.url})
+            found._ways[vendor] = way.url
+            found.tell(vendor)
             found._vendors.append(VendorFaults(seed, vendor, ledger))
             simulator.take_faults_from(found._vendors[-1])
         for function in FUNCTIONS:

@@ -19,8 +19,10 @@ from dataclasses import dataclass, field
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local.chaos.arena import Arena, arena
+from local.chaos.batches import BatchUser
 from local.chaos.draws import Ledger
 from local.chaos.rows import Row, Rows
+from local.chaos.troubles import Rotation, Twin
 from local.chaos.users import AWAY, Echo, NotAccepted, User
 from local.chaos.verdict import DOOR, Tally, judge
 from local.chaos.work import Plan, plans, prepare
@@ -46,6 +48,7 @@ class Form:
     patience: float = 60.0  # of a user
     settling: float = 420.0  # after which what has not ended counts as lost
     sweep_every: float = 5.0
+    rotates_every: float = 15.0  # between two keys that are rotated late
 
 
 @dataclass
@@ -107,13 +110,18 @@ def _round(place: Arena, form: Form, seeds: Sequence[int], say: Callable[[str], 
         prepare(simulator, some)
     rows = Rows(place.stack, form.longest_call)
     users = [User(place.stack, rows, plan, place.ledger, form.patience) for plan in some]
+    batches = [
+        BatchUser(place.stack, rows, lines, place.ledger)
+        for seed in seeds
+        if (lines := [plan for plan in some if plan.seed == seed and plan.door == "batch"])
+    ]
     with _background(rows.end, lambda: rows.watch(LOOK_EVERY)):
-        turned_away = _trouble(place, form, rows, users, say)
+        turned_away = _trouble(place, form, rows, users, batches, say)
         place.let_uploads_age()
         quiet_since = time.monotonic()
         stragglers = _settle(place, form, rows, users, say)
     say(f"settled {time.monotonic() - quiet_since:.0f} s after the last fault")
-    tallies = judge(place, rows, users)
+    tallies = judge(place, rows, users, batches)
     for plan, reason in turned_away:
         tallies[plan.seed].breach(DOOR, reason)
     for seed, moment in stragglers.items():
@@ -122,18 +130,29 @@ def _round(place: Arena, form: Form, seeds: Sequence[int], say: Callable[[str], 
 
 
 def _trouble(
-    place: Arena, form: Form, rows: Rows, users: list[User], say: Callable[[str], None]
+    place: Arena,
+    form: Form,
+    rows: Rows,
+    users: list[User],
+    batches: list[BatchUser],
+    say: Callable[[str], None],
 ) -> list[tuple[Plan, str]]:
     """Every user lives while everything fails; those that did not get in, with the reason. Raises EmulatorFailed."""
     seed = users[0].plan.seed
     echo, sweeping = Echo(place.stack, place.executions, seed, place.ledger), threading.Event()
+    twin = Twin(place.stack, rows, seed, place.ledger)
+    rotation = Rotation(place.simulators, place.tell, seed, place.ledger, form.rotates_every)
     restarts = sorted(random.Random(f"restart {seed}").sample(range(len(users)), max(1, len(users) // 60)))
     place.faults(on=True)
     with (
         _background(echo.ended.set, echo.run),
         _background(sweeping.set, lambda: _sweep_on(place, form, sweeping)),
+        _background(twin.ended.set, twin.run),
+        _background(rotation.ended.set, rotation.run),
+        ThreadPoolExecutor(max(1, len(batches))) as posting,
         ThreadPoolExecutor(form.at_once) as pool,
     ):
+        posted = [posting.submit(batch.live) for batch in batches]
         lives: list[tuple[Plan, Future[None]]] = []
         for number, user in enumerate(users):
             lives.append((user.plan, pool.submit(user.live)))
@@ -148,6 +167,8 @@ def _trouble(
                     pool.shutdown(wait=False, cancel_futures=True)
                     raise
     place.faults(on=False)
+    for life in posted:
+        life.result()
     turned_away = []
     for plan, life in lives:
         try:

@@ -111,12 +111,18 @@ class Ledger:
         self.faults: Counter[tuple[str, str]] = Counter()  # (where, what)
         self.crashes: Counter[tuple[str, str, str]] = Counter()  # (function, effect, "before" or "after")
         self.by_seed: Counter[str] = Counter()
+        self.copies: Counter[tuple[str, bool]] = Counter()  # by job: calls of download, and what got further in S3
         self._lock = threading.Lock()
 
     def add(self, where: str, what: str, seed: str = "") -> None:
         with self._lock:
             self.faults[where, what] += 1
             self.by_seed[seed] += 1
+
+    def copying(self, job: str, *, further: bool) -> None:
+        """A call of download has begun, or has stored something more."""
+        with self._lock:
+            self.copies[job, further] += 1
 
     def crash(self, function: str, effect: str, side: str) -> None:
         with self._lock:

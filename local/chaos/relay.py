@@ -27,6 +27,7 @@ LATE = 0.8  # seconds
 HANG = 25.0  # seconds; the functions' own patience with a vendor is 20
 _HOP = {"connection", "keep-alive", "transfer-encoding", "expect", "te", "upgrade"}
 _TARGETS = {"DynamoDB_20120810": "dynamodb", "AWSStepFunctions": "states", "AWSEvents": "events"}
+_PROGRESS = ("UploadPart", "PutObject", "CompleteMultipartUpload")
 _READS = ("Get", "Query", "BatchGet", "Describe", "List", "Head")
 _MARK = re.compile(rb"chaos/(\d+-\d+)")
 _JOB_ID = re.compile(rb"(?<![0-9A-Z])[0-9A-HJKMNP-TV-Z]{26}(?![0-9A-Z])")
@@ -167,6 +168,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         body = self._body()
         call = self.server.read(self.command, self.path, self.headers, body)
+        if call.caller == "download" and call.job:
+            self._count(call)
         harm = self.server.draws.at(call)
         try:
             with self.server.gate.passage() as let_in:
@@ -178,6 +181,11 @@ class _Handler(BaseHTTPRequestHandler):
                     self._harm(call, harm, body)
         except (OSError, http.client.HTTPException):  # nobody is there at the moment, on either side
             self._reset()
+
+    def _count(self, call: Call) -> None:
+        """A call of download reads its job once at its start; what it stores is its progress."""
+        if call.operation in ("Query", *_PROGRESS):
+            self.server.ledger.copying(call.job, further=call.operation in _PROGRESS)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _serve
 

@@ -24,8 +24,11 @@ The deployed stack, IAM enforced, and a simulator of each vendor run on one mach
 state machine's waits, passes in 36 s. Every call of a function goes through a relay, which answers in place of AWS or
 the vendor, loses the call or its reply, or kills the function (`kill -9`) before or after the call has acted. The
 vendors' simulators answer wrongly on top. Users submit until they are heard, some of them twice at once, cancel and
-retry with two clicks; schedules' events and "execution ended" events are delivered again and late; executions are
-stopped, and started a second time; the emulator is restarted with its state kept. The same seed draws the same faults.
+retry with two clicks; firings of rules and schedules and "execution ended" events are delivered again and late;
+executions of jobs and of batches are stopped, and started a second time; steps are invoked twice at once beside the
+machine's own call; keys of accounts are rotated before the stack has the new one; some vendors' files are cut short;
+some lines of the batches can be no job; the emulator is restarted with its state kept. The same seed draws the same
+faults.
 Then the faults stop, and the sweep runs until every job has ended."""
 
 MEANING = """## What is counted
@@ -35,8 +38,15 @@ MEANING = """## What is counted
 * **Wrong hash**: a STORED file whose bytes, read back from S3, have another SHA-256 than the vendor serves for this
   job, than another file of the job has not, or than its evidence says. **Lacks a file**: SUCCEEDED with fewer
   different files than the job asked for.
+* **Not whole**: a STORED MP4 whose boxes do not come to the end of the file, without a warning of the job that says so
+  (a vendor's checksum proves a cut file equal to the vendor's); or a stored HLS playlist that lacks a segment.
+* **Calls without progress**: calls of `download` of one job that stored nothing more, by its files. Six attempts end a
+  file; the machine repeats a call that was killed.
+* **Batches**: a batch that is not SUBMITTED in the end, counts its lines wrongly, or does not tell exactly of the lines
+  that can be no job. Its jobs are judged as all others.
 * **Endings without a cause**: CANCELLED and nobody cancelled; TIMED_OUT though the work was short; FAILED or PARTIAL
-  though the vendor had all that was asked for, unless a reply was lost for good (TRIGGER_UNCERTAIN).
+  though the vendor had all that was asked for, unless a reply was lost for good (TRIGGER_UNCERTAIN), or the account was
+  refused before anything was asked of the vendor (ACCOUNT_REFUSED).
 * **Triggered twice**: by the simulators' own record, the same piece of a job's work (a camera's recording, a URL, a
   video) started more often than the job was entitled to: once, and once more for each retry that found its work spent.
   Repeats that a job allowed (`on_uncertain: "retrigger"`, which a retry of a TRIGGER_UNCERTAIN job implies) and
@@ -103,6 +113,11 @@ def _promises(tallies: Sequence[Tally]) -> str:
         *((promise, sum(len(t.broken[promise]) for t in tallies), "0") for promise in PROMISES),
         ("files stored and read back", f"{sum(t.stored for t in tallies)}", ""),
         ("bytes stored and read back", f"{sum(t.bytes for t in tallies):,}", ""),
+        (
+            "most calls of download without progress, by a job's files",
+            f"{max((t.idle for t in tallies), default=0)}",
+            "",
+        ),
         ("seconds until the last straggler was settled", f"{max((t.straggler for t in tallies), default=0):.0f}", ""),
     ]
     return _table(("", "figure", "promised"), figures)

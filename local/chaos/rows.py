@@ -45,9 +45,22 @@ class Row:
         return self.status in TERMINAL
 
     @property
+    def key(self) -> dict[str, Any]:
+        return {"pk": {"S": f"JOB#{self.job_id}"}, "sk": {"S": "JOB"}}
+
+    @property
     def settled(self) -> bool:
         """At its end, with every duty done."""
         return self.terminal and self.event_sent
+
+
+@dataclass(frozen=True)
+class BatchRow:
+    """What the campaign needs of one batch."""
+
+    key: dict[str, Any]
+    due_at: int | None
+    updated_at: datetime
 
 
 class Rows:
@@ -57,6 +70,7 @@ class Rows:
         self._table, self._dynamodb = stack.outputs["TableName"], stack.client("dynamodb")
         self._longest = timedelta(seconds=longest_call)
         self._known: dict[str, Row] = {}
+        self._batches: list[BatchRow] = []
         self._ended = threading.Event()
         self.untouched = threading.Lock()  # held by whoever needs the table to stay as it is
 
@@ -67,7 +81,8 @@ class Rows:
         return list(self._known.values())
 
     def look(self) -> None:
-        self._known = {row.mark: row for row in self._read()}
+        self._known = {row.mark: row for row in map(_row, self._read("JOB"))}
+        self._batches = [_batch_row(item) for item in self._read("BATCH")]
 
     def watch(self, every: float) -> None:
         """Look and let patience run out, until `end`. The emulator may be away for a while."""
@@ -89,9 +104,10 @@ class Rows:
 
     def let_time_pass(self) -> None:
         now = datetime.now(UTC)
+        for one in (*self._known.values(), *self._batches):
+            if one.due_at is not None and one.due_at > now.timestamp() and now - one.updated_at > self._longest:
+                self._set(one.key, "due_at", {"N": str(one.due_at)}, {"N": str(int(now.timestamp()) - 1)})
         for row in self._known.values():
-            if row.due_at is not None and row.due_at > now.timestamp() and now - row.updated_at > self._longest:
-                self._set(row, "due_at", {"N": str(row.due_at)}, {"N": str(int(now.timestamp()) - 1)})
             if row.finished_at and not row.event_sent:
                 self._age(row, "finished_at", row.finished_at, row.finished_at, now)
             if row.quiet_until:
@@ -100,13 +116,13 @@ class Rows:
     def _age(self, row: Row, name: str, date: datetime, began: datetime, now: datetime) -> None:
         """Move a date back by a call's lifetime, once the longest call there can be has ended."""
         if self._longest < now - began < CALL_LIFETIME:
-            self._set(row, name, {"S": _written(date)}, {"S": _written(date - CALL_LIFETIME)})
+            self._set(row.key, name, {"S": _written(date)}, {"S": _written(date - CALL_LIFETIME)})
 
-    def _set(self, row: Row, name: str, old: dict[str, str], new: dict[str, str]) -> None:
+    def _set(self, key: dict[str, Any], name: str, old: dict[str, str], new: dict[str, str]) -> None:
         try:
             self._dynamodb.update_item(
                 TableName=self._table,
-                Key={"pk": {"S": f"JOB#{row.job_id}"}, "sk": {"S": "JOB"}},
+                Key=key,
                 UpdateExpression="SET #n = :new",
                 ConditionExpression="#n = :old",
                 ExpressionAttributeNames={"#n": name},
@@ -115,20 +131,30 @@ class Rows:
         except self._dynamodb.exceptions.ConditionalCheckFailedException:
             return  # it has just moved by itself
 
-    def _read(self) -> Iterator[Row]:
+    def _read(self, kind: str) -> Iterator[dict[str, Any]]:
         pages = self._dynamodb.get_paginator("scan").paginate(
-            TableName=self._table, FilterExpression="sk = :job", ExpressionAttributeValues={":job": {"S": "JOB"}}
+            TableName=self._table, FilterExpression="sk = :kind", ExpressionAttributeValues={":kind": {"S": kind}}
         )
         for page in pages:
-            for item in page["Items"]:
-                yield _row(item)
+            yield from page["Items"]
+
+
+def _batch_row(item: dict[str, Any]) -> BatchRow:
+    updated = _date(item, "updated_at")
+    assert updated is not None
+    return BatchRow({"pk": item["pk"], "sk": item["sk"]}, _epoch(item, "due_at"), updated)
+
+
+def _date(item: dict[str, Any], name: str) -> datetime | None:
+    return datetime.strptime(item[name]["S"], _DATE) if "S" in item.get(name, {}) else None
+
+
+def _epoch(item: dict[str, Any], name: str) -> int | None:
+    return int(item[name]["N"]) if "N" in item.get(name, {}) else None
 
 
 def _row(item: dict[str, Any]) -> Row:
-    def date(name: str) -> datetime | None:
-        return datetime.strptime(item[name]["S"], _DATE) if "S" in item.get(name, {}) else None
-
-    updated = date("updated_at")
+    updated = _date(item, "updated_at")
     assert updated is not None
     return Row(
         item["job_id"]["S"],
@@ -139,10 +165,10 @@ def _row(item: dict[str, Any]) -> Row:
         int(item["retriggers"]["N"]),
         item["on_uncertain"]["S"],
         bool(item.get("event_sent", {}).get("BOOL")),
-        int(item["due_at"]["N"]) if "N" in item.get("due_at", {}) else None,
+        _epoch(item, "due_at"),
         updated,
-        date("finished_at"),
-        date("quiet_until"),
+        _date(item, "finished_at"),
+        _date(item, "quiet_until"),
     )
 
 

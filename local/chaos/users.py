@@ -18,10 +18,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local.chaos.draws import Ledger
 from local.chaos.rows import Row, Rows
+from local.chaos.troubles import OUTSIDE
 from local.chaos.work import Plan
 from local.stack import Stack
 
-OUTSIDE = "from outside"
 INSISTENCE = 300.0  # seconds for which a client asks for a job again and again
 AWAY = (requests.RequestException, ClientError, BotoCoreError)  # the stack, or AWS itself, is not there at the moment
 
@@ -42,7 +42,14 @@ class User:
     def live(self) -> None:
         """Raises NotAccepted."""
         time.sleep(self.plan.starts_after)
-        {"api": self._submit, "clicks": self._submit_twice, "rule": self._fire}[self.plan.door]()
+        doors = {
+            "api": self._submit,
+            "clicks": self._submit_twice,
+            "rule": self._fire,
+            "schedule": self._fire_schedule,
+            "batch": self._await_batch,
+        }
+        doors[self.plan.door]()
         self.accepted_at = time.monotonic()
         for after, act in self._troubles():
             self._until(lambda row: row.terminal, self.accepted_at + after - time.monotonic())
@@ -61,9 +68,35 @@ class User:
         self._note("submission repeated")
         self._at_once(self._submit, self._submit)
 
+    def _await_batch(self) -> None:
+        """Its line is in the seed's batch, which another user posts."""
+        if self._until(lambda _: True, INSISTENCE) is None:
+            raise NotAccepted(self.plan.mark)
+
     def _fire(self) -> None:
-        """A schedule's rule fires: the event is delivered at least twice, and until its job is there."""
-        event = json.dumps({**self.plan.body, "firing": f"chaos {self.plan.mark}"})
+        """A rule fires that names its firing."""
+        self._deliver({**self.plan.body, "firing": f"chaos {self.plan.mark}"})
+
+    def _fire_schedule(self) -> None:
+        """A schedule fires, as EventBridge Scheduler would call its target; the emulator fills in no scheduled time."""
+        name = f"chaos-{self.plan.mark}"
+        body = {"expression": "rate(30 days)", "start": "2199-01-01T00:00:00Z", "job": self.plan.body}
+        self._insist(lambda: self.stack.call("PUT", f"/schedules/{name}", body=body), (200, 201))
+        give_up = time.monotonic() + INSISTENCE
+        while time.monotonic() < give_up:
+            try:
+                kept = self.stack.client("scheduler").get_schedule(GroupName=self.stack.name, Name=name)
+            except AWAY:
+                time.sleep(0.5)
+                continue
+            text = kept["Target"]["Input"].replace("<aws.scheduler.scheduled-time>", "2026-11-21T02:00:00Z")
+            self._deliver(json.loads(text))
+            return
+        raise NotAccepted(self.plan.mark)
+
+    def _deliver(self, payload: dict[str, Any]) -> None:
+        """The event is delivered at least twice, and until its job is there."""
+        event = json.dumps(payload)
         give_up, deliveries = time.monotonic() + INSISTENCE, 0
         while deliveries < 2 or not self.rows.of(self.plan.mark):
             if time.monotonic() > give_up or self.rows.ended:
@@ -76,7 +109,7 @@ class User:
             except AWAY:
                 time.sleep(1)
             if deliveries > 1:
-                self._note("schedule event delivered again")
+                self._note(f"{self.plan.door}'s event delivered again")
                 self._until(lambda _: True, 5)
 
     # -- in the middle ------------------------------------------------------------------------------------------

@@ -6,25 +6,33 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from local.chaos.arena import Arena
+from local.chaos.batches import BatchUser, judge_batch
 from local.chaos.rows import Row, Rows
 from local.chaos.users import User
-from local.chaos.work import Plan, at_the_vendor
+from local.chaos.work import Plan, at_the_vendor, segments
 from local.stack import TERMINAL
 
-LOST, HASH, MISSING, UNJUST, TWICE, UPLOADS, ENDINGS, SILENT, DOOR = PROMISES = (
+IDLE_MAX = 40  # calls of download: six attempts, each repeated by the machine when it is killed
+
+LOST, HASH, BROKEN, MISSING, UNJUST, TWICE, IDLE, UPLOADS, ENDINGS, SILENT, DOOR, LINES = PROMISES = (
     "jobs lost",
     "stored files with a wrong hash",
+    "files stored that are not whole",
     "SUCCEEDED jobs that lack a file",
     "endings without a cause",
     "vendor tasks triggered twice",
+    f"jobs that used more than {IDLE_MAX} calls a file without progress",
     "multipart uploads left over",
     "jobs with two terminal events",
     "jobs whose end nobody was told",
     "submissions that made no job, or two",
+    "batches whose lines were not all submitted or told",
 )
 
 #: What a job says that a fault repeated too often has ended.
@@ -43,6 +51,7 @@ class Tally:
     bytes: int = 0
     tasks: int = 0  # jobs for which a vendor started work
     asked_again: int = 0  # work started again that the job allowed (on_uncertain) or that is harmless (polyv)
+    idle: int = 0  # the most calls of download that got no further, of one job and by its files
     deliveries: int = 0  # endings told a second time under the same event id
     faults: int = 0
     straggler: float = 0.0  # seconds from the end of the faults until the last job was settled; 0: before
@@ -56,7 +65,7 @@ class Tally:
         return not any(self.broken.values())
 
 
-def judge(arena: Arena, rows: Rows, users: list[User]) -> dict[int, Tally]:
+def judge(arena: Arena, rows: Rows, users: list[User], batches: Sequence[BatchUser] = ()) -> dict[int, Tally]:
     """The tally of each seed of a round."""
     rows.look()
     endings, uploads = _endings(arena), _uploads(arena)
@@ -76,6 +85,8 @@ def judge(arena: Arena, rows: Rows, users: list[User]) -> dict[int, Tally]:
                     tally.breach(UPLOADS, f"{plan.mark}: {key}")
     for seed, tally in tallies.items():
         tally.faults = arena.ledger.by_seed[str(seed)]
+    for batch in batches:
+        judge_batch(batch, partial(tallies[batch.seed].breach, LINES))
     return tallies
 
 
@@ -84,14 +95,18 @@ def _judge_job(arena: Arena, tally: Tally, user: User, row: Row, told: list[dict
     tally.statuses[job["status"]] += 1
     if job["status"] not in TERMINAL:
         tally.breach(LOST, f"{plan.mark}: {job['job_id']} is {job['status']}")
-    _judge_ending(tally, plan, job)
+    _judge_ending(tally, plan, job, asked=at_the_vendor(plan, arena.simulators[plan.vendor]).tasks > 0)
     _judge_files(arena, tally, plan, job)
+    _judge_copying(arena, tally, plan, job)
     _judge_trigger(arena, tally, plan, row)
     _judge_events(tally, user, job, told)
 
 
-def _judge_ending(tally: Tally, plan: Plan, job: dict[str, Any]) -> None:
-    """Short of SUCCEEDED, a job ends by its user's will, by what it asked for, or because faults used up a budget."""
+def _judge_ending(tally: Tally, plan: Plan, job: dict[str, Any], *, asked: bool) -> None:
+    """Short of SUCCEEDED, a job ends by its user's will, by what it asked for, or because faults used up a budget.
+
+    A refused account ends a job only before anything was `asked` of the vendor: work that runs waits for the new key.
+    """
     status, code = job["status"], (job["error"] or {}).get("code", "")
     tally.endings[plan.vendor, status, code] += 1
     match status:
@@ -100,7 +115,7 @@ def _judge_ending(tally: Tally, plan: Plan, job: dict[str, Any]) -> None:
         case "TIMED_OUT":
             fair = plan.tight
         case "FAILED" | "PARTIAL":
-            fair = plan.flawed or code in GAVE_UP
+            fair = plan.flawed or code in GAVE_UP or (code == "ACCOUNT_REFUSED" and not asked)
         case _:
             fair = True
     if not fair:
@@ -110,18 +125,60 @@ def _judge_ending(tally: Tally, plan: Plan, job: dict[str, Any]) -> None:
 def _judge_files(arena: Arena, tally: Tally, plan: Plan, job: dict[str, Any]) -> None:
     """Every stored file is one that the vendor serves for this job, whole, and each is another one."""
     served = at_the_vendor(plan, arena.simulators[plan.vendor]).hashes
+    warned = {warning.get("file_id") for warning in job["warnings"]}
     found: set[str] = set()
     for file in job["files"]:
-        if file["status"] == "STORED":
-            content = arena.stack.stored(file["s3_uri"])
-            digest = hashlib.sha256(content).hexdigest()
-            tally.stored += 1
-            tally.bytes += len(content)
-            if digest not in served or digest in found or digest != file["evidence"]["sha256"]:
-                tally.breach(HASH, f"{plan.mark}: {file['s3_uri']}")
-            found.add(digest)
+        if file["status"] != "STORED":
+            continue
+        content = arena.stack.stored(file["s3_uri"])
+        tally.stored += 1
+        tally.bytes += len(content)
+        if plan.hls:
+            _judge_segments(arena, tally, plan, file, content)
+            found.add(file["s3_uri"])
+            continue
+        digest = hashlib.sha256(content).hexdigest()
+        if digest not in served or digest in found or digest != file["evidence"]["sha256"]:
+            tally.breach(HASH, f"{plan.mark}: {file['s3_uri']}")
+        if not boxes_end_with(content) and file["file_id"] not in warned:
+            tally.breach(BROKEN, f"{plan.mark}: {file['s3_uri']}")
+        found.add(digest)
     if job["status"] == "SUCCEEDED" and len(found) < _asked_for(plan, len(served)):
         tally.breach(MISSING, f"{plan.mark}: {len(found)} files of {_asked_for(plan, len(served))}")
+
+
+def _judge_segments(arena: Arena, tally: Tally, plan: Plan, file: dict[str, Any], playlist: bytes) -> None:
+    """Every segment that the stored playlist names is one that the vendor serves for this job, and all are there."""
+    served, home = segments(plan, arena.simulators[plan.vendor]), file["s3_uri"].rpartition("/")[0]
+    names = [line for line in playlist.decode().splitlines() if line and not line.startswith("#")]
+    stored = {hashlib.sha256(arena.stack.stored(f"{home}/{name}")).hexdigest() for name in names}
+    if not stored <= served:
+        tally.breach(HASH, f"{plan.mark}: {file['s3_uri']}")
+    if stored != served or not playlist.rstrip().endswith(b"#EXT-X-ENDLIST"):
+        tally.breach(BROKEN, f"{plan.mark}: {file['s3_uri']}: {len(stored)} segments of {len(served)}")
+
+
+def boxes_end_with(content: bytes) -> bool:
+    """Whether the top-level boxes of an MP4 (ISO/IEC 14496-12 §4.2) come to exactly the end of the file."""
+    at, kinds = 0, []
+    while at + 8 <= len(content):
+        size = int.from_bytes(content[at : at + 4], "big")
+        kinds.append(content[at + 4 : at + 8])
+        if size == 1:
+            size = int.from_bytes(content[at + 8 : at + 16], "big")
+        if size < 8:
+            return size == 0 and b"moov" in kinds  # 0: to the end of the file
+        at += size
+    return at == len(content) and b"moov" in kinds
+
+
+def _judge_copying(arena: Arena, tally: Tally, plan: Plan, job: dict[str, Any]) -> None:
+    """Calls of download that stored nothing more, by the job's files: a source cannot keep Lambda running."""
+    copies = arena.ledger.copies
+    idle = (copies[plan.mark, False] - copies[plan.mark, True]) // max(1, len(job["files"]))
+    tally.idle = max(tally.idle, idle)
+    if idle > IDLE_MAX:
+        tally.breach(IDLE, f"{plan.mark}: {idle}")
 
 
 def _asked_for(plan: Plan, served: int) -> int:

@@ -11,10 +11,21 @@ from typing import Any
 from local.simulators.base import Simulator
 
 VENDORS = ("linkvisual", "ims", "cloudv", "polyv")
+CUT = "-cut."  # in the name of what the vendor serves cut short, as if it were whole
+RENDITION = 2  # the clarity of the HLS rendition that some jobs ask for
 LONG = 600  # seconds of a recording that outlasts every patience with one that is over
 ROOMY, TIGHT = 900, 12  # seconds of a deadline that no fault makes a job miss, and of one that work of an hour misses
 
-FLAWS = ("offline-", "empty-", "short-", "broken-", "-failing.", "fail-fetch", "_f'")  # in names of what is asked for
+FLAWS = (
+    "offline-",
+    "empty-",
+    "short-",
+    "broken-",
+    "-failing.",
+    "fail-fetch",
+    "_f'",
+    CUT,
+)  # in names of what is asked for
 
 
 @dataclass(frozen=True)
@@ -27,7 +38,9 @@ class Plan:
     request: Mapping[str, Any]
     deadline: int = ROOMY
     on_uncertain: str = "fail"
-    door: str = "api"  # "api"; "clicks": asked for twice at once; "rule": a schedule's event delivered twice
+    #: "api"; "clicks": asked for twice at once; "rule": a rule's event delivered twice; "schedule": a firing of a
+    #: schedule of /schedules, delivered twice; "batch": a line of the seed's batch.
+    door: str = "api"
     starts_after: float = 0.0
     cancels_after: float | None = None  # two clicks
     stops_after: float | None = None  # its execution is stopped from outside
@@ -38,6 +51,11 @@ class Plan:
     def tight(self) -> bool:
         """Whether its work outlasts its deadline."""
         return self.deadline == TIGHT
+
+    @property
+    def hls(self) -> bool:
+        """Whether it asks for HLS renditions."""
+        return "renditions" in self.request
 
     @property
     def flawed(self) -> bool:
@@ -85,7 +103,7 @@ def _plan(dice: random.Random, seed: int, number: int) -> Plan:
         requests[vendor](dice, name, endless=tight),
         TIGHT if tight else ROOMY,
         on_uncertain="retrigger" if dice.random() < 0.3 else "fail",
-        door=dice.choices(["api", "clicks", "rule"], [0.6, 0.2, 0.2])[0],
+        door=dice.choices(["api", "clicks", "rule", "schedule", "batch"], [0.4, 0.15, 0.15, 0.15, 0.15])[0],
         starts_after=dice.uniform(0, 2),
         cancels_after=perhaps(0.12, 6),
         stops_after=perhaps(0.1, 6),
@@ -102,18 +120,20 @@ def _camera(dice: random.Random, name: str, *, endless: bool) -> dict[str, Any]:
 
 def _uploads(dice: random.Random, name: str, *, endless: bool) -> dict[str, Any]:
     count = 22 if dice.random() < 0.03 else dice.randint(1, 3)  # 22: more than one call takes
-    ends = ["failing" if dice.random() < 0.04 else "good" for _ in range(count)]
+    ends = dice.choices(["good", "failing", "cut"], [0.92, 0.04, 0.04], k=count)
     kind = "endless" if endless else "upload"
     return {"upload_urls": [f"https://media.example.com/{kind}/{name}-{n}-{end}.mp4" for n, end in enumerate(ends)]}
 
 
 def _pull(dice: random.Random, name: str, *, endless: bool) -> dict[str, Any]:
-    marks = [dice.choices(["whole", "fail-fetch"], [0.94, 0.06])[0] for _ in range(dice.randint(1, 3))]
+    hls = dice.random() < 0.2
+    marks = [dice.choices(["whole", "fail-fetch"], [0.94, 0.06])[0] for _ in range(1 if hls else dice.randint(1, 3))]
     kind = "odd-status" if endless else "pull"
     return {
+        **({"renditions": [RENDITION]} if hls else {}),
         "files": [
             {"fetch_url": f"https://media.example.com/{kind}/{name}-{n}-{mark}.mp4"} for n, mark in enumerate(marks)
-        ]
+        ],
     }
 
 
@@ -132,6 +152,7 @@ def prepare(simulator: Simulator, some: list[Plan]) -> None:
         if plan.vendor == simulator.vendor
         for name in plan.request.get("upload_urls", plan.request.get("vids", ()))
     ]
+    simulator.downloads.cut_mark = CUT
     match simulator.vendor:
         case "ims":
             simulator.settings.failing |= {url: "DOWNLOAD_FAIL" for url in names if "-failing." in url}
@@ -141,6 +162,8 @@ def prepare(simulator: Simulator, some: list[Plan]) -> None:
             simulator.settings.scripts |= {vid: endless for vid in names if vid.startswith("endless")}
         case "linkvisual":
             simulator.settings.file_seconds = 30
+        case "cloudv":
+            simulator.settings.always_transcode = True
 
 
 @dataclass
@@ -164,6 +187,18 @@ def at_the_vendor(plan: Plan, simulator: Simulator) -> AtTheVendor:
     return AtTheVendor(max(started.values(), default=0), hashes)
 
 
+def _hls_ref(fetch_url: str) -> str:
+    """How the simulator calls the root playlist of a rendition."""
+    return f"{fetch_url}#{RENDITION}/360p/index.m3u8"
+
+
+def segments(plan: Plan, simulator: Simulator) -> set[str]:
+    """SHA-256 of every segment that the vendor serves for a job with HLS renditions."""
+    homes = tuple(_hls_ref(file["fetch_url"]).rpartition("/")[0] for file in plan.request["files"])
+    served = simulator.expected.items()
+    return {str(facts["sha256"]) for ref, facts in served if ref.startswith(homes) and ref.endswith(".ts")}
+
+
 def _pieces(plan: Plan, simulator: Any) -> Iterator[tuple[str, list[str]]]:
     """(piece of work, refs of its files) for every time that the vendor started it."""
     request = plan.request
@@ -181,7 +216,7 @@ def _pieces(plan: Plan, simulator: Any) -> Iterator[tuple[str, list[str]]]:
             for task in simulator.tasks:
                 for item in task.items:
                     if item.fetch_url in wanted:
-                        yield item.fetch_url, [f"{item.fetch_url}#1"]
+                        yield item.fetch_url, [_hls_ref(item.fetch_url) if plan.hls else f"{item.fetch_url}#1"]
         case "polyv":
             for task in simulator.tasks:
                 if task.vids == request["vids"]:

@@ -49,11 +49,14 @@ class DownloadArea:
         self.style, self.secret = style, secret
         self.rate: float | None = None  # bytes per second and connection
         self.first_byte = 0.0  # seconds before the reply starts
+        self.cut_mark: str | None = None  # what has this in its ref is served cut short, as if it were whole
         self._clock = clock
         self._files: dict[str, Published] = {}
 
     def publish(self, ref: str, path: str, clip: Clip, *, visible_after: float = 0.0) -> None:
         """Put a file on the server, to be found from `visible_after` vendor seconds on."""
+        if self.cut_mark and self.cut_mark in ref:
+            clip = clip.cut_short()
         visible_at = self._clock.now() + visible_after
         self._files[path] = Published(ref, path, clip, visible_at, modified=int(self._clock.wall()))
 
