@@ -8,11 +8,12 @@ READY := $(VENV)/.ready
 OFFLINE := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1
 WORKERS ?= 2
 FUZZ_EXAMPLES ?= 2000
+MUTANTS := .cache/mutants
 # What the Lambda runtime brings itself, so that the layer need not.
 IN_LAMBDA := boto3|botocore|s3transfer|python-dateutil|six
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit integration lint up down bench fuzz chaos lock clean
+.PHONY: help setup demo test unit integration lint up down bench fuzz chaos mutants lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */\1\t/' | expand -t 14
@@ -56,6 +57,13 @@ fuzz: setup  ## anything at every door, from vendors and from file servers: FUZZ
 
 chaos: setup  ## the fault campaign of docs/reliability.md
 	$(RUN) -m local.chaos
+
+mutants:  ## mutation testing of the pure core, its score into docs/reliability.md; in a venv of its own
+	mkdir -p $(MUTANTS)
+	$(PYTHON) -m venv $(MUTANTS)/venv
+	grep -vE '^(aws-sam-cli|click)==' requirements-dev.txt > $(MUTANTS)/requirements.txt  # mutmut wants a newer click
+	$(MUTANTS)/venv/bin/python -m pip install --quiet -r tests/mutants/requirements.txt -r $(MUTANTS)/requirements.txt
+	$(MUTANTS)/venv/bin/python -m tests.mutants $(PARTS)
 
 lock:  ## pin requirements-dev.txt and layers/dependencies/requirements.txt anew
 	rm -rf .cache/lock

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -66,8 +67,14 @@ alive any more, and makes open uploads look two hours older when the faults have
 row."""
 
 
+#: What another command writes into the page, and a campaign leaves as it is.
+KEPT = re.compile(r"<!-- (\w+) -->.*?<!-- /\1 -->\n", re.DOTALL)
+
+
 def write(campaign: Campaign, command: str, page: Path = PAGE) -> None:
-    page.write_text(text(campaign, command), encoding="utf-8")
+    before = page.read_text(encoding="utf-8") if page.exists() else ""
+    kept = "".join(f"\n{found[0]}" for found in KEPT.finditer(before))
+    page.write_text(text(campaign, command) + kept, encoding="utf-8")
 
 
 def text(campaign: Campaign, command: str) -> str:

@@ -1,0 +1,1 @@
+"""Mutation testing of the pure core: does a test notice each small wrong change?"""
