@@ -244,7 +244,7 @@ def test_a_vendor_is_offered_as_soon_as_it_is_registered(functions: Functions, m
     described = functions.api("GET", "/vendors").body["vendors"][-1]
     assert (described["vendor"], described["title"]) == ("toy", "Toy Kitchen")
     assert described["request"]["required"] == ["dishes"]
-    assert (described["limits"], described["secret_keys"]) == ({"dishes": "1 to 10 an order"}, ["key"])
+    assert (described["limits"], described["secret_keys"]) == ({"dishes": "1 to 10 a job, 4 an order"}, ["key"])
 
     refused = functions.api("POST", "/jobs", {"vendor": "toy", "request": {"dishes": []}})
     assert (refused.status, refused.body["errors"][0]["pointer"]) == (400, "/request/dishes")

@@ -30,6 +30,7 @@ TABLE: list[tuple[VendorError | AccountError, Remedy, str, bool]] = [
     (AccountOnHold(SAID), Remedy.ACCOUNT, "ACCOUNT_REFUSED", True),
     (VendorUnavailable("timeout"), Remedy.RETRY, "VENDOR_UNAVAILABLE", False),
     (VendorUnavailable("refused", reached=False), Remedy.RETRY, "VENDOR_UNAVAILABLE", True),
+    (contract.CallRepeated("used nonce"), Remedy.RETRY, "VENDOR_UNAVAILABLE", False),
     (TriggerUncertain("no list"), Remedy.DOUBT, "TRIGGER_UNCERTAIN", False),
     (VendorRefused("no", kind="DEVICE_OFFLINE"), Remedy.FAIL, "DEVICE_OFFLINE", True),
 ]
