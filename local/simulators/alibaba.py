@@ -60,6 +60,20 @@ ASSUMED: dict[str, list[Any]] = {
 NONCE_USED = Fault(Kind.REFUSE, 400, code="SignatureNonceUsed", message="Specified signature nonce was used already.")
 
 
+#: How it and the products behind it say that a call may be made again later.
+LATER = [
+    Fault(Kind.REFUSE, status, code=code, message="Please try again later.")
+    for code, status in {
+        "ServiceBusy": 400,
+        "SystemBusy": 503,
+        "FlowControlError": 400,
+        "Throttling": 400,
+        "Throttling.Api": 503,
+        "iot.vision.RequestTrafficControl": 429,
+    }.items()
+]
+
+
 class GatewayError(Exception):
     """An HTTP error of the gateway or the product behind it."""
 

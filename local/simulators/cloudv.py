@@ -16,7 +16,7 @@ import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from local.simulators.base import Rate, Simulator, main
 from local.simulators.cloudv_wire import decode_file_list, parameters_of, reply, spelled
@@ -107,6 +107,7 @@ class CloudVSettings:
     url_delay: float = 0.0  # vendor seconds from success to fileUrl
     url_lifetime: float = 3600.0  # real seconds, for "signed"
     missing_seconds: float = 0.0  # vendor seconds for which a new URL gives 404
+    url_echo: str = "plain"  # fetchUrl as it was sent, "encoded", or "decoded"
     item_order: str = "asked"  # or "reversed" in every other reply
     dropped: list[str] = field(default_factory=list)  # fetch URLs that are accepted and never listed
     marks: bool = True  # False: what a fetch URL's path holds means nothing
@@ -169,6 +170,11 @@ class CloudVSimulator(Simulator):
         many=Scene(_files(*(f"clip-{n}" for n in range(50))), {"stagger": 1.0}, files=50),
         mended={"marks": False},
         repeated=Fault(Kind.REFUSE, code=str(PARAMETER_ERROR), message="transNo重复"),
+        later=[
+            Fault(Kind.REFUSE, code="429", message="请求过于频繁"),
+            Fault(Kind.REFUSE, code=str(PARAMETER_ERROR), message="系统繁忙，请稍后重试"),
+            Fault(Kind.REFUSE, code="503", message="系统繁忙"),
+        ],
         assumed={
             "auth": ["cnc"],
             "always_transcode": [True],
@@ -186,6 +192,7 @@ class CloudVSimulator(Simulator):
             "url_delay": [60.0],
             "url_lifetime": [120.0],
             "missing_seconds": [60.0],
+            "url_echo": ["encoded", "decoded"],
             "item_order": ["reversed"],
             "rate_reply": ["403", "code"],
             "rate_hint": [60],
@@ -369,7 +376,7 @@ class CloudVSimulator(Simulator):
         finished = pull == SUCCESS and not item.marked("no-info")
         value = {
             "fileName": item.file_name,
-            "fetchUrl": item.fetch_url,
+            "fetchUrl": self._echo(item.fetch_url),
             "md5": self._shown_md5(item),
             "pullStatus": pull,
             "cmdStatus": command,
@@ -439,6 +446,14 @@ class CloudVSimulator(Simulator):
         if item.transcoded:
             urls |= {name: self._public(f"{item.folder}/{c}/{path}") for c, (path, name, *_) in LADDER.items()}
         return reply(200, data={"videoId": video_id, "encrypt": 0, "videoUrl": [{"urlType": "mobile"}, urls]})
+
+    def _echo(self, url: str) -> str:
+        match self.settings.url_echo:
+            case "encoded":
+                return quote(url, safe="")
+            case "decoded":
+                return unquote(url)
+        return url
 
     def _public(self, path: str) -> str:
         return self.downloads.url(self.url, f"/media/{path}", self.settings.url_lifetime)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from local.simulators.alibaba import ASSUMED, NONCE_USED, AlibabaGateway, AlibabaSettings, Call, GatewayError
+from local.simulators.alibaba import ASSUMED, LATER, NONCE_USED, AlibabaGateway, AlibabaSettings, Call, GatewayError
 from local.simulators.base import main
 from local.simulators.media import clip
 from local.simulators.stage import Lost, Scene, Stage
@@ -53,6 +53,7 @@ class ImsSettings(AlibabaSettings):
     non_exists: str = "plain"  # or "quoted" as in the sample: ["['id', 'id']"]
     user_data_echo: str = "as_sent"  # or "empty"
     url_echo: str = "plain"  # or "encoded", "decoded", or "newline" as in the sample
+    url_match: str = "exact"  # a query by URL finds uploads of exactly that URL, or "decoded": of all that decode alike
     kept_days: float = 365.0  # an upload is listed for so long
     listed_after: float = 0.0  # vendor seconds until a new job can be queried
     media_delay: float = 3.0  # vendor seconds from success until the file's information is there
@@ -109,6 +110,7 @@ class ImsSimulator(AlibabaGateway):
         many=Scene({"upload_urls": MANY}, {"stagger": 2.0}, files=len(MANY)),
         mended={"failing": {}},
         repeated=NONCE_USED,
+        later=LATER,
         assumed={
             **ASSUMED,
             "final_status": ["Normal"],
@@ -117,6 +119,7 @@ class ImsSimulator(AlibabaGateway):
             "non_exists": ["quoted"],
             "user_data_echo": ["empty"],
             "url_echo": ["encoded", "decoded", "newline"],
+            "url_match": ["decoded"],
             "listed_after": [8.0],
             "kept_days": [30.0],
             "media_delay": [0.0, 60.0],
@@ -170,7 +173,7 @@ class ImsSimulator(AlibabaGateway):
         found: list[UploadJob] = []
         absent = []
         for name in dict.fromkeys(names):
-            matching = [j for j in listed if name == (j.job_id if by_id else j.url)]
+            matching = [j for j in listed if (name == j.job_id if by_id else self._same(name, j.url))]
             found += matching
             if not matching:
                 absent.append(name if by_id else self._echo(name))
@@ -270,6 +273,9 @@ class ImsSimulator(AlibabaGateway):
         rendition = {**original, "FileType": "transcode_file", "FileUrl": f"{self.url}/rendition.mp4?Expires=1"}
         kinds = [rendition, original] if self.settings.transcoded else [original]
         return [{"FileBasicInfo": entry} for entry in kinds]
+
+    def _same(self, one: str, other: str) -> bool:
+        return one == other or (self.settings.url_match == "decoded" and unquote(one) == unquote(other))
 
     def _echo(self, url: str) -> str:
         if self.settings.url_echo == "encoded":

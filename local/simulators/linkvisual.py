@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
 from typing import Any
 
-from local.simulators.alibaba import ASSUMED, NONCE_USED, AlibabaGateway, AlibabaSettings, Call, GatewayError
+from local.simulators.alibaba import ASSUMED, LATER, NONCE_USED, AlibabaGateway, AlibabaSettings, Call, GatewayError
 from local.simulators.base import main
 from local.simulators.faults import Fault, Kind
 from local.simulators.media import Clip, clip
@@ -142,6 +142,7 @@ class LinkVisualSimulator(AlibabaGateway):
         many=Scene({"iot_id": "gate-1", "record_duration": 7200}, {"media": "small"}, files=4),
         mended={"behaviours": False},
         repeated=NONCE_USED,
+        later=LATER,
     )
 
     def __init__(self, **options: Any) -> None:

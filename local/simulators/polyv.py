@@ -134,6 +134,10 @@ class PolyvSimulator(Simulator):
         many=Scene({"vids": [f"v{n}" for n in range(100)]}, {"stagger": 0.5}, files=100),
         mended={"failing_vids": []},
         repeated=Fault(Kind.REFUSE, code="2012", message="sign has been used"),
+        later=[
+            Fault(Kind.REFUSE, code="2013", message="too frequent"),
+            Fault(Kind.REFUSE, code="2014", message="系统繁忙，请稍后重试"),
+        ],
         assumed={
             "http_status": ["mirror"],
             "block_reply": ["429", "reset"],

@@ -54,4 +54,5 @@ class Stage:
     many: Scene | None = None  # a request for more files than one call takes, or for as many as a job may have
     mended: Mapping[str, Any] = field(default_factory=dict)  # settings under which what fails in `partly` works
     repeated: Fault | None = None  # how the vendor says that it had a call before
+    later: Sequence[Fault] = ()  # how it says that it has done nothing, and may do it later
     unsent: Lost = Lost.REPEATED  # what becomes of a trigger that broke off before the vendor acted

@@ -178,3 +178,16 @@ def test_a_slow_vendor_is_searched_to_the_end(ground: Ground) -> None:
     assert ground.job(job_id).refs_complete
     if Lost.FOUND in ground.stage.lost:
         assert len(set(ground.simulator.asked())) == len(ground.simulator.asked())
+
+
+def test_a_vendor_that_says_later_is_asked_again_later(ground: Ground) -> None:
+    assert ground.stage.later, f"the stage of {ground.vendor} lacks `later`"
+    for fault in ground.stage.later:
+        before = len(ground.simulator.tasks)
+        for operation in (ground.stage.trigger, ground.stage.look):
+            ground.simulator.fail_next(operation, fault, times=3)
+        job_id = ground.ask_for(ground.stage.one)
+        ground.trigger_until_sent(job_id)
+        ground.look_until_ready(job_id)
+        assert len(ground.simulator.tasks) == before + 1, fault
+        ground.cancel(job_id)

@@ -53,6 +53,7 @@ class ToySimulator(Simulator):
         many=Scene({"dishes": [f"dish-{number}" for number in range(10)]}, files=10),
         mended={"burnt": []},
         repeated=Fault(Kind.BODY, 409, body='{"error": "we have this order already"}'),
+        later=[Fault(Kind.BODY, 503, body='{"error": "the stove is cold"}')],
     )
 
     def secret(self) -> dict[str, str]:

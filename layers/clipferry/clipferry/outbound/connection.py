@@ -107,7 +107,16 @@ class Connection(http.client.HTTPConnection):
 
     def _limited_response(self, sock: socket.socket, **options: Any) -> http.client.HTTPResponse:
         self._limits.head_left = MAX_HEADERS
-        return http.client.HTTPResponse(_Source(sock, self._limits), **options)  # type: ignore[arg-type]
+        return _FinalResponse(_Source(sock, self._limits), **options)  # type: ignore[arg-type]
+
+
+class _FinalResponse(http.client.HTTPResponse):
+    """Passes over every informational answer (RFC 9110 §15.2); the standard library does so for 100 alone."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        version, status, reason = super()._read_status()  # type: ignore[misc]
+        informational = 100 < status < 200 and status != http.HTTPStatus.SWITCHING_PROTOCOLS
+        return version, http.HTTPStatus.CONTINUE if informational else status, reason
 
 
 class _Limits:

@@ -6,7 +6,7 @@ A URL may have been uploaded many times, by anybody, and IMS may write it back i
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -91,24 +91,15 @@ def _without_open_twins(urls: Sequence[str], indexes: Sequence[int], seen: Colle
     return {index for index in seen if alike(urls[index]) not in still_open}
 
 
-def _one_owner_each(seen: dict[int, Uploads], taken: Collection[str]) -> dict[int, Uploads]:
-    """An upload that answers for several URLs belongs to the one whose writing is closest; to none if two are."""
-    claims: dict[str, list[tuple[Reading, int]]] = defaultdict(list)
+def _one_owner_each(seen: Mapping[int, Uploads], taken: Collection[str]) -> dict[int, Uploads]:
+    """An upload that is listed for several URLs belongs to none of them: nothing tells which it was made for.
+
+    A URL whose uploads are all known as others' has none of its own.
+    """
+    claims = Counter(job_id for uploads in seen.values() for job_id in {record.job_id for record in uploads.records})
+    owned = {}
     for index, uploads in seen.items():
-        for record in uploads.records:
-            if uploads.reading is not None and record.job_id not in taken:
-                claims[record.job_id].append((uploads.reading, index))
-    owners = {job_id: _closest(claim) for job_id, claim in claims.items()}
-    return {index: _own(index, uploads, owners) for index, uploads in seen.items()}
-
-
-def _own(index: int, uploads: Uploads, owners: Mapping[str, int | None]) -> Uploads:
-    records = [record for record in uploads.records if owners.get(record.job_id) == index]
-    others = [record for record in uploads.records if owners.get(record.job_id, -1) not in (index, None)]
-    only_others = bool(others) and len(others) == len(uploads.records)
-    return Uploads(records, uploads.reading, uploads.absent or only_others)
-
-
-def _closest(claim: Sequence[tuple[Reading, int]]) -> int | None:
-    first, *others = sorted(claim)
-    return None if others and others[0][0] == first[0] else first[1]
+        free = [record for record in uploads.records if record.job_id not in taken]
+        own = [record for record in free if claims[record.job_id] == 1]
+        owned[index] = Uploads(own, uploads.reading, uploads.absent or bool(uploads.records and not free))
+    return owned
