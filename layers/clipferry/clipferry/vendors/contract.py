@@ -25,13 +25,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from clipferry.redaction import redact
+
 if TYPE_CHECKING:
     from requests.auth import AuthBase
 
     from clipferry.outbound.client import Reply, Stream
     from clipferry.pacing.call_rates import Rate
-
-from clipferry.redaction import redact
 
 REFS_MAX = 120 * 1024  # bytes of a task's refs, written in ASCII; as much of what is adopted is taken
 NAME_MAX = 1024  # characters of a file's name
