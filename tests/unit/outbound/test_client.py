@@ -490,6 +490,18 @@ def test_a_body_that_ends_with_its_connection_has_no_declared_end(
         assert stream.end_declared is declared
 
 
+def test_a_line_without_end_is_no_cut_body(outbound: Outbound) -> None:
+    def answer(h: Handler) -> None:
+        h.send_response(200)
+        h.send_header("Transfer-Encoding", "chunked")
+        h.end_headers()
+        h.wfile.write(b"5;" + b"x" * 70_000 + b"\r\nhello\r\n0\r\n\r\n")
+
+    with serving(answer) as (url, _), outbound.stream(url, hosts=[]) as stream, pytest.raises(NoReply) as error:
+        stream.read(1000)
+    assert not isinstance(error.value, Truncated)
+
+
 def test_a_body_larger_than_it_may_be_is_told_apart(outbound: Outbound) -> None:
     with (
         serving(lambda h: h.reply(200, b"x" * 6)) as (url, _),

@@ -137,6 +137,13 @@ def test_a_body_that_is_gzip_by_its_label_only_is_handed_on(body: bytes, step: i
     assert plain(body, ["gzip"], step, limit=3) == body
 
 
+def test_a_bare_deflate_stream_is_told_from_a_zlib_stream_by_all_of_its_header() -> None:
+    """A stored block (RFC 1951 §3.2.4) whose padding bits make its first two bytes divisible by 31, as zlib's are."""
+    length = next(size for size in range(256) if (0xF800 + size) % 31 == 0)
+    block = bytes([0xF8, length, 0, 0xFF - length, 0xFF]) + PLAIN[:length]
+    assert plain(block + b"\x01\x00\x00\xff\xff", ["deflate"]) == PLAIN[:length]
+
+
 # -- bodies that are not whole
 
 

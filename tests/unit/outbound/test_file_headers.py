@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from clipferry.outbound.address_guard import check_url
 from clipferry.outbound.client import USER_AGENT, Outbound
 from clipferry.outbound.file_headers import HEADERS_MAX, FileHeaders, problem_with
 
@@ -84,6 +85,13 @@ def test_the_host_that_the_vendor_names_gets_them_in_place_of_the_usual_ones(out
     sent = seen[0].headers
     assert {name: sent[name] for name in HEADERS} == HEADERS
     assert (sent.get_all("User-Agent"), sent["Range"]) == ([HEADERS["user-agent"]], "bytes=0-4")
+
+
+def test_a_dot_behind_a_host_makes_no_other_host_of_it() -> None:
+    headers = FileHeaders(HEADERS)
+    headers.trust("https://A.example.com./v")
+    assert headers.of(check_url("https://a.example.com./v", ["example.com"])) == HEADERS
+    assert headers.of(check_url("https://b.example.com/v", ["example.com"])) == {}
 
 
 def test_a_host_that_nobody_named_gets_none(outbound: Outbound) -> None:

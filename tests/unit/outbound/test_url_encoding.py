@@ -30,6 +30,7 @@ HOST = "https://a.example.com"
         ("/clip#1.mp4?sign=x", "/clip%231.mp4?sign=x"),
         ("/v.mp4#t=10,20", "/v.mp4"),
         ("/v.mp4?sign=x#top", "/v.mp4?sign=x"),
+        ("/v.mp4?sign=x#/top", "/v.mp4?sign=x"),
         ("/a\u3000b\u00a0c", "/a%E3%80%80b%C2%A0c"),
         ("/half\ud83c.mp4", "/half%3F.mp4"),
         ("", ""),

@@ -205,6 +205,19 @@ def test_an_answer_to_the_range_that_is_not_the_whole_proves_nothing(bucket: S3,
     assert (result.code, asked["/v/index.m3u8"]) == ("EVIDENCE_TOO_WEAK", 3)
 
 
+def test_a_range_that_is_cut_is_not_the_whole_that_it_promises(bucket: S3) -> None:
+    def behave(path: str, content: bytes, number: int) -> Behaviour:
+        if path != "/v/index.m3u8":
+            return Behaviour(body=content)
+        promised = {"Content-Range": f"bytes 0-{len(content) - 1}/{len(content)}"}
+        short = content[: content.index(b"#EXT-X-STREAM-INF:BANDWIDTH=2")]
+        return Behaviour(status=206, body=short, headers=promised, length=False) if number == 1 else closed(short)
+
+    result, _ = copied_ladder(bucket, behave)
+    assert isinstance(result, Retry), result
+    assert (result.code, bucket.objects()) == ("EVIDENCE_TOO_WEAK", {})
+
+
 def test_a_master_playlist_that_comes_twice_the_same_is_as_weak_as_its_missing_end(bucket: S3) -> None:
     """A cut at the same line each time looks like a whole playlist: `MinimumEvidence` decides."""
 

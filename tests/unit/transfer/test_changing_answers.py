@@ -72,6 +72,13 @@ def test_a_chunked_body_is_preferred_to_one_without_a_declared_end(s3: S3Server)
         rig.assert_stored(rig.call(), BODY)
 
 
+def test_a_second_look_that_declares_less_leaves_the_first_answer(s3: S3Server) -> None:
+    with SourceServer(BODY, script=lambda r, n: CHUNKED if n == 0 else CLOSED) as source:
+        rig = Rig(s3, source)
+        rig.assert_stored(rig.call(), BODY)
+    assert len(source.requests) == 2
+
+
 def test_a_second_look_that_fails_leaves_the_first_answer(s3: S3Server) -> None:
     with SourceServer(BODY, script=lambda r, n: CHUNKED if n == 0 else Behaviour(status=500)) as source:
         rig = Rig(s3, source)
