@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clipferry.outbound.address_guard import Target
 from clipferry.outbound.client import (
     AddressRefused,
     Headers,
@@ -27,6 +28,8 @@ from clipferry.outbound.client import (
     Timeouts,
     Truncated,
 )
+from clipferry.outbound.connection import Connection
+from clipferry.outbound.guarded_session import GuardedAdapter, GuardedSession
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -110,10 +113,56 @@ def test_auth_signs_the_prepared_request(outbound: Outbound) -> None:
     assert seen[0].headers["Authorization"] == "signed POST /v?a=b"
 
 
-def test_call_never_follows_a_redirect(outbound: Outbound) -> None:
-    with serving(lambda h: h.reply(302, Location="http://169.254.169.254/")) as (url, seen):
-        assert outbound.call("GET", url, hosts=[]).status == 302
-    assert len(seen) == 1
+@pytest.mark.parametrize("location", ["http://169.254.169.254/", "/again", "http://[", "//", "\xff", ""])
+def test_call_never_follows_a_redirect(outbound: Outbound, location: str) -> None:
+    with serving(lambda h: h.reply(302, b"moved", Location=location)) as (url, seen):
+        reply = outbound.call("GET", url, hosts=[])
+    assert (reply.status, reply.body, len(seen)) == (302, b"moved", 1)
+
+
+def test_nothing_is_carried_from_one_call_to_the_next(outbound: Outbound) -> None:
+    with serving(lambda h: h.reply(200, b"{}", Set_Cookie="session=1; Path=/")) as (url, seen):
+        for _ in range(2):
+            outbound.call("GET", url, hosts=[])
+    assert len({h.client_address for h in seen}) == 2
+    assert [h.headers["Cookie"] for h in seen] == [None, None]
+
+
+def test_a_call_sends_no_headers_but_its_own_and_three_of_ours(outbound: Outbound) -> None:
+    with serving(lambda h: h.reply(200)) as (url, seen):
+        outbound.call("POST", url, hosts=[], data=b"x=1", headers={"x-own": "1", "user-agent": "other"})
+    assert {name.lower(): value for name, value in seen[0].headers.items()} == {
+        "host": url.removeprefix("http://"),
+        "accept-encoding": "identity",
+        "connection": "close",
+        "user-agent": "other",
+        "x-own": "1",
+        "content-length": "3",
+    }
+
+
+def test_a_session_has_no_way_out_but_the_guarded_one() -> None:
+    def refuse(url: str) -> Target:
+        raise AddressRefused(f"refused {url}")
+
+    adapter = GuardedAdapter(refuse, Connection, Timeouts(), 1000)  # type: ignore[arg-type]
+    with GuardedSession(adapter, {}) as session:
+        assert set(session.adapters.values()) == {adapter}
+        for url in ("http://127.0.0.1:9/", "https://example.com/"):
+            with pytest.raises(AddressRefused, match=url):
+                session.get(url, verify=False, proxies={"http": "http://127.0.0.1:9", "https": "http://127.0.0.1:9"})
+        with pytest.raises(AddressRefused, match="cannot be prepared"):
+            session.call("GET", "ftp://example.com/")
+
+
+def test_what_cannot_be_prepared_is_refused_and_not_sent(outbound: Outbound) -> None:
+    injected = {"X-Token": "secret\r\nHost: b"}
+    with (
+        serving(lambda h: h.reply(200)) as (url, seen),
+        pytest.raises(AddressRefused, match="cannot be prepared") as refused,
+    ):
+        outbound.call("GET", url, hosts=[], headers=injected)
+    assert ("secret" in str(refused.value), seen) == (False, [])
 
 
 def test_body_that_is_not_json_is_a_value_error(outbound: Outbound) -> None:

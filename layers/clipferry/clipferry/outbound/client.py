@@ -56,6 +56,7 @@ USER_AGENT = "clipferry/0.1"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 #: All that a redirect to another origin may carry along of what a caller gave: nothing that says who asks.
 _ANONYMOUS = frozenset({"range", "if-range", "if-match"})
+_OF_CALLS = {"Accept-Encoding": "identity", "User-Agent": USER_AGENT, "Connection": "close"}
 _USUAL = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": USER_AGENT}
 
 
@@ -149,30 +150,22 @@ class Outbound:
 
         `operation` is the vendor's name for what is called: the gate, if there is one, counts by it.
 
-        `auth` signs the prepared request, once per call. A fresh connection each time, so that a NoReply never stems
-        from a kept connection that had died unseen. Raises NotSent, NoReply or AddressRefused.
+        `auth` signs the prepared request, once per call. A session and a connection of its own, so that a NoReply never
+        stems from a kept connection that had died unseen. Raises NotSent, NoReply or AddressRefused.
         """
-        from requests import Request, RequestException  # imported late: a download's cold start needs none of it
+        from clipferry.outbound.guarded_session import (
+            GuardedAdapter,
+            GuardedSession,
+        )  # here: a download needs no requests
 
-        self._check(url, hosts)
+        target = self._check(url, hosts)
         self.admit(operation)
-        given = {"Accept-Encoding": "identity", "User-Agent": USER_AGENT, "Connection": "close", **(headers or {})}
-        try:
-            prepared = Request(method.upper(), url, params=params, data=data, headers=given, auth=auth).prepare()
-        except RequestException:
-            raise AddressRefused("refused a URL that cannot be prepared") from None
-        target = self._check(prepared.url or "", hosts)
-        body = prepared.body.encode() if isinstance(prepared.body, str) else prepared.body
         started = time.monotonic()
-        connection = self._connect(target, timeout, started + timeout.total)
-        try:
-            response = connection.exchange(method.upper(), target, prepared.headers, body or None)
-            stream = Stream(connection, response, target, self._keep)
-            content = stream.read_all(max_body)
-        finally:
-            connection.close()
-        logger.info("%s %s %d in %.2f s", method.upper(), target, stream.status, time.monotonic() - started)
-        return Reply(stream.status, stream.headers, content)
+        adapter = GuardedAdapter(lambda prepared: self._check(prepared, hosts), self._connect, timeout, max_body)
+        with GuardedSession(adapter, _OF_CALLS) as session:
+            response = session.call(method, url, params=params, data=data, headers=headers, auth=auth)
+        logger.info("%s %s %d in %.2f s", method.upper(), target, response.status_code, time.monotonic() - started)
+        return Reply(response.status_code, Headers(list(response.headers.items())), response.content)
 
     def stream(
         self,
