@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from clipferry.jobs import File, FileStatus, Problem
+from clipferry.jobs import File, FileStatus, Job, JobStatus, Problem
 
 from tests.unit.functions.conftest import Functions
 
@@ -103,3 +103,23 @@ def test_a_body_with_tens_of_thousands_of_mistakes_gets_a_short_answer(functions
 
     assert found.status == 400
     assert len(json.dumps(functions.replies[-1])) < 100_000
+
+
+@pytest.mark.parametrize("levels", [100, 471, 600])
+def test_a_row_that_holds_deeply_nested_values_spoils_no_page(functions: Functions, levels: int) -> None:
+    """The first release took some 480 levels by a batch's line."""
+    value: Any = "https://media.example/a?canary"
+    for _ in range(levels):
+        value = {"a": value}
+    now = functions.world.time
+    made = {"request": value, "vendor_refs": value, "status": JobStatus.QUEUED, "vendor": "scripted"}
+    job = Job("0" * 26, account="scripted", created_at=now, updated_at=now, deadline_at=now, **made)
+    functions.world.rt.jobs.create(job)
+    other = functions.world.submit()
+
+    page = answer(functions, "GET", "/jobs")
+
+    assert {found["job_id"] for found in page["jobs"]} == {job.job_id, other}
+    assert answer(functions, "GET", f"/jobs/{job.job_id}")["job_id"] == job.job_id
+    assert answer(functions, "POST", f"/jobs/{job.job_id}/cancel")["status"] == "CANCELLED"
+    assert "canary" not in json.dumps(functions.world.manifest(job.job_id))
