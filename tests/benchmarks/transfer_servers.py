@@ -24,7 +24,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 BLOCK = 64 * 1024 * 1024  # the file repeats these bytes
 STEP = 64 * 1024  # bytes between two looks at a limited connection's clock
-HEAD = b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom"
+#: An MP4 whose media data reach to the end of the file, however long that is.
+HEAD = b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom\x00\x00\x00\x08moov\x00\x00\x00\x00mdat"
 
 
 _SCRATCH = bytearray(4 * 1024 * 1024)  # never written to

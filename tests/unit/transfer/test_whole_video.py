@@ -64,6 +64,24 @@ def test_a_container_that_goes_on_behind_the_file_is_a_failed_attempt(
     assert s3.calls["CompleteMultipartUpload"] == 0  # no object that is no whole video was there for a moment
 
 
+def test_a_file_that_was_found_to_be_cut_is_looked_at_before_it_is_copied_again(s3: S3Server) -> None:
+    body = video(20 * PART)
+    with SourceServer(body[:-1]) as source:
+        rig = served(s3, source)
+        first = rig.call()
+        sent, source.bytes_sent = source.bytes_sent, 0
+        second, third = rig.call(), rig.call()
+        again, source.bytes_sent = source.bytes_sent, 0
+        source.body, source.size = body, len(body)  # the vendor has made it again
+        result = rig.finish()
+
+    assert isinstance(first, Retry)
+    assert isinstance(second, Retry)
+    assert second == third == first
+    assert (sent, again < 4 * PART) == (len(body) - 1, True)
+    rig.assert_stored(result, body)
+
+
 @pytest.mark.parametrize("proof", ["vendor-md5", "vendor-crc64", "etag-md5"])
 def test_a_cut_container_that_a_checksum_proves_is_stored_with_a_warning(s3: S3Server, proof: str) -> None:
     body = video(3 * PART)[:-1000]

@@ -30,6 +30,7 @@ class Checkpoint:
     ranges: bool = True  # False: asking for parts of this source has failed, take it as one stream
     connections: int | None = None  # at the start of the next call; None: as many as are allowed
     part_size: int | None = None  # bytes of the smallest parts of the next upload; None: as the options say
+    was_cut: bool = False  # an attempt found that the container goes on behind the file's end
     facts: Facts | None = None
     upload: UploadRef | None = None
     digests: dict[str, Any] | None = None  # Digests.state()
@@ -45,6 +46,7 @@ class Checkpoint:
             "ranges": self.ranges,
             "connections": self.connections,
             "part_size": self.part_size,
+            "was_cut": self.was_cut,
             "facts": self.facts.as_dict() if self.facts else None,
             "upload": self.upload.as_dict() if self.upload else None,
             "digests": self.digests,
@@ -61,6 +63,7 @@ class Checkpoint:
             ranges=bool(value.get("ranges", True)),
             connections=_whole(value.get("connections")),
             part_size=_whole(value.get("part_size")),
+            was_cut=bool(value.get("was_cut", False)),
             facts=Facts.parse(facts) if facts else None,
             upload=UploadRef.parse(upload) if upload else None,
             digests=dict(value["digests"]) if value.get("digests") else None,

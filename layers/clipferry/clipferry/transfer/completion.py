@@ -32,7 +32,7 @@ class Completion:
         if whole:
             verdict = self._accept(judge(session.facts, digests))
             if session.watch and session.watch.end:
-                judge_container(session.watch.end, verdict)
+                judge_container(session.watch.end, verdict.checks)
         session.save()
         crc = combined_crc(session.crc, parts)
         if whole and crc is not None and crc != digests.crc:
@@ -63,7 +63,8 @@ class Completion:
             raise AttemptFailed(Code.DESTINATION_TAKEN, what, fresh=True)
         if verdict.mismatch or verdict.level.rank < session.minimum.rank or not same:
             self._make_way(existing)
-        return self._stored(existing, theirs, verdict, judge_container(end_of_object(session, existing), verdict))
+        proof = judge_container(end_of_object(session, existing), verdict.checks)
+        return self._stored(existing, theirs, verdict, proof)
 
     def _make_way(self, existing: Existing) -> NoReturn:
         """An object with other content stands under the key. One that an earlier copy of this file left goes.
@@ -95,7 +96,7 @@ class Completion:
         end = (session.watch and session.watch.end) or end_of_object(session, existing)
         try:
             verdict = self._accept(judge(session.facts, digests))
-            proof = judge_container(end, verdict)
+            proof = judge_container(end, verdict.checks)
         except (AttemptFailed, Hopeless):
             self._storage.delete(session.ref.key, existing.etag)
             raise

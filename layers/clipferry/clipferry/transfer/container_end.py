@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from clipferry.transfer.errors import AttemptFailed, Stopped
-from clipferry.transfer.evidence import Verdict
 from clipferry.transfer.interface import Code, CopyWarning, Level, WarningCode
 from clipferry.transfer.media import End, Ending, Family, Format, NotMedia, end_check, head_wanted, identify
 from clipferry.transfer.session import Session
 from clipferry.transfer.upload import Existing
 
-_CHECKSUMS = frozenset({Level.VENDOR_MD5, Level.VENDOR_CRC64, Level.CONTENT_MD5, Level.ETAG_MD5})
+#: What proves that the copy holds the source's bytes, whatever these are.
+CHECKSUMS = frozenset({Level.VENDOR_MD5, Level.VENDOR_CRC64, Level.CONTENT_MD5, Level.ETAG_MD5})
 _UNRECOGNISED = End(Ending.UNPROVEN, "is of no format that is known here")
 
 
@@ -43,8 +44,8 @@ def accepted(found: Format | NotMedia | None, promise: Format | None) -> Format:
     return promise
 
 
-def judge_container(end: End, verdict: Verdict) -> ContainerProof:
-    """What a container's end proves, together with the checksums. Raises AttemptFailed (CONTAINER_CUT).
+def judge_container(end: End, checks: Sequence[Level]) -> ContainerProof:
+    """What a container's end proves, together with the checks that hold. Raises AttemptFailed (CONTAINER_CUT).
 
     A cut container is no whole video, unless a checksum proves that the vendor's file is exactly this.
     """
@@ -54,7 +55,7 @@ def judge_container(end: End, verdict: Verdict) -> ContainerProof:
         return ContainerProof("none")
     if end.ending is Ending.UNPROVEN:
         return ContainerProof("unverified")
-    proof = next((level for level in verdict.checks if level in _CHECKSUMS), None)
+    proof = next((level for level in checks if level in CHECKSUMS), None)
     if proof is None:
         raise AttemptFailed(Code.CONTAINER_CUT, f"what came is cut short: the file {end.why}", fresh=True)
     message = f"the file {end.why}; {proof.value} proves that it is so at the source, too"

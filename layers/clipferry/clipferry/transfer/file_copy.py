@@ -11,7 +11,7 @@ from clipferry.transfer.answers import Opening
 from clipferry.transfer.checksums import Digests
 from clipferry.transfer.completion import Completion
 from clipferry.transfer.connection_limit import ConnectionLimit
-from clipferry.transfer.container_end import accepted
+from clipferry.transfer.container_end import CHECKSUMS, accepted, judge_container
 from clipferry.transfer.errors import (
     AttemptFailed,
     Hopeless,
@@ -116,6 +116,8 @@ class FileCopy:
         if part_size_for(facts.size, smallest) > self._call.options.buffers:
             raise Hopeless(Code.TOO_LARGE, f"parts of a file of {facts.size} bytes do not fit in memory")
         self._refuse_weak(strongest_possible(facts))
+        if self._point.was_cut and kind is found:
+            self._look_first(source, kind, opening)
         self._point.facts = facts
         session.save()
         self._point.upload = self._storage.begin(kind, part_size_for(facts.size, smallest))
@@ -123,6 +125,19 @@ class FileCopy:
         if kind is found and facts.size is not None:
             session.watch = EndWatch(end_check(kind, opening.head, facts.size))
         return {}
+
+    def _look_first(self, source: Source, kind: Format, opening: Opening) -> None:
+        """Before a file that was found to be cut is copied once more: is it still? Raises AttemptFailed."""
+        facts = opening.facts
+        if facts.size is None or not facts.ranges or strongest_possible(facts) in CHECKSUMS:
+            return
+        check = end_check(kind, opening.head, facts.size)
+        while (span := check.wanted) is not None:
+            buffer = bytearray(span.length)
+            source.fetch(span.start, memoryview(buffer), self._session.clock.cut_off)
+            check.give(bytes(buffer))
+        if check.end is not None:
+            judge_container(check.end, ())
 
     def _promised(self, opening: Opening) -> Format | None:
         """What the vendor's own words say that the file is: its name, else its path, else the type it is sent with."""
@@ -241,6 +256,7 @@ class FileCopy:
         return More(wait)
 
     def _failed_attempt(self, error: AttemptFailed) -> Result:
+        self._point.was_cut = self._point.was_cut or error.code is Code.CONTAINER_CUT
         if error.fresh:
             self._point.ranges = self._point.ranges and not error.no_ranges
             self._session.discard_upload()

@@ -76,7 +76,7 @@ def amr_end(kind: Format, size: int) -> Steps:
         while within < len(block):
             length = lengths[block[within] >> 3 & 15]
             if not length or block[within] & 0x83:
-                return cut(f"has something that is no frame at byte {begun + within}")
+                return unproven(f"has something that is no frame at byte {begun + within}")
             within += length
         at = begun + within
     return COMPLETE if at == size else cut(_IN_FRAME)

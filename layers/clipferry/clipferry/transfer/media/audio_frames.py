@@ -136,7 +136,8 @@ def frames_end(of: Format, size: int) -> Steps:
             tail = yield Span(start, size - tags - start)
     ends = list(_runs(kind, tail))
     if not ends:
-        return cut("has no audio frames at its end")
+        what = "has no audio frames at its end"
+        return unproven(what) if tail.strip(b"\0") else cut(what)
     return _behind_last(kind, tail[ends[-1] :])
 
 

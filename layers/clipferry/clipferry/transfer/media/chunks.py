@@ -18,7 +18,7 @@ _ASF_STREAM = bytes.fromhex("9107dcb7b7a9cf118ee600c00c205365")
 _ASF_VIDEO = bytes.fromhex("c0ef19bc4d5bcf11a8fd00805f5c442b")
 _ASF_AUDIO = bytes.fromhex("409e69f84d5bcf11a8fd00805f5c442b")
 _RIFF_FORMS = {b"AVI ": AVI, b"AMV ": AVI, b"WAVE": WAV, b"WEBP": WEBP, b"CDXA": VCD}
-_UNKNOWN = 0x7FFFF000  # lengths from here on stand for "not known": what writers leave that cannot go back
+_UNKNOWN = 0x7FFFF000  # lengths from here on, of files that are shorter, are what writers leave that cannot go back
 _OFF_BY = 8  # bytes that a RIFF's length is wrong by where a writer counted the RIFF's own header
 _SECTOR, _BEFORE_SECTORS = 2352, 44  # of a Video CD
 
@@ -46,18 +46,16 @@ class Layout:
 def _riff(header: bytes) -> Chunk | None:
     name, length = header[:4], int.from_bytes(header[4:8], "little")
     if name in (b"RIFF", b"RF64", b"BW64"):
-        return Chunk(name, None if length == 0 or length >= _UNKNOWN else 8 + length, inside=12)
+        return Chunk(name, 8 + length, inside=12)
     name = header[8:12] if name == b"LIST" else name
-    unknown = length >= _UNKNOWN or (length == 0 and name in (b"movi", b"data"))
-    return _named(name, None if unknown else 8 + length)
+    return _named(name, None if length == 0 and name in (b"movi", b"data") else 8 + length)
 
 
 def _aiff(header: bytes) -> Chunk | None:
     name, length = header[:4], int.from_bytes(header[4:8], "big")
     if name == b"FORM":
         return Chunk(name, None, inside=12)
-    unknown = length >= _UNKNOWN or (length <= 8 and name == b"SSND")
-    return _named(name, None if unknown else 8 + length)
+    return _named(name, None if length <= 8 and name == b"SSND" else 8 + length)
 
 
 def _caf(header: bytes) -> Chunk | None:
@@ -127,30 +125,39 @@ def _asf_streams(head: bytes) -> Format:
 
 def chunks_end(layout: Layout, size: int) -> Steps:
     """From chunk to chunk up to the end of the file."""
-    at, promised, media, long_data = layout.start, 0, False, 0
+    at, end, promised, media, long_data = layout.start, layout.start, 0, False, 0
     while at < size:
         header = yield Span(at, layout.header)
-        chunk = layout.read(header)
-        if chunk is None or len(header) < 8:
+        chunk = layout.read(header) if len(header) >= 8 else None
+        if chunk is None and at > end:  # the writer left the padding out
+            at = end
+            continue
+        if chunk is None:
             break  # something behind the last chunk
         if chunk.inside:
-            promised = max(promised, at + (chunk.length or 0))
-            at += chunk.inside
+            promised = max(promised, _known(at + (chunk.length or 0), size))
+            at = end = at + chunk.inside
             continue
         media = media or chunk.name == layout.media
         if chunk.name == b"ds64":
             long_data = int.from_bytes((yield Span(at + 16, 8)), "little")
-        if chunk.length is None and not (chunk.name == b"data" and long_data):
+        length = 8 + long_data if long_data and chunk.name == b"data" else chunk.length
+        if length is None or (at + length > size and not _known(at + length, size)):
             return unproven("does not say how long its media data are")
-        end = at + (chunk.length or 8 + long_data)
+        end = at + length
         if end > size + layout.spare:
             return cut(f"ends {end - size} bytes before its last part does")
         at = end + (end & 1 if layout.even else 0)
     if not media:
-        return cut("has no media data")
+        return cut("has no media data") if at >= size else unproven(f"has something unreadable at byte {at}")
     if layout.nested and promised > size + _OFF_BY:
         return cut(f"has {size} bytes, by its header {promised}")
     return COMPLETE
+
+
+def _known(end: int, size: int) -> int:
+    """An end that a length leads to; 0 when that length is one that writers leave who cannot go back."""
+    return 0 if end > size and end >= _UNKNOWN else end
 
 
 def riff_length(head: bytes) -> int:

@@ -25,6 +25,7 @@ from clipferry.transfer.media.formats import (
 )
 
 _UNIT = re.compile(rb"\x00\x00\x01(..)", re.DOTALL)
+_OBJECT = re.compile(rb"\x01[\x00-\x1f]\x00\x00\x01[\x20-\x2f]")  # MPEG-4: a video object, then its layer
 _SEARCHED = 64 * 1024
 _UNITS = 64  # looked at
 _H264_PROFILES = frozenset({44, 66, 77, 83, 86, 88, 100, 110, 118, 122, 128, 138, 139, 134, 135, 144, 244})
@@ -41,13 +42,13 @@ def identify_video(head: bytes) -> Format | None:
         return AV1
     if head.startswith(b"BBCD\x00"):
         return DIRAC
-    start = head[:8].lstrip(b"\0")
+    start = head[:16].lstrip(b"\0")
     if not start.startswith(b"\x01") or not head.startswith(b"\0\0"):
         return None
     code = start[1] if len(start) > 1 else -1
     if code in _START_CODES:
         return _START_CODES[code]
-    if code <= 0x1F and re.search(rb"\x00\x00\x01[\x20-\x2f]", head[:256]):  # a video object, then its layer
+    if _OBJECT.match(start):
         return MPEG4_VIDEO
     return _annex_b(head[:_SEARCHED])
 

@@ -1,7 +1,8 @@
 """Does a file end where its format says? Decided by reading a few small ranges of it; nothing is read here.
 
 A check of one format is a generator: it yields the next range it wants, is sent those bytes (fewer only where the file
-ends), and returns the `End`. Ranges only ever go forward, so that a check can also watch the bytes as they pass.
+ends), and returns the `End`. Ranges go forward, so that a check can also watch the bytes as they pass; where one has to
+go back (behind audio with large tags at its end), the check has to be run on the stored file.
 """
 
 from __future__ import annotations

@@ -42,6 +42,8 @@ def identify(head: bytes, size: int | None = None) -> Format | NotMedia | None:
     """
     if (len(head) if size is None else size) >= SMALLEST and (found := _by_first_bytes(head, size)):
         return found
+    if head[:1] > b"\x7f" and (found := _by_pattern(head, size)):  # a pattern says more than what could be letters
+        return found
     return identify_text(head) or identify_other(head, size) or _by_pattern(head, size)
 
 

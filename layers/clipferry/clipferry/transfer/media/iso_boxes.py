@@ -156,7 +156,7 @@ def iso_end(kind: Format, size: int, *, segment: bool = False) -> Steps:
             return (yield from _last_fragments(seen, size))
         box = read_box((yield Span(at, 16)), at)
         if box is None:
-            return _behind_boxes(kind, seen, at, size)
+            return _behind_boxes(kind, seen, at, size, (yield Span(at, 16)))
         if box.kind == b"mdat" and box.end is None:
             box = Box(box.kind, box.start, box.body, size)
         yield from _look_inside(box, seen, size)
@@ -196,7 +196,8 @@ def _indexed(box: Box, end: int, content: bytes) -> int:
 def _judged(kind: Format, seen: _Seen, size: int) -> End:
     """The boxes reach the end of the file: is everything there that a player needs?"""
     if kind.family is Family.IMAGE:
-        return COMPLETE if seen.kinds >= {b"meta", b"mdat"} else cut("lacks its meta box or its image data")
+        whole = b"mdat" in seen.kinds and seen.kinds & {b"meta", b"moov"}
+        return COMPLETE if whole else cut("lacks its meta box or its image data")
     if not seen.kinds & {b"moov", b"moof"}:
         return cut("has no moov box")
     if not seen.kinds & {b"mdat", b"imda"} and not (seen.segment and b"moof" not in seen.kinds):
@@ -218,12 +219,14 @@ def _too_long(kind: Format, seen: _Seen, box: Box, size: int) -> End:
     return cut(f"ends inside its {name} box, {(box.end or size) - size} bytes before that box's end")
 
 
-def _behind_boxes(kind: Format, seen: _Seen, at: int, size: int) -> End:
+def _behind_boxes(kind: Format, seen: _Seen, at: int, size: int, found: bytes) -> End:
     """Something that is no box. Players stop there; the movie is whole when every sample lies before it."""
     verdict = _judged(kind, seen, at)
-    if verdict == COMPLETE and (seen.samples or size - at <= _JUNK_MAX):
-        return COMPLETE
-    return cut(f"has something that is no box at byte {at}") if verdict == COMPLETE else verdict
+    if verdict == COMPLETE and not seen.samples and len(found) < 8 and any(found):
+        return cut("ends inside the header of a box")
+    if verdict != COMPLETE or seen.samples or size - at <= _JUNK_MAX:
+        return verdict
+    return unproven(f"has something that is no box from byte {at} on")
 
 
 def _last_fragments(seen: _Seen, size: int) -> Steps:

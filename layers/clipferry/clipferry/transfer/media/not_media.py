@@ -20,7 +20,12 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_NARROW = ("utf-8", "gb18030", "latin-1")
 _CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\ufffe\uffff]")
+#: Characters of which a text in UTF-16 or UTF-32 is made: Latin, Greek, Cyrillic, Chinese, Japanese, Korean.
+_WIDE_TEXT = re.compile(
+    r"[\t\n\f\r\x20-\x7e\xa0-\u024f\u0370-\u052f\u2000-\u206f\u3000-\u30ff\u3400-\u9fff\uac00-\ud7a3\uff00-\uffef]+"
+)
 _ASCII = frozenset(b"\t\n\r" + bytes(range(0x20, 0x7F)))
 _PAGE = re.compile(r"<(?:!doctype html|html|head|body|script|!--\[if|meta|title|center|h1|pre)\b")
 _SRT_START = re.compile(r"\d{1,9}\s*\n\s*\d{1,3}:\d{2}:\d{2}[,.]\d{1,3}\s*-->")
@@ -88,12 +93,15 @@ def as_text(head: bytes) -> str | None:
     head = head[: 4 * _LOOKED_AT]
     for bom, encoding in _BOMS:
         if head.startswith(bom):
-            return _readable(head[len(bom) :].decode(encoding, "replace"))
-    if not head:
-        return None
+            text = head[len(bom) :].decode(encoding, "replace")
+            return text if _readable(text) else None
     for encoding in _encodings(head):
-        if (text := _decoded(head, encoding)) is not None and (text := _readable(text)) is not None:
-            return text
+        if (
+            (decoded := _decoded(head, encoding))
+            and _readable(decoded)
+            and (encoding.startswith(_NARROW) or _WIDE_TEXT.fullmatch(decoded[:_LOOKED_AT]))
+        ):
+            return decoded
     return None
 
 
@@ -101,7 +109,7 @@ def _encodings(head: bytes) -> tuple[str, ...]:
     """Which encodings these bytes could have, without a byte order mark."""
     if 0 not in head:
         readable = sum(byte in _ASCII for byte in head)
-        return ("utf-8", "gb18030", "latin-1") if readable * 4 > len(head) else ("utf-8", "gb18030")
+        return _NARROW if readable * 4 > len(head) else _NARROW[:2]
     units = head[: len(head) // 4 * 4]
     if units and not any(units[0::4]) and not any(units[1::4]):
         return ("utf-32-be",)
@@ -118,9 +126,9 @@ def _decoded(head: bytes, encoding: str) -> str | None:
         return None
 
 
-def _readable(text: str) -> str | None:
-    """The text, when nothing in it belongs into binary data alone."""
-    return text if not _CONTROLS.search(text[:_LOOKED_AT]) else None
+def _readable(text: str) -> bool:
+    """Whether nothing in a text belongs into binary data alone."""
+    return not _CONTROLS.search(text[:_LOOKED_AT])
 
 
 def _without_comments(text: str) -> str:

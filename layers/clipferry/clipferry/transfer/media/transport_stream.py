@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from clipferry.transfer.media.ending import COMPLETE, Span, Steps, cut
+from clipferry.transfer.media.ending import COMPLETE, Span, Steps, cut, unproven
 from clipferry.transfer.media.formats import M2TS, TS, Format
+from clipferry.transfer.media.tags import behind_id3
 
 SYNC = 0x47
 _STRIDES = (188, 192, 204)
@@ -15,21 +16,22 @@ _TAIL = 16 * 1024
 def stride_of(data: bytes, *, whole: bool) -> tuple[int, int] | None:
     """Bytes from packet to packet, and where the first sync byte is; None when this is no transport stream.
 
-    Garbage may lie in front. `whole`: `data` is all there is, so that a few packets from the start on are enough.
+    ID3 tags and garbage may lie in front. `whole`: `data` is all there is, so that a few packets are enough.
     """
+    start = behind_id3(data)
     for stride in _STRIDES:
-        first = 4 if stride == 192 else 0
+        first = start + (4 if stride == 192 else 0)
         marks = data[first::stride]
-        enough = len(marks) >= _PACKETS or (whole and (len(marks) > 1 or len(data) == stride))
+        enough = len(marks) >= _PACKETS or (whole and (len(marks) > 1 or len(data) - start == stride))
         if enough and set(marks[:_PACKETS]) == {SYNC}:
             return stride, first
-    return _behind_garbage(data)
+    return _behind_garbage(data, start)
 
 
-def _behind_garbage(data: bytes) -> tuple[int, int] | None:
+def _behind_garbage(data: bytes, start: int) -> tuple[int, int] | None:
     for stride in _STRIDES:
-        last = min(len(data) - (_PACKETS - 1) * stride, _SEARCHED)
-        at = data.find(SYNC, 1, max(0, last))
+        last = max(0, min(len(data) - (_PACKETS - 1) * stride, start + _SEARCHED))
+        at = data.find(SYNC, start, last)
         while at >= 0:
             if data[at : at + _PACKETS * stride : stride] == bytes([SYNC]) * _PACKETS:
                 return stride, at
@@ -50,9 +52,12 @@ def ts_end(head: bytes, size: int) -> Steps:
     stride, parity = (found[0], 16 if found[0] == 204 else 0) if found else (188, 0)
     start = max(0, size - _TAIL)
     tail = yield Span(start, size - start)
-    wanted = min(_PACKETS, max(1, (len(tail) - 1) // stride))
-    last = len(tail) - 188 - parity
-    marks = [tail[last - n * stride] for n in range(wanted) if last - n * stride >= 0]
-    if marks and set(marks) == {SYNC}:
-        return COMPLETE
-    return cut("ends inside a packet of its transport stream")
+    packet = 188 + parity
+    for behind in range(min(stride, len(tail))):  # bytes that follow the last whole packet
+        first = len(tail) - behind - packet
+        marks = [tail[at] for at in range(first, max(-1, first - _PACKETS * stride), -stride)]
+        if marks and set(marks) == {SYNC} and (len(marks) == _PACKETS or first < stride):
+            rest = tail[len(tail) - behind :]
+            return cut("ends inside a packet of its transport stream") if rest.strip(b"\0\xff") else COMPLETE
+    what = "has no packets of its transport stream at its end"
+    return unproven(what) if tail.strip(b"\0") else cut(what)
