@@ -1,4 +1,4 @@
-"""The small parts a transfer is made of: digests, containers, expiry, part sizes, the connection limit, headers."""
+"""The small parts a transfer is made of: digests, expiry, part sizes, the connection limit, headers."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import zlib
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from clipferry.transfer import checksums, containers
+from clipferry.transfer import checksums
 from clipferry.transfer.checkpoint import Checkpoint, declared_size, part_size
 from clipferry.transfer.checksums import CRC32, Crc, Digests, crc64ecma, object_crc
-from clipferry.transfer.containers import describe, detect
 from clipferry.transfer.errors import NotThere, SourceChanged
 from clipferry.transfer.evidence import Facts
 from clipferry.transfer.freshness import Link, expiry
@@ -87,88 +86,6 @@ def test_without_libcrypto_digests_work_but_cannot_be_saved(monkeypatch: pytest.
     assert digests.state() is None
     assert (digests.sha256, digests.md5) == (hashlib.sha256(b"abc").hexdigest(), hashlib.md5(b"abc").hexdigest())
     assert Digests.restore(CRC32, {"position": 3, "algorithm": "CRC32"}).position == 0
-
-
-# -- containers
-
-FTYP = b"\x00\x00\x00\x18ftyp%s\x00\x00\x00\x00isommp42"
-
-
-@pytest.mark.parametrize(
-    ("head", "extension"),
-    [
-        (FTYP % b"mp42", ".mp4"),
-        (FTYP % b"isom", ".mp4"),
-        (FTYP % b"qt  ", ".mov"),
-        (FTYP % b"3gp4", ".3gp"),
-        (b"\x00\x00\x00\x08wide\x00\x00\x00\x10mdat", ".mp4"),
-        (b"\x00\x00\x00\x01mdat" + bytes(7) + b"\x80", ".mp4"),
-        (b"FLV\x01\x05\x00\x00\x00\x09", ".flv"),
-        (b"\x1a\x45\xdf\xa3\x9fB\x86\x81\x01webm", ".webm"),
-        (b"\x1a\x45\xdf\xa3\x9fB\x86\x81\x01matroska", ".mkv"),
-        (b"RIFF\x00\x10\x00\x00AVI LIST", ".avi"),
-        (b"\x00\x00\x01\xba", ".mpg"),
-        (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", ".wmv"),
-        (b".RMF\x00\x00", ".rmvb"),
-    ],
-)
-def test_container_is_told_from_the_first_bytes(head: bytes, extension: str) -> None:
-    found = detect(head.ljust(4096, b"\x11"), 1_000_000)
-    assert found is not None
-    assert found.extension == extension
-
-
-def test_transport_stream_needs_its_sync_bytes() -> None:
-    stream = (b"\x47" + bytes(187)) * 20
-    found = detect(stream, len(stream))
-    assert found is not None
-    assert found.content_type == "video/mp2t"
-    assert detect(b"\x47" + bytes(4095), 4096) is None
-    bdav = (bytes(4) + b"\x47" + bytes(187)) * 20
-    assert detect(bdav, len(bdav)) == found
-
-
-@pytest.mark.parametrize(
-    "head",
-    [
-        b"",
-        b"x",
-        bytes(4096),
-        b"GIF89a".ljust(900),
-        b"\x89PNG".ljust(900),
-        b"%PDF".ljust(900),
-        b"\xff\xff\xff\xffftypmp42".ljust(900),
-        b"\x00\x00\x00\x04ftyp".ljust(900),
-        b"<html>".ljust(900),
-        b"PK\x03\x04".ljust(900),
-    ],
-)
-def test_anything_else_is_no_video(head: bytes) -> None:
-    assert detect(head, len(head)) is None
-
-
-def test_first_box_larger_than_the_file_is_no_video() -> None:
-    assert detect(b"\x00\x01\x00\x00moov".ljust(4096, b"\x11"), 5000) is None
-
-
-def test_tiny_file_is_no_video_whatever_it_begins_with() -> None:
-    assert detect((FTYP % b"mp42")[:20], 20) is None
-    assert containers.SMALLEST > 20
-
-
-@pytest.mark.parametrize(
-    ("head", "what"),
-    [
-        (b"", "empty"),
-        (b"\xef\xbb\xbf <!DOCTYPE HTML>", "HTML"),
-        (b'{"a":1}', "JSON"),
-        (b"<?xml?><Error>", "XML"),
-        (b"12345", "5 bytes"),
-        (b"z" * 999, "no known"),
-    ],
-)
-def test_what_came_instead_is_named(head: bytes, what: str) -> None:
-    assert what in describe(head)
 
 
 # -- expiry

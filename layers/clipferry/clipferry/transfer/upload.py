@@ -21,7 +21,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from clipferry.transfer.checksums import Crc, crc_named, object_crc
-from clipferry.transfer.containers import Container
 from clipferry.transfer.errors import AttemptFailed, Stopped, UploadLost
 from clipferry.transfer.interface import Code, Destination, Options
 from clipferry.transfer.media import Format
@@ -136,21 +135,21 @@ class Storage:
         events.register("before-sign.s3.UploadPart", _hide_body, unique_id="clipferry-hide-body")
         events.register_last("request-created.s3", _restore_body, unique_id="clipferry-restore-body")
 
-    def begin(self, container: Container | Format, part_size: int) -> UploadRef:
+    def begin(self, kind: Format, part_size: int) -> UploadRef:
         """CreateMultipartUpload with everything the object shall have but its tags."""
-        crc, token, key = object_crc(), secrets.token_hex(8), self._to.stem + container.extension
+        crc, token, key = object_crc(), secrets.token_hex(8), self._to.stem + kind.extension
         how: dict[str, Any] = {}
         if self._to.storage_class:
             how["StorageClass"] = self._to.storage_class
         if self._to.kms_key_id:
             how |= {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": self._to.kms_key_id}
         if self._to.file_name:
-            how["ContentDisposition"] = content_disposition(self._to.file_name, container.extension)
+            how["ContentDisposition"] = content_disposition(self._to.file_name, kind.extension)
         metadata = self._own_metadata()
         reply = self._patiently(
             self._s3.create_multipart_upload,
             Key=key,
-            ContentType=container.content_type,
+            ContentType=kind.content_type,
             Metadata={**metadata, _TOKEN: token},
             ChecksumAlgorithm=crc.name,
             ChecksumType="FULL_OBJECT",
@@ -163,7 +162,7 @@ class Storage:
             part_size=part_size,
             algorithm=crc.name,
             checksum_type=reply.get("ChecksumType", "FULL_OBJECT"),
-            content_type=container.content_type,
+            content_type=kind.content_type,
         )
 
     def put(self, ref: UploadRef, number: int, body: bytearray | bytes, crc: int) -> Part:

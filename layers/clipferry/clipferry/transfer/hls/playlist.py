@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from clipferry.transfer.containers import describe
 from clipferry.transfer.errors import AttemptFailed, Hopeless
 from clipferry.transfer.hls.master_playlist import MasterReader, require_variants
 from clipferry.transfer.hls.media_playlist import MediaReader
 from clipferry.transfer.hls.references import Kind, Line, Playlist, Reference
 from clipferry.transfer.hls.variables import Variables
 from clipferry.transfer.interface import Code
+from clipferry.transfer.media import describe
 
 __all__ = ["MAX_LINES", "Kind", "Line", "Playlist", "Reference", "parse", "says_that_it_ends"]
 

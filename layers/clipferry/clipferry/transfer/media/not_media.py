@@ -26,6 +26,7 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\ufffe\uffff]")
 _WIDE_TEXT = re.compile(
     r"[\t\n\f\r\x20-\x7e\xa0-\u024f\u0370-\u052f\u2000-\u206f\u3000-\u30ff\u3400-\u9fff\uac00-\ud7a3\uff00-\uffef]+"
 )
+_BETWEEN_WORDS = re.compile(r"[\s<>{}\[\]#.,:;!?\u3001\u3002\uff01\uff0c\uff1a\uff1f]")
 _ASCII = frozenset(b"\t\n\r" + bytes(range(0x20, 0x7F)))
 _PAGE = re.compile(r"<(?:!doctype html|html|head|body|script|!--\[if|meta|title|center|h1|pre)\b")
 _SRT_START = re.compile(r"\d{1,9}\s*\n\s*\d{1,3}:\d{2}:\d{2}[,.]\d{1,3}\s*-->")
@@ -93,23 +94,15 @@ def as_text(head: bytes) -> str | None:
     head = head[: 4 * _LOOKED_AT]
     for bom, encoding in _BOMS:
         if head.startswith(bom):
-            text = head[len(bom) :].decode(encoding, "replace")
-            return text if _readable(text) else None
-    for encoding in _encodings(head):
-        if (
-            (decoded := _decoded(head, encoding))
-            and _readable(decoded)
-            and (encoding.startswith(_NARROW) or _WIDE_TEXT.fullmatch(decoded[:_LOOKED_AT]))
-        ):
-            return decoded
-    return None
+            return _decoded(head[len(bom) :], encoding)
+    return next((text for encoding in _encodings(head) if (text := _decoded(head, encoding))), None)
 
 
 def _encodings(head: bytes) -> tuple[str, ...]:
     """Which encodings these bytes could have, without a byte order mark."""
     if 0 not in head:
         readable = sum(byte in _ASCII for byte in head)
-        return _NARROW if readable * 4 > len(head) else _NARROW[:2]
+        return ("utf-8", "gb18030", "utf-16-le", "utf-16-be", *(("latin-1",) if readable * 4 > len(head) else ()))
     units = head[: len(head) // 4 * 4]
     if units and not any(units[0::4]) and not any(units[1::4]):
         return ("utf-32-be",)
@@ -121,14 +114,13 @@ def _encodings(head: bytes) -> tuple[str, ...]:
 def _decoded(head: bytes, encoding: str) -> str | None:
     """As text, a character that is cut at the end left out; None when that is not its encoding."""
     try:
-        return codecs.getincrementaldecoder(encoding)("strict").decode(head)
+        text = codecs.getincrementaldecoder(encoding)("strict").decode(head)
     except UnicodeDecodeError:
         return None
-
-
-def _readable(text: str) -> bool:
-    """Whether nothing in a text belongs into binary data alone."""
-    return not _CONTROLS.search(text[:_LOOKED_AT])
+    if encoding in _NARROW:
+        return None if _CONTROLS.search(text[:_LOOKED_AT]) else text
+    wide = _WIDE_TEXT.fullmatch(text[:_LOOKED_AT]) and _BETWEEN_WORDS.search(text[:_LOOKED_AT])
+    return text if wide or not text else None
 
 
 def _without_comments(text: str) -> str:
