@@ -152,6 +152,7 @@ class File:
     broken_at: str | None = None  # the step that last counted an attempt which ended without a word
     checkpoint: dict[str, Any] = field(default_factory=dict)  # transfer/'s own: upload id, pinned source
     generation: int = 1  # the job's generation that last worked on it
+    worker: str | None = None  # names the call that copies it: another one takes the copy over by its own name
     reservation: dict[str, Any] | None = None  # as the job's own: the file's place in the account's budget
     refused_at: datetime | None = None  # as the job's own: since when no URL can be asked for under the account
 
@@ -191,6 +192,21 @@ class File:
     def failed_attempt_changes(self) -> dict[str, Any]:
         """What changes when a call of its copy failed, or got no further."""
         return {"attempts": self.attempts + 1, "call_seconds": 0}
+
+    def opened_changes(self, generation: int) -> dict[str, Any]:
+        """What changes when its job was retried: its copy begins anew, under a generation that older ones lack."""
+        opened = {FileStatus.FAILED: FileStatus.PENDING, FileStatus.COPYING: FileStatus.READY}
+        return {
+            "status": opened.get(self.status, self.status),
+            "generation": generation,
+            "error": None,
+            "attempts": 0,
+            "reached": 0,
+            "call_seconds": 0,
+            "bytes_copied": 0,
+            "checkpoint": {},
+            "refused_at": None,
+        }
 
     def public(self) -> dict[str, Any]:
         """The file as the API shows it. `s3_uri` is made of what the API has checked, and stays as it is."""
@@ -262,7 +278,9 @@ class Job:
     in_flight: dict[str, Any] | None = None  # the slot that its vendor task takes: {"slot", "until"}
     last_look: float | None = None  # seconds after the trigger of the last look that worked
     reported: list[float] | None = None  # [seconds after the trigger, percent] as that look reported progress
+    life: str | None = None  # given when it is made: an id that comes from an idempotency key may be used again
     files: list[File] = field(default_factory=list)
+    rows_expire: bool = False  # of a job that lives: a row of it has an end of life, as after a retry that crashed
 
     @property
     def key(self) -> str:

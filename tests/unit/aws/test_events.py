@@ -57,6 +57,7 @@ def test_the_detail_names_the_job_what_is_stored_and_why_not_more(world: World) 
         "schema_version": "1",
         "event_id": "01K0000000000000000000000A-3-PARTIAL",
         "job_id": "01K0000000000000000000000A",
+        "generation": 3,
         "vendor": "ims",
         "account": "ims",
         "status": "PARTIAL",

@@ -57,7 +57,7 @@ def many_files(functions: Functions) -> str:
     for number in range(1, 1201):
         error = Problem("VENDOR_FILE_FAILED", "片" * 900)
         file = File(f"f{number:03d}", str(number), "片" * 500, FileStatus.FAILED, error=error)
-        functions.world.rt.jobs.add_file(job, file)
+        functions.world.rt.jobs.add_files(job, [file])
     return job_id
 
 

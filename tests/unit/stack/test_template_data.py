@@ -107,6 +107,7 @@ class TestAlarms:
         watched = {alarm["MetricName"] for alarm in self.alarms.values()}
 
         assert watched == {
+            "AccountRefused",
             "Errors",
             "ExecutionsFailed",
             "ExecutionsTimedOut",

@@ -49,7 +49,8 @@ class Copying:
             return transfer.More(5)
         bucket, key = destination.bucket, destination.stem + ".mp4"
         begun = checkpoint.get("upload")
-        upload = begun["upload_id"] if begun else s3.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
+        made_by = {"Bucket": bucket, "Key": key, "Metadata": dict(destination.metadata)}
+        upload = begun["upload_id"] if begun else s3.create_multipart_upload(**made_by)["UploadId"]
         ref = UploadRef(key, upload, "token", PART_SIZE, "CRC32", "FULL_OBJECT", "video/mp4")
         point = Checkpoint(destination.stem, facts=Facts(size=len(BODY)), upload=ref).as_dict()
         try:
@@ -60,9 +61,10 @@ class Copying:
             parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
             s3.complete_multipart_upload(Bucket=bucket, Key=key, UploadId=upload, MultipartUpload=parts)
         except transfer.Superseded:
-            self.abandon(s3, bucket, point)
+            if not begun:  # else it is the upload of whoever has taken over
+                self.abandon(s3, bucket, point)
             raise
-        except s3.exceptions.NoSuchUpload:  # completed by a leg that could not say so, or ended by the job's end
+        except (s3.exceptions.NoSuchUpload, KeyError):  # completed by another leg, or ended by the job's end
             save({}, 0)
             return transfer.More(1)
         self.copied.append(destination.stem)

@@ -10,6 +10,7 @@ from clipferry.jobs import Problem
 from clipferry.steps.vendor_errors import ASKING_ERRORS, AccountOnHold, Decision, Remedy, decide
 from clipferry.vendors import contract
 from clipferry.vendors.contract import (
+    CallRepeated,
     OutOfTime,
     OverBudget,
     TriggerUncertain,
@@ -29,6 +30,7 @@ TABLE: list[tuple[VendorError | AccountError, Remedy, str, bool]] = [
     (AccountError("ACCOUNT_MISSING", "no secret"), Remedy.ACCOUNT, "ACCOUNT_MISSING", True),
     (AccountOnHold(SAID), Remedy.ACCOUNT, "ACCOUNT_REFUSED", True),
     (VendorUnavailable("timeout"), Remedy.RETRY, "VENDOR_UNAVAILABLE", False),
+    (CallRepeated("this nonce was used"), Remedy.RETRY, "VENDOR_UNAVAILABLE", False),
     (VendorUnavailable("refused", reached=False), Remedy.RETRY, "VENDOR_UNAVAILABLE", True),
     (contract.CallRepeated("used nonce"), Remedy.RETRY, "VENDOR_UNAVAILABLE", False),
     (TriggerUncertain("no list"), Remedy.DOUBT, "TRIGGER_UNCERTAIN", False),

@@ -222,8 +222,9 @@ class World:
         return {key: body for key, body in self.objects().items() if not key.endswith("manifest.json")}
 
     def manifest(self, job_id: str) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.objects()[self.job(job_id).object_prefix + "manifest.json"])
-        return found
+        found = self.s3.get_object(Bucket=BUCKET, Key=self.job(job_id).manifest_key)
+        manifest: dict[str, Any] = json.loads(found["Body"].read())
+        return manifest
 
     def uploads(self) -> list[Any]:
         found: list[Any] = self.s3.list_multipart_uploads(Bucket=BUCKET).get("Uploads", [])

@@ -50,19 +50,17 @@ def test_what_is_written_is_read(jobs: Jobs) -> None:
         fingerprint="f" * 64,
     )
     assert jobs.create(job) == (job, True)
-    file = jobs.add_file(
-        job,
-        File(
-            "f001",
-            "r",
-            "näme.mp4",
-            size=2**43,
-            detail={"a": [1]},
-            checkpoint={"u": "x"},
-            error=Problem("X", "y"),
-            evidence={"level": "none"},
-        ),
+    file = File(
+        "f001",
+        "r",
+        "näme.mp4",
+        size=2**43,
+        detail={"a": [1]},
+        checkpoint={"u": "x"},
+        error=Problem("X", "y"),
+        evidence={"level": "none"},
     )
+    jobs.add_files(job, [file])
     assert jobs.load(job.job_id) == job
     assert jobs.load(job.job_id).files == [file]
     assert jobs.load(job.job_id, with_files=False).files == []
@@ -71,7 +69,7 @@ def test_what_is_written_is_read(jobs: Jobs) -> None:
 def test_rows_written_before_there_were_warnings_have_none(jobs: Jobs) -> None:
     job = a_job()
     jobs.create(job)
-    jobs.add_file(job, File("f001", "r", "n"))
+    jobs.add_files(job, [File("f001", "r", "n")])
     for sk in ("JOB", "FILE#f001"):
         row = {"pk": {"S": f"JOB#{job.job_id}"}, "sk": {"S": sk}}
         client("dynamodb").update_item(TableName=Item.Meta.table_name, Key=row, UpdateExpression="REMOVE warnings")
@@ -156,15 +154,16 @@ def test_a_change_of_a_row_that_is_gone_makes_no_row(jobs: Jobs) -> None:
 def test_two_looks_at_once_record_one_file(jobs: Jobs) -> None:
     job, _ = jobs.create(a_job())
     other = jobs.load(job.job_id)
-    jobs.add_file(job, File("f001", "a", "a"))
+    jobs.add_files(job, [File("f001", "a", "a")])
     with pytest.raises(Superseded):
-        jobs.add_file(other, File("f001", "b", "b"))
+        jobs.add_files(other, [File("f001", "b", "b")])
     assert [file.ref for file in jobs.load(job.job_id).files] == ["a"]
 
 
 def test_a_file_taken_over_ignores_its_older_copy(jobs: Jobs) -> None:
     job, _ = jobs.create(a_job())
-    file = jobs.add_file(job, File("f001", "a", "a", FileStatus.COPYING))
+    file = File("f001", "a", "a", FileStatus.COPYING)
+    jobs.add_files(job, [file])
     stale = replace(file)
     jobs.change_file(job, file, generation=2)
     with pytest.raises(Superseded):
@@ -174,15 +173,17 @@ def test_a_file_taken_over_ignores_its_older_copy(jobs: Jobs) -> None:
     assert jobs.load(job.job_id).files[0].status is FileStatus.COPYING
 
 
-def test_a_live_job_never_expires_and_an_ended_one_does(jobs: Jobs) -> None:
+def test_a_job_goes_when_it_has_ended_and_everything_was_done_for_that(jobs: Jobs) -> None:
     def expiry() -> int | None:
         return next(row.expires_at for row in Item.query(f"JOB#{job.job_id}"))
 
     job, _ = jobs.create(a_job())
     assert expiry() is None
     jobs.change(job, NOON, JobStatus.FAILED, finished_at=NOON)
+    assert expiry() is None
+    jobs.change(job, NOON, event_sent=True)
     assert expiry() == int(NOON.timestamp()) + 90 * 86_400
-    jobs.change(job, NOON, JobStatus.QUEUED, finished_at=None)
+    jobs.change(job, NOON, JobStatus.QUEUED, finished_at=None, event_sent=False)
     assert expiry() is None
 
 
@@ -321,12 +322,13 @@ def test_a_jobs_tags_live_as_long_as_its_row_however_long_that_is(jobs: Jobs, mo
     assert set(expiries(jobs, job).values()) == {None}
     jobs.change(job, NOON, JobStatus.FAILED, finished_at=NOON + timedelta(days=500))
 
-    jobs.expire_files(job)
+    jobs.expire_rows(job)
+    jobs.change(job, NOON, event_sent=True)
 
     (expiry,) = set(expiries(jobs, job).values())
     assert expiry == int((NOON + timedelta(days=500 + 3650)).timestamp())
-    jobs.change(job, NOON, JobStatus.QUEUED, finished_at=None, generation=2)
-    jobs.expire_files(job)
+    jobs.change(job, NOON, JobStatus.QUEUED, finished_at=None, event_sent=False, generation=2)
+    jobs.expire_rows(job)
     assert set(expiries(jobs, job).values()) == {None}
     settings_of_functions.cache_clear()
 
@@ -337,7 +339,7 @@ def test_a_tag_that_the_release_before_has_let_go_is_back_when_its_job_ends(jobs
     assert jobs.list(Listing(tag="label#site=gate"), 5) == ([], None)
 
     jobs.change(job, NOON, JobStatus.FAILED, finished_at=NOON)
-    jobs.expire_files(job)
+    jobs.expire_rows(job)
 
     assert [found.job_id for found in jobs.list(Listing(tag="label#site=gate"), 5)[0]] == [job.job_id]
 
@@ -361,6 +363,6 @@ def test_a_listing_by_several_labels_holds_the_jobs_that_have_them_all(jobs: Job
 def test_files_come_in_the_order_of_their_numbers(jobs: Jobs) -> None:
     job, _ = jobs.create(a_job())
     for number in (1000, 2, 999, 1, 10_000, 1001):
-        jobs.add_file(job, File(f"f{number:03d}", str(number), "n"))
+        jobs.add_files(job, [File(f"f{number:03d}", str(number), "n")])
 
     assert [file.number for file in jobs.load(job.job_id).files] == [1, 2, 999, 1000, 1001, 10_000]

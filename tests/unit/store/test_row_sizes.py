@@ -50,7 +50,7 @@ def test_the_largest_file_fits(jobs: Jobs) -> None:
     file = File("f001", seen.ref, seen.name, detail=dict(seen.detail), error=Problem("A", "片" * 5000))
     file.warnings = [warning("A", "片" * 5000)] * MAX_WARNINGS
 
-    jobs.add_file(job, file)
+    jobs.add_files(job, [file])
 
     assert size_of(job, "FILE#f001") < ITEM_MAX
 

@@ -85,6 +85,7 @@ def detail(job: Job) -> dict[str, Any]:
             "schema_version": SCHEMA_VERSION,
             "event_id": f"{job.job_id}-{job.generation}-{job.status}",
             "job_id": job.job_id,
+            "generation": job.generation,
             "vendor": job.vendor,
             "account": job.account,
             "status": job.status.value,

@@ -10,12 +10,12 @@ from typing import IO, Any, cast
 
 from botocore.exceptions import ClientError
 
+from clipferry.aws.bucket import bucket_owner
 from clipferry.batches import Batch
 from clipferry.intake.manifest.division import ManifestChunk, ManifestDivision
 from clipferry.intake.manifest.layout import RULES, ManifestError, ManifestLayout
 from clipferry.intake.manifest.records import ManifestRecord
 from clipferry.steps.batch_context import BatchContext
-from clipferry.steps.finish import bucket_owner
 
 BLOCK = 1024 * 1024  # bytes of the manifest held at a time
 READS_AT_ONCE = 16

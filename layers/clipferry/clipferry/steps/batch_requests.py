@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from clipferry.aws import executions
+from clipferry.aws.bucket import bucket_owner
 from clipferry.batches import Batch, BatchStatus
 from clipferry.intake.batch_body import MANIFEST_MAX, PREFIX, check_batch, check_upload, format_of
 from clipferry.intake.checks import FieldError, InvalidBody
@@ -16,7 +17,6 @@ from clipferry.intake.values import canonical, fingerprint, fingerprints
 from clipferry.jobs import job_id
 from clipferry.settings import settings
 from clipferry.steps.batch_context import BatchContext
-from clipferry.steps.finish import bucket_owner
 from clipferry.steps.links import LINK_SECONDS
 from clipferry.store.job_records import NotFound, Superseded
 

@@ -1,7 +1,7 @@
 """Copy one file as far as the time allows. S3's own part list is the checkpoint; the row says who is copying.
 
 Every call that leaves nothing further in S3 is an attempt of the file, whoever is to blame, and so is one that died
-after minutes. Only what AWS slows down and a short wait for the vendor's API are not.
+after minutes. Only what AWS slows down, a short wait for the vendor's API, and a wait for a refused account are not.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from clipferry import transfer
 from clipferry.jobs import (
@@ -66,8 +67,8 @@ def download(
     try:
         if rt.now() >= job.deadline_at:
             return done
-        if file.status is FileStatus.READY or file.generation != job.generation:  # an older copy loses its say
-            rt.jobs.change_file(job, file, FileStatus.COPYING, generation=job.generation)
+        # From here on another call that still copies this file meets a condition at its next write.
+        rt.jobs.change_file(job, file, FileStatus.COPYING, generation=job.generation, worker=uuid4().hex)
         leg = _count_dead_call(rt, s3, job, file) or _copy(rt, s3, job, file, time_left)
         left = _whole((job.deadline_at - rt.now()).total_seconds()) + 1
         return replace(leg, wait_seconds=min(leg.wait_seconds, left))  # whatever a server asks for

@@ -1,26 +1,19 @@
-"""How jobs end: finish decides, conclude carries out. Everything here may be repeated after any crash.
+"""How jobs end: finish and cancel move them, `conclusion` carries out what is left. All may be repeated after a crash.
 
-A terminal move comes first and is a conditional write; the duties after it (stop what runs, end uploads, manifest,
-event) are each harmless to repeat, and the row says when the last of them is done.
+The terminal move comes first and is a conditional write: of several ends one is in effect.
 """
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from clipferry.aws import events, executions
-from clipferry.aws.account_secrets import AccountError
 from clipferry.jobs import CALL_LIFETIME, FileStatus, Job, JobStatus, Problem, outcome
-from clipferry.pacing.poll_plan import STAY
-from clipferry.settings import settings
-from clipferry.steps.context import Runtime, task_of
-from clipferry.steps.slots import give_back
+from clipferry.steps.conclusion import Conclusion
+from clipferry.steps.context import Runtime
 from clipferry.steps.turn import current
 from clipferry.store.job_records import Superseded
-from clipferry.vendors.contract import VendorError
 
 if TYPE_CHECKING:
     from aws_lambda_powertools import Logger
@@ -102,27 +95,11 @@ class Closing:
         return True
 
     def conclude(self, job: Job) -> None:
-        """Every duty of a terminal job, once in effect: nothing runs, no upload is open, manifest and event are out."""
+        """Every duty of a terminal job, once in effect, unless it is taken up again meanwhile."""
         if job.event_sent:
             return
-        if job.status is JobStatus.CANCELLED:
-            executions.stop(job, "the job was cancelled")
-        give_back(self.rt, job)
-        job.reservation = None  # a place in the budget is for what the job wanted before it ended
-        try:
-            self._settle_files(job)
-        except Superseded:  # taken up again in the meantime: its next end has duties of its own
-            return
-        self._end_uploads(job)
-        if job.status in (JobStatus.CANCELLED, JobStatus.TIMED_OUT):
-            self._abort_vendor(job)
-        self._write_manifest(job)
-        self.rt.jobs.expire_files(job)
-        events.announce(job)
         with suppress(Superseded):
-            now = self.rt.now()
-            clean_at = job.left_to_clean(now)
-            self.rt.jobs.change(job, now, event_sent=True, clean_at=clean_at, warnings=job.all_warnings)
+            Conclusion(self.rt, self.s3, self.logger, job).carry_out()
 
     def _decide(self, job: Job, caught: str | None) -> tuple[JobStatus | None, Problem | None]:
         stored = any(f.status is FileStatus.STORED for f in job.files)
@@ -146,68 +123,6 @@ class Closing:
     def _end(self, job: Job, status: JobStatus, problem: Problem | None) -> None:
         now = self.rt.now()
         self.rt.jobs.change(job, now, status, finished_at=now, error=problem, next_poll_at=None)
-
-    def _settle_files(self, job: Job) -> None:
-        """No file stays unfinished, no upload stays open. A copy that still runs meets the file's new status.
-
-        Raises Superseded when the job is no longer at this end.
-        """
-        problem = Problem(job.error.code if job.error else job.status.value, "the job ended before this file did")
-        while unsettled := [f for f in job.files if not f.status.settled]:
-            for file in unsettled:
-                checkpoint = file.checkpoint
-                try:
-                    self.rt.jobs.change_file(job, file, FileStatus.FAILED, error=problem, checkpoint={})
-                except Superseded:  # a copy has just written its end, or a retry opens the files
-                    break
-                self._abandon(checkpoint)
-            fresh = self.rt.jobs.load(job.job_id)
-            if (fresh.status, fresh.generation) != (job.status, job.generation):
-                raise Superseded(job.job_id)
-            job.files = fresh.files
-
-    def _abandon(self, checkpoint: dict[str, Any]) -> None:
-        from clipferry import transfer  # here: only a job that ends before its files do needs it
-
-        owner = settings().bucket_owner or None
-        transfer.abandon(self.s3, settings().bucket_name, checkpoint, expected_owner=owner)
-
-    def _end_uploads(self, job: Job) -> None:
-        """No upload below the job's prefix outlives it, not even one whose maker died before writing it down."""
-        bucket, prefix, owner = settings().bucket_name, job.object_prefix, bucket_owner()
-        for upload in self.s3.list_multipart_uploads(Bucket=bucket, Prefix=prefix, **owner).get("Uploads", []):
-            with suppress(self.s3.exceptions.NoSuchUpload):
-                self.s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"], **owner)
-
-    def _abort_vendor(self, job: Job) -> None:
-        """Best effort: the job has ended whatever the vendor says, and the vendor's work ends by itself too.
-
-        Where the account's calls queue for longer than this call can wait, the vendor is not asked.
-        """
-        if not job.vendor_refs or job.listed:
-            return
-        try:
-            gate = self.rt.gate(job, near=STAY)
-            stopped = self.rt.ask(job, lambda vendor: vendor.abort(task_of(job, self.rt.now())), gate=gate)
-        except (VendorError, AccountError) as error:
-            self.logger.warning("the vendor's task could not be stopped", reason=error.message, job_id=job.job_id)
-        else:
-            self.logger.info("asked the vendor to stop", stopped=stopped, job_id=job.job_id)
-
-    def _write_manifest(self, job: Job) -> None:
-        """Beside the files: the job as the API shows it. Written again it says the same."""
-        self.s3.put_object(
-            Bucket=settings().bucket_name,
-            Key=job.manifest_key,
-            ContentType="application/json",
-            Body=json.dumps(job.public(), indent=1, ensure_ascii=False).encode(),
-            **bucket_owner(),
-        )
-
-
-def bucket_owner() -> dict[str, Any]:
-    """The account that must own the bucket, as S3's calls take it."""
-    return {"ExpectedBucketOwner": settings().bucket_owner} if settings().bucket_owner else {}
 
 
 def _files_problem(job: Job) -> Problem | None:

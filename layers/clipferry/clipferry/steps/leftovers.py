@@ -15,10 +15,10 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from clipferry.aws.bucket import bucket_owner
 from clipferry.jobs import File, Job
 from clipferry.settings import settings
 from clipferry.steps.context import Runtime
-from clipferry.steps.finish import bucket_owner
 from clipferry.store.job_records import Superseded
 
 if TYPE_CHECKING:

@@ -167,16 +167,24 @@ def _unheard_of(look: Look) -> bool:
 def _record(rt: Runtime, job: Job, sightings: Sequence[Sighting]) -> None:
     """Write new files, and what has changed about those still pending; a file once ready is the transfer's."""
     known = {file.ref: file for file in job.files}
+    new: list[File] = []
     for seen in sightings:
         file = known.get(seen.ref)
         if file is None:
-            number = f"f{len(job.files) + 1:03d}"
+            number = f"f{len(known) + 1:03d}"
             file = File(number, seen.ref, seen.name, _file_status(seen), generation=job.generation, **_facts(seen))
-            known[seen.ref] = rt.jobs.add_file(job, file)
-        elif file.status is FileStatus.PENDING and _file_status(seen) is not FileStatus.PENDING:
-            rt.jobs.change_file(job, file, _file_status(seen), name=seen.name, **_facts(seen))
-        elif file.status is FileStatus.PENDING and dict(seen.detail) != file.detail:
-            rt.jobs.change_file(job, file, detail=dict(seen.detail))
+            known[seen.ref] = file
+            new.append(file)
+        elif file.status is FileStatus.PENDING and file not in new:
+            _record_change(rt, job, file, seen)
+    rt.jobs.add_files(job, new)
+
+
+def _record_change(rt: Runtime, job: Job, file: File, seen: Sighting) -> None:
+    if _file_status(seen) is not FileStatus.PENDING:
+        rt.jobs.change_file(job, file, _file_status(seen), name=seen.name, **_facts(seen))
+    elif dict(seen.detail) != file.detail:
+        rt.jobs.change_file(job, file, detail=dict(seen.detail))
 
 
 def _give_up_unlisted(rt: Runtime, job: Job, look: Look) -> None:

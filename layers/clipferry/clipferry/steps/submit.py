@@ -73,6 +73,7 @@ def retry(rt: Runtime, logger: Logger, job_id: str) -> Job:
 def _reopen(rt: Runtime, job: Job) -> None:
     """QUEUED again; trigger opens the files. Vendor work that is still good is kept, spent work is asked for anew."""
     now = rt.now()
+    rt.jobs.keep_rows(job, now)
     spent = _spent(job)
     uncertain = job.error is not None and job.error.code == "TRIGGER_UNCERTAIN"
     rt.jobs.change(
@@ -115,16 +116,18 @@ def _reopen(rt: Runtime, job: Job) -> None:
             else {}
         ),
     )
-    rt.jobs.expire_files(job)
+    rt.jobs.expire_rows(job)
 
 
 def _spent(job: Job) -> bool:
     """Whether the vendor's work can yield nothing more, so that a retry has to ask for new work."""
-    if job.adopt is not None or not job.refs_complete:
+    if job.adopt is not None or not job.vendor_refs:
         return False
     vendor = vendor_class(job.vendor)
     if vendor.can_abort and job.status in (JobStatus.CANCELLED, JobStatus.TIMED_OUT) and not job.listed:
         return True  # it was told to stop
+    if not job.refs_complete:
+        return False
     codes = {job.error.code if job.error else "", *(f.error.code for f in job.files if f.error)}
     return bool(codes & vendor.spent_codes)
 

@@ -15,10 +15,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from clipferry.aws import executions
+from clipferry.aws.bucket import bucket_owner
 from clipferry.jobs import Job, JobStatus, Problem
 from clipferry.settings import settings
 from clipferry.steps.batch_recovery import BatchRecovery
-from clipferry.steps.finish import Closing, bucket_owner
+from clipferry.steps.finish import Closing
 from clipferry.steps.leftovers import Leftovers
 from clipferry.steps.turn import current
 from clipferry.store.batch_records import Batches
@@ -105,7 +106,7 @@ class Sweep:
             job = self.rt.jobs.load(job_id)
             settled = job.status.terminal and job.event_sent
             if generation is None or (job.generation == generation and not settled):
-                self.rt.jobs.postpone(job, self.rt.now(), patiently=False)
+                self.rt.jobs.postpone(job, self.rt.now(), until_patience_ends=False)
                 if settled and job.clean_at:
                     self._clean(job)
                 else:
@@ -126,7 +127,7 @@ class Sweep:
                 self._end(job)
                 executions.stop(job, "the job's deadline has passed")
             else:
-                self.rt.jobs.postpone(job, self.rt.now(), patiently=True)
+                self.rt.jobs.postpone(job, self.rt.now(), until_patience_ends=True)
         elif overdue >= timedelta():
             self._end(job)
         elif state is None:

@@ -48,23 +48,10 @@ def _step(rt: Runtime, job: Job, run: Run) -> Turn:
 
 def _open_files(rt: Runtime, job: Job) -> None:
     """After a retry, what is not stored starts anew, under a generation that older copies do not know."""
-    for file in job.files:
-        if file.status is not FileStatus.STORED and file.generation < job.fresh_since:
-            status = FileStatus.PENDING if file.status is FileStatus.FAILED else file.status
-            status = FileStatus.READY if status is FileStatus.COPYING else status
-            rt.jobs.change_file(
-                job,
-                file,
-                status,
-                generation=job.generation,
-                error=None,
-                attempts=0,
-                reached=0,
-                call_seconds=0,
-                bytes_copied=0,
-                checkpoint={},
-                refused_at=None,
-            )
+    if job.rows_expire:  # the retry crashed before it could see to that
+        rt.jobs.expire_rows(job)
+    older = [f for f in job.files if f.status is not FileStatus.STORED and f.generation < job.fresh_since]
+    rt.jobs.open_files(job, older)
 
 
 def _trigger(rt: Runtime, job: Job) -> Turn:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,20 +19,21 @@ from pynamodb.transactions import TransactWrite
 
 from clipferry.batches import BATCH_MOVES, Batch, BatchStatus, Counts
 from clipferry.jobs import JobStatus
-from clipferry.store.job_records import TAG_LIFETIME, IllegalMove, NotFound, shard_of, shards
+from clipferry.store.job_records import TAG_LIFETIME, IllegalMove, NotFound
+from clipferry.store.job_rows import shard_of, shards
+from clipferry.store.row_values import as_read, attributes_of, value_of
 from clipferry.store.rows import BatchRow, ChunkRow, Due, Entry, Item, TallyRow
 from clipferry.store.writes import (
     TALLY_SHARDS,
     Superseded,
     condition_failed,
     connection,
-    patiently,
+    retry_conflicts,
     tally_attribute,
     tally_row,
     update,
 )
 
-_FIELDS = {f.name for f in fields(Batch)}
 _DUE = "due-batch"
 _STARTED_WITHIN = timedelta(minutes=2)  # an execution that was to be started, and of which nothing is heard
 _PATIENCE = timedelta(minutes=15)
@@ -45,9 +46,9 @@ class ChunkState:
     number: int
     job_ids: Sequence[str]
     begun_at: datetime
-    done: bool  # every line of it is a job or in the report
-    cancelled: bool
-    reported: bool  # some of its lines were not accepted
+    done: bool = False  # every line of it is a job or in the report
+    cancelled: bool = False
+    reported: bool = False  # some of its lines were not accepted
 
 
 class Batches:
@@ -56,9 +57,12 @@ class Batches:
     def create(self, batch: Batch) -> tuple[Batch, bool]:
         """Write a new batch with its counters; (the batch in the table, whether this call made it)."""
         expires = int((batch.created_at + TAG_LIFETIME).timestamp())
-        values = {name: getattr(batch, name) for name in _FIELDS}
         row = BatchRow(
-            _pk(batch.batch_id), "BATCH", **values, **_due(batch, batch.created_at, _STARTED_WITHIN), expires_at=expires
+            _pk(batch.batch_id),
+            "BATCH",
+            **attributes_of(batch),
+            **_due(batch, batch.created_at, _STARTED_WITHIN),
+            expires_at=expires,
         )
 
         def write() -> None:
@@ -70,7 +74,7 @@ class Batches:
                     transaction.save(tally)
 
         try:
-            patiently(write)
+            retry_conflicts(write)
         except TransactWriteError as error:
             if not condition_failed(error):
                 raise
@@ -151,7 +155,7 @@ class Batches:
             "reported": False,
             "expires_at": row.expires_at,
         }
-        return _written(row, values, ChunkRow.pk.does_not_exist() | (ChunkRow.done == False))  # noqa: E712
+        return _written(row, values, as_read(ChunkRow.done, False, False))
 
     def settle(self, batch: Batch, number: int, *, accepted: int, rejected: int, duplicates: int) -> None:
         """A chunk is done: written and counted in one, and once."""
@@ -165,7 +169,7 @@ class Batches:
         _written(
             self._chunk_row(batch, number),
             values,
-            ChunkRow.done == False,  # noqa: E712
+            as_read(ChunkRow.done, False, False),
             tally if any(counts.values()) else None,
         )
 
@@ -209,24 +213,24 @@ def _sk(number: int) -> str:
 
 
 def _batch(row: BatchRow) -> Batch:
-    return Batch(**{name: getattr(row, name) for name in _FIELDS})
+    return value_of(row, Batch)
 
 
 def _chunk(row: ChunkRow) -> ChunkState:
-    return ChunkState(int(row.number), row.job_ids, row.begun_at, row.done, row.cancelled, row.reported)
+    return value_of(row, ChunkState)
 
 
 def _add(counts: Counts, row: TallyRow) -> None:
-    counts.accepted += int(row.accepted)
-    counts.rejected += int(row.rejected)
-    counts.duplicates += int(row.duplicates)
+    counts.accepted += int(row.accepted or 0)
+    counts.rejected += int(row.rejected or 0)
+    counts.duplicates += int(row.duplicates or 0)
     for status in JobStatus:
         if status.terminal:
-            counts.ended[status] = counts.ended.get(status, 0) + int(getattr(row, tally_attribute(status)))
+            counts.ended[status] = counts.ended.get(status, 0) + (getattr(row, tally_attribute(status)) or 0)
 
 
 def _as_read(batch: Batch) -> Condition:
-    condition: Condition = (BatchRow.status == batch.status) & (BatchRow.generation == batch.generation)
+    condition: Condition = (BatchRow.status == batch.status) & as_read(BatchRow.generation, batch.generation, 1)
     return condition
 
 

@@ -11,39 +11,49 @@ its value, so that no partition takes the writes of all jobs; a listing merges t
 from __future__ import annotations
 
 import heapq
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
+from uuid import uuid4
 
 from pynamodb.exceptions import PutError, TransactWriteError
-from pynamodb.expressions.condition import Condition
 from pynamodb.indexes import GlobalSecondaryIndex
 from pynamodb.transactions import TransactWrite
 
-from clipferry.jobs import CALL_LIFETIME, FILE_MOVES, JOB_MOVES, File, FileStatus, Job, JobStatus, iso
-from clipferry.settings import settings
-from clipferry.store.rows import (
-    ByStatus,
-    ByTag,
-    ByVendor,
-    ClaimRow,
-    Due,
-    Entry,
-    FileRow,
-    Item,
-    JobRow,
-    TagRow,
+from clipferry.jobs import FILE_MOVES, JOB_MOVES, File, FileStatus, Job, JobStatus, iso
+from clipferry.store.job_rows import (
+    created_key,
+    due,
+    expiry,
+    file_as_read,
+    file_row,
+    file_values,
+    index_keys,
+    is_own,
+    job_as_read,
+    job_of,
+    job_pk,
+    job_row,
+    job_values,
+    job_with_files,
+    label_texts,
+    new_file_row,
+    not_own,
+    shards,
+    tag_row,
+    tags,
 )
+from clipferry.store.rows import ByStatus, ByTag, ByVendor, ClaimRow, Due, Entry, FileRow, Item, JobRow, TagRow
 from clipferry.store.writes import Superseded as Superseded
-from clipferry.store.writes import condition_failed, connection, counted, patiently, update
+from clipferry.store.writes import actions_of, condition_failed, connection, counted, retry_conflicts, update
 
-SHARDS = 4  # of every index value: 4 × 1,000 writes a second (DynamoDB's limit of one partition)
 TAG_LIFETIME = timedelta(days=400)  # of a batch's rows
 PAGE_MAX = 100
 LOOKED_AT_MAX = 1_000  # rows one listing reads for filters that its index does not decide
+ROWS_AT_ONCE = 50  # of one transaction, beside the job's own (DynamoDB takes 100 items, and 4 MB)
+LAST_MOMENT = timedelta(days=1)  # before the rows of a job go: a retry that comes so late has them kept first
 
 
 class IllegalMove(Exception):
@@ -52,18 +62,6 @@ class IllegalMove(Exception):
 
 class NotFound(Exception):
     """No such job, or batch."""
-
-
-def _job_pk(job_id: str) -> str:
-    return f"JOB#{job_id}"
-
-
-def shard_of(job_id: str) -> int:
-    return zlib.crc32(job_id.encode()) % SHARDS
-
-
-def shards(value: str) -> list[str]:
-    return [f"{value}#{n}" for n in range(SHARDS)]
 
 
 @dataclass(frozen=True)
@@ -87,9 +85,13 @@ class Jobs:
     # -- jobs -------------------------------------------------------------------------------------------------
 
     def create(self, job: Job) -> tuple[Job, bool]:
-        """Write a new job and its tags in one transaction; (the job in the table, whether this call made it)."""
+        """Write a new job and its tags in one transaction; (the job in the table, whether this call made it).
+
+        What an earlier job of the same id has left behind does not become this one's: its rows name another life.
+        """
+        job.life = uuid4().hex
         try:
-            patiently(lambda: self._put(job))
+            retry_conflicts(lambda: self._put(job))
         except (PutError, TransactWriteError) as error:
             if not condition_failed(error):
                 raise
@@ -97,34 +99,28 @@ class Jobs:
         return job, True
 
     def _put(self, job: Job) -> None:
-        values: dict[str, Any] = {**_job_values(job), **_index_keys(job), **_due(job, job.created_at)}
-        row, absent = JobRow(_job_pk(job.job_id), "JOB", **values), JobRow.pk.does_not_exist()
-        tags = _tags(job)
-        if not tags:
+        values: dict[str, Any] = {**job_values(job), **index_keys(job), **due(job, job.created_at)}
+        row, absent = job_row(job, **values), JobRow.pk.does_not_exist()
+        if not tags(job):
             row.save(condition=absent)
             return
         with TransactWrite(connection=connection()) as transaction:
             transaction.save(row, condition=absent)
-            for tag in tags:
-                transaction.save(_tag_row(job, tag))
+            for tag in tags(job):
+                transaction.save(tag_row(job, tag, expiry(job)))
 
     def load(self, job_id: str, *, with_files: bool = True) -> Job:
         """One job and its files: one query. Raises NotFound."""
         if not with_files:
             try:
-                return _job(JobRow.get(_job_pk(job_id), "JOB", consistent_read=True))
+                return job_of(JobRow.get(job_pk(job_id), "JOB", consistent_read=True))
             except JobRow.DoesNotExist:
                 raise NotFound(job_id) from None
-        job, files = None, []
-        for row in Item.query(_job_pk(job_id), consistent_read=True):
-            if isinstance(row, JobRow):
-                job = _job(row)
-            elif isinstance(row, FileRow):
-                files.append(_file(row))
-        if job is None:
+        items = list(Item.query(job_pk(job_id), consistent_read=True))
+        row = next((item for item in items if isinstance(item, JobRow)), None)
+        if row is None:
             raise NotFound(job_id)
-        job.files = sorted(files, key=lambda f: f.number)
-        return job
+        return job_with_files(row, [item for item in items if item is not row])
 
     def change(self, job: Job, now: datetime, status: JobStatus | None = None, **changes: Any) -> Job:
         """Write changes, and a move if `status` differs, if the row is still as read. Updates `job` in place.
@@ -137,36 +133,39 @@ class Jobs:
         target = status or job.status
         if target is not job.status and target not in JOB_MOVES[job.status]:
             raise IllegalMove(f"job {job.status} -> {target}")
-        if (
-            target is job.status
-            and job.status.terminal
-            and set(changes) - {"event_sent", "clean_at", "error", "warnings"}
-        ):
+        if target is job.status and job.status.terminal and set(changes) - _AFTER_THE_END:
             raise IllegalMove(f"a {job.status} job does not change")
         changes = {name: getattr(job, name) for name in _HELD} | changes | {"updated_at": now, "status": target}
-        after = {**_job_values(job), **changes}
-        merged = Job(**{k: v for k, v in after.items() if k in _JOB_FIELDS}, files=job.files)
-        written = {**changes, **_due(merged, now, handed_on=merged.generation != job.generation)}
+        after = replace(job, **changes)
+        written = {**changes, **due(after, now, handed_on=after.generation != job.generation)}
         if target is not job.status:
-            written["status_shard"] = _index_keys(merged)["status_shard"]
-            written["expires_at"] = _expiry(merged)
-        unchanged = _as_read(job)
+            written["status_shard"] = index_keys(after)["status_shard"]
+        if target is not job.status or "event_sent" in changes:  # the row must outlive the duties of the job's end
+            written["expires_at"] = expiry(after) if after.event_sent else None
+        unchanged = job_as_read(job)
         if changes.get("intent"):  # the SDK may repeat this very write, when its answer was lost
-            unchanged |= _as_read(merged)
-        update(JobRow(_job_pk(job.job_id), "JOB"), written, unchanged, counted(job, target))
+            unchanged |= job_as_read(after)
+        update(job_row(job), written, unchanged, counted(job, target))
         for name, value in changes.items():
             setattr(job, name, value)
         return job
 
-    def postpone(self, job: Job, now: datetime, *, patiently: bool) -> None:
+    def postpone(self, job: Job, now: datetime, *, until_patience_ends: bool) -> None:
         """Let the sweep come back to the job: after its patience, or next time. Raises Superseded as `change` does."""
-        due = _due(job, now) if patiently or job.event_sent else {"due_at": int(now.timestamp())}
-        update(JobRow(_job_pk(job.job_id), "JOB"), due, _as_read(job))
+        at = due(job, now) if until_patience_ends or job.event_sent else {"due_at": int(now.timestamp())}
+        update(job_row(job), at, job_as_read(job))
 
     def look_again(self, job: Job, now: datetime, at: datetime | None) -> None:
         """When the sweep looks for objects of the ended job that no row names. Raises Superseded as `change` does."""
         job.clean_at = at
-        update(JobRow(_job_pk(job.job_id), "JOB"), {"clean_at": at, **_due(job, now)}, _as_read(job))
+        update(job_row(job), {"clean_at": at, **due(job, now)}, job_as_read(job))
+
+    def load_at_its_end(self, job: Job, *, with_files: bool = True) -> Job:
+        """The ended job as it is now. Raises Superseded when it has been taken up again, NotFound when it is gone."""
+        fresh = self.load(job.job_id, with_files=with_files)
+        if (fresh.status, fresh.generation, fresh.life) != (job.status, job.generation, job.life):
+            raise Superseded(job.job_id)
+        return fresh
 
     def list(self, listing: Listing, limit: int, before: str | None = None) -> tuple[list[Job], str | None]:
         """Jobs newest first, without their files, and the key to go on from. Never a Scan.
@@ -182,8 +181,8 @@ class Jobs:
                 return found, None
             last, looked_at = page[-1], looked_at + len(page)
             rows = self._rows(key.rsplit("#", 1)[1] for key in page)
-            wanted = (rows.get(key.rsplit("#", 1)[1]) for key in page)
-            found += [job for job in wanted if job and _matches(job, listing)]
+            wanted = ((key, rows.get(key.rsplit("#", 1)[1])) for key in page)
+            found += [job for key, job in wanted if job and created_key(job) == key and _matches(job, listing)]
         return found, last
 
     def _created_keys(self, listing: Listing, before: str | None) -> Iterator[str]:
@@ -212,8 +211,8 @@ class Jobs:
         return (key for key in heapq.merge(*streams, reverse=True) if key != before)
 
     def _rows(self, job_ids: Iterable[str]) -> dict[str, Job]:
-        keys = [(_job_pk(job_id), "JOB") for job_id in job_ids]
-        return {row.job_id: _job(row) for row in JobRow.batch_get(keys, consistent_read=True)}
+        keys = [(job_pk(job_id), "JOB") for job_id in job_ids]
+        return {row.pk.removeprefix("JOB#"): job_of(row) for row in JobRow.batch_get(keys, consistent_read=True)}
 
     def due(self, now: datetime) -> Iterator[str]:
         """Ids of unfinished jobs that nothing has touched for longer than it should take, oldest first."""
@@ -234,38 +233,92 @@ class Jobs:
 
     # -- files ------------------------------------------------------------------------------------------------
 
-    def add_file(self, job: Job, file: File) -> File:
-        """Record a file the vendor listed. Raises Superseded when another run recorded that number first."""
-        row = FileRow(_job_pk(job.job_id), f"FILE#{file.file_id}", **_file_values(file))
-        try:
-            row.save(condition=FileRow.pk.does_not_exist())
-        except PutError as error:
-            if not condition_failed(error):
-                raise
-            raise Superseded(f"{job.job_id}/{file.file_id}") from error
-        job.files.append(file)
-        return file
+    def add_files(self, job: Job, files: Sequence[File]) -> None:
+        """Record files that the vendor listed, as long as nobody has moved the job on.
+
+        Raises Superseded when somebody has, or has recorded one of these numbers first.
+        """
+        for first in range(0, len(files), ROWS_AT_ONCE):
+            some = files[first : first + ROWS_AT_ONCE]
+            self._write_rows(job, [_save(new_file_row(job, file), not_own(job)) for file in some])
+            job.files += some
 
     def change_file(self, job: Job, file: File, status: FileStatus | None = None, **changes: Any) -> File:
-        """Write changes, and a move if `status` differs, if the file is still as read. Updates `file` in place."""
+        """Write changes, and a move if `status` differs, if the file is still as read. Updates `file` in place.
+
+        As read: with its status, the generation and the call that copy it. Raises Superseded, IllegalMove.
+        """
         target = status or file.status
         if target is not file.status and target not in FILE_MOVES[file.status]:
             raise IllegalMove(f"file {file.status} -> {target}")
         changes = {"reservation": file.reservation, "refused_at": file.refused_at} | changes | {"status": target}
-        unchanged = (FileRow.status == file.status) & (FileRow.generation == file.generation)
-        written = {"media" if k == "kind" else k: v for k, v in changes.items()}
-        update(FileRow(_job_pk(job.job_id), f"FILE#{file.file_id}"), written, unchanged)
+        unchanged = file_as_read(job, file)
+        if changes.get("worker"):  # the SDK may repeat this very write, when its answer was lost
+            unchanged |= file_as_read(job, replace(file, **changes))
+        update(file_row(job, file), file_values(changes), unchanged)
         for name, value in changes.items():
             setattr(file, name, value)
         return file
 
-    def expire_files(self, job: Job) -> None:
-        """The rows of its files and tags go when the job's does: at the end of its retention, or not while it lives."""
-        for file in job.files:
-            row = FileRow(_job_pk(job.job_id), f"FILE#{file.file_id}")
-            update(row, {"expires_at": _expiry(job)}, FileRow.pk.exists())
-        for tag in _tags(job):
-            _tag_row(job, tag).save()
+    def open_files(self, job: Job, files: Sequence[File]) -> None:
+        """After a retry: let these begin anew, as long as nobody has moved the job on, and each as read.
+
+        What has ended stays closed, since the job is looked at in the same transaction. Raises Superseded.
+        """
+        for first in range(0, len(files), ROWS_AT_ONCE):
+            opened = [(file, file.opened_changes(job.generation)) for file in files[first : first + ROWS_AT_ONCE]]
+            self._write_rows(job, [_update_file(job, file, changes) for file, changes in opened])
+            for file, changes in opened:
+                for name, value in changes.items():
+                    setattr(file, name, value)
+
+    # -- the rows' lives --------------------------------------------------------------------------------------
+
+    def expire_rows(self, job: Job) -> None:
+        """The rows of the job's files and tags go when its own does; they do not go while it lives.
+
+        What an earlier job of the same id has left behind goes with them. Every write is on the condition that the job
+        is as read, so that neither a late end takes away from a job that lives again, nor a late retry keeps what has
+        ended. Raises Superseded when it is not.
+        """
+        self._expire(job, expiry(job))
+        job.rows_expire = False
+
+    def keep_rows(self, job: Job, now: datetime) -> None:
+        """Before an ended job is to live again: none of its rows may go in the moment until `expire_rows`.
+
+        Raises Superseded.
+        """
+        at = expiry(job)
+        if at is not None and at < (now + LAST_MOMENT).timestamp():
+            self._expire(job, int((now + 2 * LAST_MOMENT).timestamp()))
+
+    def _expire(self, job: Job, at: int | None) -> None:
+        rows = [row for row in Item.query(job_pk(job.job_id), consistent_read=True) if not isinstance(row, JobRow)]
+        own = [row for row in rows if is_own(job, row)]
+        there = {row.sk for row in own}
+        remains = [row for row in rows if row.sk not in there and row.expires_at is None]
+        writes = [_update_expiry(row, at) for row in [*own, *remains] if row.expires_at != at]
+        writes += [_save(row) for row in (tag_row(job, tag, at) for tag in tags(job)) if row.sk not in there]
+        for first in range(0, len(writes), ROWS_AT_ONCE):
+            self._write_rows(job, writes[first : first + ROWS_AT_ONCE])
+
+    @staticmethod
+    def _write_rows(job: Job, writes: Sequence[Callable[[TransactWrite], None]]) -> None:
+        """All of them or none, and none unless the job is as read. Raises Superseded."""
+
+        def write() -> None:
+            with TransactWrite(connection=connection()) as transaction:
+                transaction.condition_check(JobRow, job_pk(job.job_id), "JOB", condition=job_as_read(job))
+                for one in writes:
+                    one(transaction)
+
+        try:
+            retry_conflicts(write)
+        except TransactWriteError as error:
+            if not condition_failed(error):
+                raise
+            raise Superseded(job.job_id) from error
 
     # -- claims -----------------------------------------------------------------------------------------------
 
@@ -273,8 +326,9 @@ class Jobs:
         """The value first claimed under a name within the last `holds` seconds: ours if nobody's was."""
         at = int(now.timestamp())
         row = ClaimRow(f"CLAIM#{name}", "CLAIM", value=value, claimed_at=at, expires_at=at + int(holds) + 86_400)
+        over = ClaimRow.claimed_at.does_not_exist() | (ClaimRow.claimed_at < at - int(holds))
         try:
-            row.save(condition=ClaimRow.pk.does_not_exist() | (ClaimRow.claimed_at < at - int(holds)))
+            row.save(condition=over)
         except PutError as error:
             if not condition_failed(error):
                 raise
@@ -282,76 +336,23 @@ class Jobs:
         return value
 
 
-_JOB_FIELDS = {f.name for f in fields(Job)} - {"files"}
-_FILE_FIELDS = {f.name for f in fields(File)}
 _AFTER_THE_END = {"event_sent", "clean_at", "error", "warnings"}
 _HELD = ("reservation", "refused_at", "ticket", "in_flight", "waited", "waited_here")
-#: Seconds after which the sweep looks at a job that should have moved by itself, by status: a look costs one
-#: DescribeExecution where all is well. Download calls take up to 15 minutes each without touching the job's row.
-_PATIENCE = {JobStatus.QUEUED: 60, JobStatus.TRIGGERING: 180, JobStatus.WAITING: 180, JobStatus.DOWNLOADING: 600}
 
 
-def _job(row: JobRow) -> Job:
-    return Job(**{name: getattr(row, name) for name in _JOB_FIELDS})
+def _save(row: FileRow | TagRow, condition: Any = None) -> Callable[[TransactWrite], None]:
+    return lambda transaction: transaction.save(row, condition=condition)
 
 
-def _file(row: FileRow) -> File:
-    values: dict[str, Any] = {name: row.media if name == "kind" else getattr(row, name) for name in _FILE_FIELDS}
-    return File(**values)
+def _update_file(job: Job, file: File, changes: dict[str, Any]) -> Callable[[TransactWrite], None]:
+    row, actions, unchanged = file_row(job, file), actions_of(FileRow, file_values(changes)), file_as_read(job, file)
+    return lambda transaction: transaction.update(row, actions=actions, condition=unchanged)
 
 
-def _job_values(job: Job) -> dict[str, Any]:
-    return {name: getattr(job, name) for name in _JOB_FIELDS}
-
-
-def _file_values(file: File) -> dict[str, Any]:
-    return {"media" if name == "kind" else name: getattr(file, name) for name in _FILE_FIELDS}
-
-
-def created_key(job: Job) -> str:
-    """Where the job stands in every listing."""
-    return f"{iso(job.created_at)}#{job.job_id}"
-
-
-def _index_keys(job: Job) -> dict[str, str]:
-    shard = shard_of(job.job_id)
-    return {
-        "created_key": created_key(job),
-        "vendor_shard": f"{job.vendor}#{shard}",
-        "status_shard": f"{job.vendor}#{job.status}#{shard}",
-    }
-
-
-def _tag_row(job: Job, tag: str) -> TagRow:
-    return TagRow(
-        _job_pk(job.job_id),
-        f"TAG#{tag}",
-        tag_shard=f"{tag}#{shard_of(job.job_id)}",
-        created_key=created_key(job),
-        expires_at=_expiry(job),
-    )
-
-
-def _expiry(job: Job) -> int | None:
-    """Epoch seconds at which the job's items may go; None while it lives."""
-    if not job.status.terminal or job.finished_at is None:
-        return None
-    return int(job.finished_at.timestamp()) + settings().retention_days * 86_400
-
-
-def _due(job: Job, now: datetime, *, handed_on: bool = False) -> dict[str, Any]:
-    """When the sweep should look at the job if nothing else did; no key once nothing is left to do for it."""
-    shard = f"due#{shard_of(job.job_id)}"
-    if job.status.terminal and job.event_sent:
-        if job.clean_at is None:
-            return {"due_shard": None, "due_at": None}
-        return {"due_shard": shard, "due_at": int(max(now, job.clean_at).timestamp())}
-    base, patience = now, _PATIENCE.get(job.status, int(CALL_LIFETIME.total_seconds()))
-    if handed_on:  # an execution that is yet to be started is missed as soon as a first one is
-        patience = _PATIENCE[JobStatus.QUEUED]
-    elif job.status in (JobStatus.QUEUED, JobStatus.TRIGGERING, JobStatus.WAITING) and job.next_poll_at:
-        base = max(now, job.next_poll_at)
-    return {"due_shard": shard, "due_at": int(base.timestamp()) + patience}
+def _update_expiry(row: Item, at: int | None) -> Callable[[TransactWrite], None]:
+    """Of a row that is there: what DynamoDB has taken away meanwhile stays away."""
+    action = Item.expires_at.remove() if at is None else Item.expires_at.set(at)
+    return lambda transaction: transaction.update(row, actions=[action], condition=Item.pk.exists())
 
 
 def _matches(job: Job, listing: Listing) -> bool:
@@ -359,24 +360,9 @@ def _matches(job: Job, listing: Listing) -> bool:
     return (
         (not listing.vendor or job.vendor == listing.vendor)
         and (not listing.status or job.status is listing.status)
-        and set(listing.labels) <= set(_label_texts(job))
+        and (not listing.tag or listing.tag in tags(job))
+        and set(listing.labels) <= set(label_texts(job))
     )
-
-
-def _label_texts(job: Job) -> list[str]:
-    return [f"{key}={value}" for key, value in job.labels.items()]
-
-
-def _tags(job: Job) -> list[str]:
-    """What it is listed by; each once, though two labels of an earlier release may read the same."""
-    tags = [f"label#{text}" for text in _label_texts(job)]
-    return list(dict.fromkeys([*tags, job.source] if job.source else tags))
-
-
-def _as_read(job: Job) -> Condition:
-    intent: Condition = JobRow.intent.does_not_exist() if job.intent is None else JobRow.intent == job.intent
-    condition: Condition = (JobRow.status == job.status) & (JobRow.generation == job.generation) & intent
-    return condition
 
 
 def utc_now() -> datetime:

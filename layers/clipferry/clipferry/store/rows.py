@@ -2,14 +2,10 @@
 
 One table. A job's items share a partition key: the job itself, one item a file, one item a tag. So do a batch's: the
 batch, its tallies, one item a chunk of lines. Names are those of `jobs.Job`, `jobs.File` and `batches.Batch`, so that a
-row and a value convert field by field.
+row and a value convert field by field. What jobs share (call rates, slots, holds, learned durations) are small items in
+partitions of their own.
 
-
-One table. A job's items share a partition key: the job itself, one item a file, one item a tag. Names are those of
-`jobs.Job` and `jobs.File`, so that a row and a value convert field by field. What jobs share (budgets, slots, learned
-durations) are small items in partitions of their own.
-
-
+A row of an earlier release may lack any attribute that came later: `row_values` reads it as its field's default.
 """
 
 from __future__ import annotations
@@ -126,6 +122,7 @@ class JobRow(Item, discriminator="job"):
     trigger_errors = Whole()
     retriggers = Whole()
     intent = UnicodeAttribute(null=True)
+    life = UnicodeAttribute(null=True)
     quiet_until = UTCDateTimeAttribute(null=True)
     polls = Whole()
     poll_errors = Whole()
@@ -140,7 +137,7 @@ class JobRow(Item, discriminator="job"):
     next_poll_at = UTCDateTimeAttribute(null=True)
     finished_at = UTCDateTimeAttribute(null=True)
     error = _Problem(null=True)
-    warnings: JSONAttribute = JSONAttribute(default=list)
+    warnings: JSONAttribute = JSONAttribute()
     event_sent = BooleanAttribute()
     clean_at = UTCDateTimeAttribute(null=True)
     reservation: JSONAttribute = JSONAttribute(null=True)
@@ -166,15 +163,17 @@ class FileRow(Item, discriminator="file"):
     s3_uri = UnicodeAttribute(null=True)
     evidence: JSONAttribute = JSONAttribute(null=True)
     error = _Problem(null=True)
-    warnings: JSONAttribute = JSONAttribute(default=list)
+    warnings: JSONAttribute = JSONAttribute()
     attempts = Whole()
     reached = Whole()
-    call_seconds = Whole(default=0)
+    call_seconds = Whole()
     broken_at = UnicodeAttribute(null=True)
     checkpoint: JSONAttribute = JSONAttribute()
     generation = Whole()
     reservation: JSONAttribute = JSONAttribute(null=True)
     refused_at = UTCDateTimeAttribute(null=True)
+    worker = UnicodeAttribute(null=True)
+    life = UnicodeAttribute(null=True)
 
 
 class TagRow(Item, discriminator="tag"):
@@ -225,16 +224,16 @@ class ChunkRow(Item, discriminator="chunk"):
 
 
 class TallyRow(Item, discriminator="tally"):
-    """One shard of a batch's counters."""
+    """One shard of a batch's counters; absent is 0."""
 
-    accepted = Whole(default=0)
-    rejected = Whole(default=0)
-    duplicates = Whole(default=0)
-    succeeded = Whole(default=0)
-    partial = Whole(default=0)
-    failed = Whole(default=0)
-    timed_out = Whole(default=0)
-    cancelled_jobs = Whole(default=0)
+    accepted = Whole(null=True)
+    rejected = Whole(null=True)
+    duplicates = Whole(null=True)
+    succeeded = Whole(null=True)
+    partial = Whole(null=True)
+    failed = Whole(null=True)
+    timed_out = Whole(null=True)
+    cancelled_jobs = Whole(null=True)
 
 
 class _Apart(Model):

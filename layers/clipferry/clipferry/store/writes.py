@@ -13,6 +13,7 @@ from pynamodb.connection import Connection
 from pynamodb.exceptions import PutError, TransactWriteError, UpdateError
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
+from pynamodb.models import Model
 from pynamodb.transactions import TransactWrite
 
 from clipferry.jobs import Job, JobStatus
@@ -51,6 +52,14 @@ def counted(job: Job, target: JobStatus) -> tuple[TallyRow, list[Action]] | None
     return row, [TallyRow.get_attributes()[tally_attribute(status)].add(by)]
 
 
+def actions_of(model: type[Model], values: Mapping[str, Any]) -> list[Action]:
+    """Attributes set to these values; None is written as no attribute."""
+    attributes = model.get_attributes()
+    return [
+        attributes[name].remove() if value is None else attributes[name].set(value) for name, value in values.items()
+    ]
+
+
 def update(
     row: JobRow | FileRow | BatchRow | ChunkRow,
     values: Mapping[str, Any],
@@ -58,10 +67,7 @@ def update(
     tally: tuple[TallyRow, list[Action]] | None = None,
 ) -> None:
     """Write, and count in the same transaction, so that whatever is repeated or lost is counted once."""
-    attributes = type(row).get_attributes()
-    actions: list[Action] = [
-        attributes[name].remove() if value is None else attributes[name].set(value) for name, value in values.items()
-    ]
+    actions = actions_of(type(row), values)
 
     def write() -> None:
         if tally is None:
@@ -72,14 +78,14 @@ def update(
             transaction.update(tally[0], actions=tally[1])
 
     try:
-        patiently(write)
+        retry_conflicts(write)
     except (UpdateError, TransactWriteError) as error:
         if not condition_failed(error):
             raise
         raise Superseded(row.pk) from error
 
 
-def patiently(write: Callable[[], None]) -> None:
+def retry_conflicts(write: Callable[[], None]) -> None:
     """Write, again after a while when another transaction holds one of the rows."""
     waits = iter(CONFLICT_WAITS)
     while True:

@@ -1,0 +1,170 @@
+"""What the rows of a job hold: its own, one a file, one a tag. Values to rows, rows to values; nothing is read here.
+
+A job's id may come from an idempotency key, so that an id is used again once its record is gone. Its rows name the life
+that they belong to, so that what an earlier job of the same id left behind is never taken for this one's.
+"""
+
+from __future__ import annotations
+
+import zlib
+from datetime import datetime
+from typing import Any
+
+from pynamodb.expressions.condition import Condition
+
+from clipferry.jobs import CALL_LIFETIME, File, FileStatus, Job, JobStatus, iso
+from clipferry.settings import settings
+from clipferry.store.row_values import as_read, attributes_of, value_of
+from clipferry.store.rows import FileRow, Item, JobRow, TagRow
+
+SHARDS = 4  # of every index value: 4 × 1,000 writes a second (DynamoDB's limit of one partition)
+#: Seconds after which the sweep looks at a job that should have moved by itself, by status: a look costs one
+#: DescribeExecution where all is well. Download calls take up to 15 minutes each without touching the job's row.
+PATIENCE = {JobStatus.QUEUED: 60, JobStatus.TRIGGERING: 180, JobStatus.WAITING: 180, JobStatus.DOWNLOADING: 600}
+
+_NOT_IN_THE_ROW = frozenset({"files", "rows_expire"})
+_FILE_NAMES = {"kind": "media"}
+
+
+def job_pk(job_id: str) -> str:
+    return f"JOB#{job_id}"
+
+
+def job_row(job: Job, **values: Any) -> JobRow:
+    """The job's row by its key, and what is to be in it."""
+    return JobRow(job_pk(job.job_id), "JOB", **values)
+
+
+def file_row(job: Job, file: File, **values: Any) -> FileRow:
+    return FileRow(job_pk(job.job_id), f"FILE#{file.file_id}", **values)
+
+
+def new_file_row(job: Job, file: File) -> FileRow:
+    return file_row(job, file, life=job.life, **attributes_of(file, _FILE_NAMES))
+
+
+def tag_row(job: Job, tag: str, expires_at: int | None) -> TagRow:
+    return TagRow(
+        job_pk(job.job_id),
+        f"TAG#{tag}",
+        tag_shard=f"{tag}#{shard_of(job.job_id)}",
+        created_key=created_key(job),
+        expires_at=expires_at,
+    )
+
+
+def job_values(job: Job) -> dict[str, Any]:
+    return attributes_of(job, without=_NOT_IN_THE_ROW)
+
+
+def file_values(changes: dict[str, Any]) -> dict[str, Any]:
+    """Changes of a file's fields as changes of its row's attributes."""
+    return {_FILE_NAMES.get(name, name): value for name, value in changes.items()}
+
+
+def job_of(row: JobRow) -> Job:
+    """The job without its files. Raises IncompleteRow."""
+    return value_of(row, Job, files=[], rows_expire=False)
+
+
+def job_with_files(row: JobRow, others: list[Item]) -> Job:
+    """The job of all items under its key. What belongs to an earlier life is left out. Raises IncompleteRow."""
+    job = job_of(row)
+    own = [other for other in others if is_own(job, other)]
+    files = [value_of(other, File, _FILE_NAMES) for other in own if isinstance(other, FileRow)]
+    job.files = sorted(files, key=lambda file: file.number)
+    job.rows_expire = not job.status.terminal and any(other.expires_at is not None for other in own)
+    return job
+
+
+def is_own(job: Job, row: Item) -> bool:
+    """Whether an item under the job's key is of this job, and no remains of an earlier one."""
+    if isinstance(row, FileRow):
+        return row.life == job.life
+    return row.sk in {f"TAG#{tag}" for tag in tags(job)}
+
+
+def not_own(job: Job) -> Condition:
+    """That there is no such file of this job yet; a row that an earlier life left may be overwritten."""
+    other_life = (
+        FileRow.life.exists() if job.life is None else FileRow.life.does_not_exist() | (FileRow.life != job.life)
+    )
+    condition: Condition = FileRow.pk.does_not_exist() | other_life
+    return condition
+
+
+def job_as_read(job: Job) -> Condition:
+    """That nobody has moved the job on since it was read, nor sent another trigger for it."""
+    condition: Condition = (
+        (JobRow.status == job.status)
+        & as_read(JobRow.generation, job.generation, 1)
+        & as_read(JobRow.intent, job.intent)
+        & as_read(JobRow.life, job.life)
+    )
+    return condition
+
+
+def file_as_read(job: Job, file: File) -> Condition:
+    """That nobody has moved the file on since it was read, nor taken its copy over."""
+    condition: Condition = (
+        FileRow.pk.exists()
+        & as_read(FileRow.status, file.status, FileStatus.PENDING)
+        & as_read(FileRow.generation, file.generation, 1)
+        & as_read(FileRow.worker, file.worker)
+        & as_read(FileRow.life, job.life)
+    )
+    return condition
+
+
+def shard_of(job_id: str) -> int:
+    return zlib.crc32(job_id.encode()) % SHARDS
+
+
+def shards(value: str) -> list[str]:
+    return [f"{value}#{n}" for n in range(SHARDS)]
+
+
+def created_key(job: Job) -> str:
+    """Where the job stands in every listing."""
+    return f"{iso(job.created_at)}#{job.job_id}"
+
+
+def index_keys(job: Job) -> dict[str, str]:
+    shard = shard_of(job.job_id)
+    return {
+        "created_key": created_key(job),
+        "vendor_shard": f"{job.vendor}#{shard}",
+        "status_shard": f"{job.vendor}#{job.status}#{shard}",
+    }
+
+
+def label_texts(job: Job) -> list[str]:
+    return [f"{key}={value}" for key, value in job.labels.items()]
+
+
+def tags(job: Job) -> list[str]:
+    """What it is listed by; each once, though two labels of an earlier release may read the same."""
+    found = [f"label#{text}" for text in label_texts(job)]
+    return list(dict.fromkeys([*found, job.source] if job.source else found))
+
+
+def expiry(job: Job) -> int | None:
+    """Epoch seconds at which the job's items may go; None while it lives."""
+    if not job.status.terminal or job.finished_at is None:
+        return None
+    return int(job.finished_at.timestamp()) + settings().retention_days * 86_400
+
+
+def due(job: Job, now: datetime, *, handed_on: bool = False) -> dict[str, Any]:
+    """When the sweep should look at the job if nothing else did; no key once nothing is left to do for it."""
+    shard = f"due#{shard_of(job.job_id)}"
+    if job.status.terminal and job.event_sent:
+        if job.clean_at is None:
+            return {"due_shard": None, "due_at": None}
+        return {"due_shard": shard, "due_at": int(max(now, job.clean_at).timestamp())}
+    base, patience = now, PATIENCE.get(job.status, int(CALL_LIFETIME.total_seconds()))
+    if handed_on:  # an execution that is yet to be started is missed as soon as a first one is
+        patience = PATIENCE[JobStatus.QUEUED]
+    elif job.status in (JobStatus.QUEUED, JobStatus.TRIGGERING, JobStatus.WAITING) and job.next_poll_at:
+        base = max(now, job.next_poll_at)
+    return {"due_shard": shard, "due_at": int(base.timestamp()) + patience}
