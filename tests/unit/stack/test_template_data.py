@@ -117,7 +117,6 @@ class TestAlarms:
             "JobsSwept",
             "SchedulesRejected",
             "ApiErrors",
-            "AccountRefused",
         }
 
     def test_send_mail_only_when_there_is_an_address(self) -> None:

@@ -12,7 +12,7 @@ needs a read before its write. With `T = rate.interval`:
 
     reserve, while calls queue   SET next = next + :n*T
                                  IF next >= :now                        → slot = returned next - n*T
-    reserve, idle (the above     SET next = :now_plus_n*T, and shift and blocked = if_not_exists(…, :0)
+    reserve, idle (the above     SET next = :now_plus_n*T
     failed)                      IF attribute_not_exists(next) OR next < :now       → slot = now; failed: start over
     both return ALL_NEW; the job keeps (slot, shift) in its row, and its wait is slot - now. Which of the two comes
     first is a guess from the last answer: it costs a second write when wrong, and changes nothing else
@@ -20,9 +20,9 @@ needs a read before its write. With `T = rate.interval`:
     reserve, if near             the same two, and the first one only IF next <= :near_enough as well
     claim, when the job wakes    GetItem (consistent), then `Reservation.due`: too early, wait on; within `rate.slack`,
                                  call; later than that, reserve anew
-    push back (`Pace.pushed`)    SET next = next + :d, shift = shift + :d, blocked = :until
+    push back (`Pace.pushed`)    SET next = next + :d, shift = if_not_exists(shift, :0) + :d, blocked = :until
       while calls queue          IF blocked = :blocked_as_read AND next >= :now
-      idle                       SET next = :until, shift = shift + :d, blocked = :until
+      idle                       SET next = :until, shift and blocked as above
                                  IF blocked = :blocked_as_read AND next < :now
                                  a failed condition: read again; somebody else was told the same
 

@@ -17,6 +17,7 @@ from clipferry.jobs import Problem
 from clipferry.pacing.call_rates import Pace, Rate, Reservation
 from clipferry.pacing.durations import Durations
 from clipferry.pacing.task_slots import Held, Waiting
+from clipferry.store.row_values import as_read, value_of
 from clipferry.store.rows import DurationsRow, HoldRow, LineRow, PaceRow
 
 TICKET_DIGITS = 12
@@ -48,7 +49,7 @@ class Budgets:
             row = self._take(account, group, rate, now, calls, near, queues=queues)
             if row is not None:
                 self._queueing[account, group] = queues
-                return Reservation(row.next - calls * rate.interval, row.shift)
+                return Reservation(row.next - calls * rate.interval, row.shift or 0.0)
         return None
 
     def _take(
@@ -60,16 +61,14 @@ class Budgets:
             if near is not None:
                 condition &= PaceRow.next <= near
             return row if _updated(row, [PaceRow.next.set(PaceRow.next + step)], condition) else None
-        actions: list[Action] = [PaceRow.next.set(now + step)]
-        actions += [field.set(field | 0) for field in (PaceRow.shift, PaceRow.blocked)]
-        return row if _updated(row, actions, PaceRow.pk.does_not_exist() | (PaceRow.next < now)) else None
+        return row if _updated(row, [PaceRow.next.set(now + step)], _idle(now)) else None
 
     def read(self, account: str, group: str) -> Pace:
         try:
             row = PaceRow.get(_budget_pk(account), group, consistent_read=True)
         except PaceRow.DoesNotExist:
             return Pace()
-        return Pace(row.next, row.shift, row.blocked)
+        return value_of(row, Pace)
 
     def push_back(self, account: str, group: str, now: float, seconds: float) -> None:
         """No call for `seconds`: every slot moves, those given as well. The same no told by many counts once."""
@@ -79,16 +78,15 @@ class Budgets:
             more = after.shift - pace.shift
             if more <= 0:
                 return
-            row, as_read = PaceRow(_budget_pk(account), group), PaceRow.blocked == pace.blocked
-            moved: list[Action] = [PaceRow.shift.set(PaceRow.shift + more), PaceRow.blocked.set(after.blocked)]
+            unchanged = as_read(PaceRow.blocked, pace.blocked, 0.0)
+            moved: list[Action] = [PaceRow.shift.set((PaceRow.shift | 0) + more), PaceRow.blocked.set(after.blocked)]
             if pace.next >= now:
-                actions, condition = [PaceRow.next.set(PaceRow.next + more)], as_read & (PaceRow.next >= now)
-            elif pace == Pace():
-                moved = [PaceRow.shift.set(more), PaceRow.blocked.set(after.blocked)]
-                actions, condition = [PaceRow.next.set(after.next)], PaceRow.pk.does_not_exist()
+                moved.append(PaceRow.next.set(PaceRow.next + more))
+                condition = unchanged & (PaceRow.next >= now)
             else:
-                actions, condition = [PaceRow.next.set(after.next)], as_read & (PaceRow.next < now)
-            if _updated(row, [*actions, *moved], condition):
+                moved.append(PaceRow.next.set(after.next))
+                condition = unchanged & _idle(now)
+            if _updated(PaceRow(_budget_pk(account), group), moved, condition):
                 return
 
 
@@ -105,7 +103,7 @@ class Line:
 
     def take(self, account: str, slot: int, holder: str, now: float, until: float) -> bool:
         """Take a free slot; False when somebody was quicker."""
-        free = LineRow.pk.does_not_exist() | (LineRow.until < int(now)) | (LineRow.holder == holder)
+        free = LineRow.until.does_not_exist() | (LineRow.until < int(now)) | (LineRow.holder == holder)
         try:
             row = LineRow(_line_pk(account), _slot(slot), holder=holder, until=int(until), since=int(now))
             row.save(condition=free)
@@ -184,7 +182,7 @@ class Holds:
 
     def claim(self, vendor: str, account: str, hold: Hold, probe_at: float) -> bool:
         """Take the one try that is due; False when somebody was quicker, or the hold is no more."""
-        unchanged = HoldRow.since.exists() & (HoldRow.probe_at == hold.probe_at)
+        unchanged = HoldRow.since.exists() & as_read(HoldRow.probe_at, hold.probe_at, 0.0)
         return _updated(HoldRow(_hold_pk(vendor, account), "HOLD"), [HoldRow.probe_at.set(probe_at)], unchanged)
 
     def lift(self, vendor: str, account: str) -> None:
@@ -208,7 +206,7 @@ class Lessons:
             _durations_pk(size_class), "DURATIONS", tasks=more["count"], surprise=more["surprise"], bins=more["bins"]
         )
         try:
-            new.save(condition=DurationsRow.tasks == known.count if row else DurationsRow.pk.does_not_exist())
+            new.save(condition=as_read(DurationsRow.tasks, known.count, 0))
         except PutError as error:
             return _lost(error)
         return True
@@ -223,6 +221,12 @@ class Lessons:
 
 def _durations(row: DurationsRow) -> Durations:
     return Durations.parse({"bins": row.bins, "count": row.tasks, "surprise": row.surprise})
+
+
+def _idle(now: float) -> Condition:
+    """That no call of the account waits for its slot."""
+    condition: Condition = PaceRow.next.does_not_exist() | (PaceRow.next < now)
+    return condition
 
 
 def _budget_pk(account: str) -> str:

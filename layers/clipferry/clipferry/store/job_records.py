@@ -326,7 +326,8 @@ class Jobs:
         """The value first claimed under a name within the last `holds` seconds: ours if nobody's was."""
         at = int(now.timestamp())
         row = ClaimRow(f"CLAIM#{name}", "CLAIM", value=value, claimed_at=at, expires_at=at + int(holds) + 86_400)
-        over = ClaimRow.claimed_at.does_not_exist() | (ClaimRow.claimed_at < at - int(holds))
+        absent = ClaimRow.claimed_at.does_not_exist() | ClaimRow.value.does_not_exist()
+        over = absent | (ClaimRow.claimed_at < at - int(holds))
         try:
             row.save(condition=over)
         except PutError as error:
