@@ -17,8 +17,8 @@ from statistics import median
 
 from clipferry.pacing.call_rates import ANY, Pace, Rate, Reservation
 from clipferry.pacing.task_slots import Held, Queue, Waiting, decide, lease, usual_hold
-from clipferry.steps.paced_calls import Booking, Gate
-from clipferry.store.account_limits import Budgets
+from clipferry.steps.paced_calls import CallPacer, KeptSlots
+from clipferry.store.account_limits import CallSlots
 from clipferry.vendors import vendor_class
 from clipferry.vendors.contract import Account as Credentials
 from clipferry.vendors.contract import OverBudget
@@ -37,7 +37,7 @@ WORST_WAIT = 2.0  # times the median
 
 
 @dataclass
-class Account(Budgets):
+class Account(CallSlots):
     """One budget record in memory, what it cost to keep, and the calls that reached the vendor."""
 
     rate: Rate
@@ -109,23 +109,23 @@ def calls(name: str, jobs: int, each: int, pauses: Sequence[float] = (), idle: f
     """
     rng, account, clock = random.Random(seed), Account(vendor_class("cloudv").rates[ANY]), Clock()
     wanted, made, waits = [0.0] * jobs, [0] * jobs, [0.0] * jobs
-    bookings: list[Booking | None] = [None] * jobs
+    bookings: list[KeptSlots | None] = [None] * jobs
     wakes = [(0.0, job) for job in range(jobs)]
     to_come = sorted(pauses)
     while wakes:
         clock.now, job = heapq.heappop(wakes)
         while to_come and clock.now >= to_come[0]:
             account.push_back("cloudv", ANY, to_come.pop(0), account.rate.pushback)
-        gate = Gate(account, CLOUDV, vendor_class("cloudv").rates, bookings[job], lambda: clock.now, clock.sleep)
+        pacer = CallPacer(account, CLOUDV, vendor_class("cloudv").rates, bookings[job], lambda: clock.now, clock.sleep)
         try:
-            gate("pullVideoQuery")
+            pacer("pullVideoQuery")
         except OverBudget as error:
-            bookings[job] = gate.booking
+            bookings[job] = pacer.booking
             heapq.heappush(wakes, (clock.now + error.wait + rng.uniform(0, LATE), job))
             continue
         account.calls.append(clock.now)
         waits[job] += clock.now - wanted[job]
-        made[job], bookings[job] = made[job] + 1, gate.booking
+        made[job], bookings[job] = made[job] + 1, pacer.booking
         if made[job] < each:
             wanted[job] = clock.now + idle * rng.uniform(0.5, 1.5)
             heapq.heappush(wakes, (wanted[job], job))

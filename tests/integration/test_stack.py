@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from clipferry.steps.turn import HAND_OVER_AT
+from clipferry.steps.step_result import HAND_OVER_AT
 
 from local.patience import until
 from local.simulators.linkvisual import LinkVisualSimulator

@@ -142,9 +142,13 @@ def test_elapsed_time_is_the_clocks_or_the_waits_where_those_ran_faster() -> Non
 
 
 def test_handing_a_job_on_keeps_a_doubtful_trigger_quiet() -> None:
-    assert a_job(triggered_at=NOON).handed_on()["quiet_until"] > NOON
-    assert a_job(triggered_at=NOON, refs_complete=True).handed_on()["quiet_until"] is None
-    assert a_job(generation=4, polls=7).handed_on() == {"generation": 5, "waited_here": 0, "quiet_until": None}
+    assert a_job(triggered_at=NOON).next_generation_changes()["quiet_until"] > NOON
+    assert a_job(triggered_at=NOON, refs_complete=True).next_generation_changes()["quiet_until"] is None
+    assert a_job(generation=4, polls=7).next_generation_changes() == {
+        "generation": 5,
+        "waited_here": 0,
+        "quiet_until": None,
+    }
 
 
 @given(st.builds(Problem, st.text(), st.text(), st.none() | st.text(min_size=1), st.none() | st.text(min_size=1)))

@@ -338,7 +338,7 @@ class Job:
         since = self.deadline_at - timedelta(seconds=self.deadline_seconds)
         return self.triggered_at is not None and self.triggered_at >= since
 
-    def handed_on(self) -> dict[str, Any]:
+    def next_generation_changes(self) -> dict[str, Any]:
         """What changes when another execution takes the job over. A trigger of the old one may still be on its way."""
         return {
             "generation": self.generation + 1,
@@ -346,7 +346,7 @@ class Job:
             "quiet_until": self.updated_at + CALL_LIFETIME if self.in_doubt else None,
         }
 
-    def come_so_far(self, waited_here: int) -> None:
+    def add_wait(self, waited_here: int) -> None:
         """Count what the execution has waited since its last step, but not twice when that step is repeated."""
         self.waited += max(0, waited_here - self.waited_here)
         self.waited_here = waited_here
@@ -356,7 +356,7 @@ class Job:
         since = (now - self.triggered_at).total_seconds() if self.triggered_at else 0.0
         return max(since, float(self.waited))
 
-    def hurried(self, now: datetime) -> bool:
+    def waits_outrun_clock(self, now: datetime) -> bool:
         """Whether the machine's waits run faster than the clock: then they are the cheaper way to wait."""
         since = (now - self.triggered_at).total_seconds() if self.triggered_at else 0.0
         return self.waited > 1.5 * since + 2

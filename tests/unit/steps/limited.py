@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from clipferry.pacing.call_rates import ANY, Rate
-from clipferry.store.rows import LineRow
+from clipferry.store.rows import TaskSlotRow
 
 from tests.unit.steps.aws import PREFIX, client
 from tests.unit.steps.world import SECRET, World
@@ -24,10 +24,10 @@ def account(world: World, **limits: Any) -> None:
 
 def busy(world: World, seconds: float) -> None:
     """Others have taken the account's slots for so long."""
-    world.rt.budgets.reserve("scripted", ANY, SLOW, world.rt.epoch(), round(seconds / SLOW.interval))
+    world.rt.call_slots.reserve("scripted", ANY, SLOW, world.rt.epoch(), round(seconds / SLOW.interval))
 
 
 def rows(world: World, word: str) -> list[str]:
     """Who holds a slot, or waits, by the clock of now."""
-    found = LineRow.query("INFLIGHT#scripted", LineRow.sk.startswith(word), consistent_read=True)
+    found = TaskSlotRow.query("INFLIGHT#scripted", TaskSlotRow.sk.startswith(word), consistent_read=True)
     return [str(row.holder) for row in found if (row.until or 0) >= world.rt.epoch()]

@@ -14,8 +14,8 @@ import pytest
 from clipferry.jobs import JobStatus
 from clipferry.pacing.call_rates import ANY
 from clipferry.pacing.task_slots import LEASE
-from clipferry.steps import turn
-from clipferry.store.account_limits import Lessons
+from clipferry.steps import step_result
+from clipferry.store.account_limits import LearnedDurations
 from clipferry.vendors.contract import LookStatus
 
 from tests.unit.steps import world as worlds
@@ -171,7 +171,7 @@ LOST = Scenario(lost_execution, sweep, nothing, restarted_once)
 
 
 def many_looks_later(world: World) -> None:
-    world.monkeypatch.setattr(turn, "HAND_OVER_AT", 50)
+    world.monkeypatch.setattr(step_result, "HAND_OVER_AT", 50)
     world.stage.poll = [worlds.RUNNING] * 3
     the_job(world)
 
@@ -261,7 +261,7 @@ def learned_once(world: World) -> None:
     world.settle()
     world.assert_honest(job_id, JobStatus.SUCCEEDED, stored=1)
     assert len(world.stage.tasks) == 1
-    assert Lessons().read("scripted#2").count <= 1
+    assert LearnedDurations().read("scripted#2").count <= 1
 
 
 OVER_BUDGET = Scenario(few_calls, call_in_turn, nothing, learned_once)

@@ -5,20 +5,20 @@ from __future__ import annotations
 import pytest
 from clipferry import transfer
 from clipferry.jobs import DOWNLOAD_BUDGET, FileStatus, JobStatus
-from clipferry.steps import turn
+from clipferry.steps import step_result
 from clipferry.vendors.contract import VendorUnavailable
 
 from tests.unit.steps.limited import account
 from tests.unit.steps.vendor import RUNNING
 from tests.unit.steps.world import World
 
-FULL = turn.HAND_OVER_AT
+FULL = step_result.HAND_OVER_AT
 
 
 def test_a_long_wait_is_handed_over_before_the_history_is_full(
     world: World, waiting: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turn, "HAND_OVER_AT", 70)  # a trigger and three looks
+    monkeypatch.setattr(step_result, "HAND_OVER_AT", 70)  # a trigger and three looks
     world.stage.poll = [RUNNING] * 7
     world.settle()
     world.assert_honest(waiting, JobStatus.SUCCEEDED, stored=1)

@@ -13,8 +13,8 @@ from clipferry.pacing.call_rates import ANY
 from clipferry.pacing.durations import STEP
 from clipferry.pacing.poll_plan import View
 from clipferry.pacing.task_slots import LEASE
-from clipferry.store.account_limits import Lessons
-from clipferry.store.rows import LineRow
+from clipferry.store.account_limits import LearnedDurations
+from clipferry.store.rows import TaskSlotRow
 from clipferry.vendors.contract import (
     Look,
     LookStatus,
@@ -169,19 +169,19 @@ class TestBudget:
         first, second, third = (slow.submit() for _ in range(3))
         slow.stage.trigger = [VendorThrottled("slow down", retry_after=hint)] * 2
         slow.trigger(first)
-        pace = slow.rt.budgets.read("scripted", ANY)
+        pace = slow.rt.call_slots.read("scripted", ANY)
         assert pace.blocked == pytest.approx(slow.rt.epoch() + rest)
         assert slow.trigger(second)["next"] == "TRIGGER"
         assert slow.job(second).waits_for == "budget"
         assert slow.stage.calls["trigger"] == 1, "nobody else has asked"
-        assert (slow.job(third).reservation, slow.rt.budgets.read("scripted", ANY).shift) == (None, pace.shift)
+        assert (slow.job(third).reservation, slow.rt.call_slots.read("scripted", ANY).shift) == (None, pace.shift)
 
     def test_a_limit_met_in_the_middle_of_a_look_rests_the_account_too(self, slow: World) -> None:
         job_id = slow.submit()
         slow.trigger(job_id)
         slow.stage.poll = [look(clip(0), status=LookStatus.RUNNING, cut_short=VendorThrottled("slow", retry_after=70))]
         slow.poll(job_id)
-        assert slow.rt.budgets.read("scripted", ANY).blocked == pytest.approx(slow.rt.epoch() + 70)
+        assert slow.rt.call_slots.read("scripted", ANY).blocked == pytest.approx(slow.rt.epoch() + 70)
 
     def test_the_accounts_own_rate_goes_before_the_vendors(self, slow: World) -> None:
         account(slow, rate={"calls": 1, "per": 100})
@@ -252,7 +252,7 @@ class TestLine:
         job_id = world.submit()
         world.settle()
         world.assert_honest(job_id, JobStatus.SUCCEEDED, stored=1)
-        assert list(LineRow.query("INFLIGHT#scripted")) == []
+        assert list(TaskSlotRow.query("INFLIGHT#scripted")) == []
         assert not any("INFLIGHT" in written for written in world.edge.written)
 
     def test_jobs_start_in_the_order_they_came_as_slots_free_up(self, one_at_a_time: World) -> None:
@@ -406,7 +406,7 @@ class TestLine:
         world.cancel(first)
         world.wait(LEASE + 200)
         assert world.trigger(third)["next"] == "WAIT"
-        assert list(LineRow.query("INFLIGHT#scripted", LineRow.sk.startswith("WAIT#"))) == []
+        assert list(TaskSlotRow.query("INFLIGHT#scripted", TaskSlotRow.sk.startswith("WAIT#"))) == []
 
     def test_adopted_work_takes_no_slot(self, one_at_a_time: World) -> None:
         world = one_at_a_time
@@ -426,13 +426,13 @@ class TestLine:
 
     def test_what_a_late_trigger_takes_of_a_cancelled_job_it_gives_back(self, one_at_a_time: World) -> None:
         world = one_at_a_time
-        job_id, real = world.submit(), world.rt.line.take
+        job_id, real = world.submit(), world.rt.task_slots.take
 
         def cancelled_meanwhile(*args: Any) -> bool:
             world.cancel(job_id)
             return real(*args)
 
-        world.monkeypatch.setattr(world.rt.line, "take", cancelled_meanwhile)
+        world.monkeypatch.setattr(world.rt.task_slots, "take", cancelled_meanwhile)
         assert world.trigger(job_id)["next"] == "STOP"
         assert rows(world, "SLOT#") == []
         assert world.stage.calls["trigger"] == 0
@@ -475,7 +475,7 @@ class TestLearning:
         job_id = self.finished(world, 400)
         world.wait(10)
         world.poll(job_id)
-        known = Lessons().read("scripted#2")
+        known = LearnedDurations().read("scripted#2")
         assert known.count == 1
         assert [math.exp(k * STEP) for k, _ in known.bins] == pytest.approx([400], rel=STEP)
 
@@ -488,7 +488,7 @@ class TestLearning:
             self.finished(world, 200)
             costs.append(len(world.edge.effects) - before)
         assert costs[0] == costs[1]
-        assert len(json.dumps(Lessons().read("scripted#2").as_dict())) < 1000
+        assert len(json.dumps(LearnedDurations().read("scripted#2").as_dict())) < 1000
 
     @pytest.mark.parametrize("answer", [Look(LookStatus.FAILED), Look(LookStatus.EMPTY), VendorUnavailable("garbage")])
     def test_nothing_is_learned_from_what_did_not_finish(self, world: World, answer: Any) -> None:
@@ -497,7 +497,7 @@ class TestLearning:
         world.stage.poll = [answer]
         world.wait(60)
         world.poll(job_id)
-        assert Lessons().read("scripted#2").count == 0
+        assert LearnedDurations().read("scripted#2").count == 0
 
     def test_nothing_is_learned_from_adopted_work_nor_from_an_earlier_lifes(self, world: World) -> None:
         self.finished(world, 400, adopt={"task_id": "t-1"})
@@ -507,7 +507,9 @@ class TestLearning:
         world.monkeypatch.setattr("tests.unit.steps.vendor.Scripted.can_abort", False)
         world.settle()  # the deadline passes, the vendor's work goes on
         assert world.job(job_id).status is JobStatus.SUCCEEDED or world.job(job_id).status is JobStatus.TIMED_OUT
-        counted = sum(Lessons().read(name).count for name in ("scripted#any", "scripted#0", "scripted#1", "scripted#2"))
+        counted = sum(
+            LearnedDurations().read(name).count for name in ("scripted#any", "scripted#0", "scripted#1", "scripted#2")
+        )
         assert counted == (1 if world.job(job_id).status is JobStatus.SUCCEEDED else 0)
 
     def test_progress_of_two_looks_says_when_to_look_next(self, world: World) -> None:

@@ -23,10 +23,10 @@ from clipferry.steps.context import Runtime
 from clipferry.steps.download import download
 from clipferry.steps.finish import Closing
 from clipferry.steps.poll import poll
+from clipferry.steps.step_result import Run
 from clipferry.steps.submit import retry, submit
 from clipferry.steps.sweep import Sweep, Swept
 from clipferry.steps.trigger import trigger
-from clipferry.steps.turn import Run
 from clipferry.store.job_records import Jobs, Listing
 
 from tests.unit.steps.aws import BUCKET, PREFIX, Crash, Edge, aws, client

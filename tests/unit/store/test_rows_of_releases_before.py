@@ -16,7 +16,7 @@ from clipferry.jobs import File, FileStatus, Job, JobStatus, Problem
 from clipferry.pacing.call_rates import ANY, Pace, Rate
 from clipferry.pacing.durations import Durations
 from clipferry.pacing.task_slots import Held, Waiting
-from clipferry.store.account_limits import Budgets, Hold, Holds, Lessons, Line
+from clipferry.store.account_limits import AccountHolds, CallSlots, Hold, LearnedDurations, TaskSlots
 from clipferry.store.batch_records import Batches, ChunkState
 from clipferry.store.job_records import Jobs
 from clipferry.store.row_values import IncompleteRow
@@ -29,10 +29,10 @@ from clipferry.store.rows import (
     HoldRow,
     Item,
     JobRow,
-    LineRow,
     PaceRow,
     TagRow,
     TallyRow,
+    TaskSlotRow,
 )
 from pynamodb.models import Model
 
@@ -287,7 +287,7 @@ def test_a_tally(jobs: Jobs, attribute: str) -> None:
 
 @pytest.mark.parametrize("attribute", attributes(PaceRow))
 def test_an_accounts_pace(jobs: Jobs, attribute: str) -> None:
-    rate, budgets = Rate(60, 60.0), Budgets()
+    rate, budgets = Rate(60, 60.0), CallSlots()
     PaceRow("BUDGET#gate", ANY, next=NOW + 30, shift=5.0, blocked=NOW + 20).save()
     without(PaceRow, "BUDGET#gate", ANY, attribute)
     known = {"next": NOW + 30, "shift": 5.0, "blocked": NOW + 20} | {attribute: 0.0}
@@ -297,12 +297,12 @@ def test_an_accounts_pace(jobs: Jobs, attribute: str) -> None:
     assert budgets.read("gate", ANY).blocked == NOW + 60
 
 
-@pytest.mark.parametrize("attribute", attributes(LineRow))
+@pytest.mark.parametrize("attribute", attributes(TaskSlotRow))
 def test_a_slot_and_a_place_in_the_line(jobs: Jobs, attribute: str) -> None:
-    line, later = Line(), int(NOW) + 100
+    line, later = TaskSlots(), int(NOW) + 100
     for sk in ("SLOT#000000", "WAIT#000000000001"):
-        LineRow("INFLIGHT#gate", sk, holder="a", until=later, since=int(NOW), tickets=1).save()
-        without(LineRow, "INFLIGHT#gate", sk, attribute)
+        TaskSlotRow("INFLIGHT#gate", sk, holder="a", until=later, since=int(NOW), tickets=1).save()
+        without(TaskSlotRow, "INFLIGHT#gate", sk, attribute)
     known: dict[str, Any] = {"holder": "a", "until": later, "since": int(NOW)}
     known |= {"holder": {"holder": ""}, "until": {"until": 0}, "since": {"since": None}}.get(attribute, {})
     assert line.look("gate", 1) == ([Held(0, **known)], [Waiting(1, known["holder"], known["until"])])
@@ -310,8 +310,8 @@ def test_a_slot_and_a_place_in_the_line(jobs: Jobs, attribute: str) -> None:
 
 
 def test_a_line_without_its_count_of_tickets_begins_anew(jobs: Jobs) -> None:
-    LineRow("INFLIGHT#gate", "TAIL").save()
-    assert Line().draw("gate") == 1
+    TaskSlotRow("INFLIGHT#gate", "TAIL").save()
+    assert TaskSlots().draw("gate") == 1
 
 
 @pytest.mark.parametrize("attribute", attributes(HoldRow))
@@ -319,10 +319,10 @@ def test_an_account_on_hold(jobs: Jobs, attribute: str) -> None:
     HoldRow("ACCOUNT#ims#gate", "HOLD", since=NOW, probe_at=NOW + 30, problem=SAID).save()
     without(HoldRow, "ACCOUNT#ims#gate", "HOLD", attribute)
     expected = Hold(NOW, 0.0, SAID) if attribute == "probe_at" else None
-    hold = Holds().read("ims", "gate")
+    hold = AccountHolds().read("ims", "gate")
     assert hold == expected
     if hold:
-        assert Holds().claim("ims", "gate", hold, NOW + 60)
+        assert AccountHolds().claim("ims", "gate", hold, NOW + 60)
 
 
 @pytest.mark.parametrize("attribute", attributes(DurationsRow))
@@ -333,8 +333,8 @@ def test_learned_durations(jobs: Jobs, attribute: str) -> None:
     without(DurationsRow, "DURATIONS#ims#4", "DURATIONS", attribute)
     name = "count" if attribute == "tasks" else attribute
     expected = {"count": known["count"], "surprise": 0.5, "bins": known["bins"], name: None}
-    assert Lessons().read("ims#4") == Durations.parse(expected)
-    assert Lessons().learn("ims#4", 40, after=30)
+    assert LearnedDurations().read("ims#4") == Durations.parse(expected)
+    assert LearnedDurations().learn("ims#4", 40, after=30)
 
 
 @pytest.mark.parametrize("attribute", attributes(ClaimRow))
@@ -348,7 +348,7 @@ def test_every_model_is_among_these() -> None:
     def below(model: type[Model]) -> set[type[Model]]:
         return {model, *(found for sub in model.__subclasses__() for found in below(sub))}
 
-    tried = {JobRow, FileRow, BatchRow, ChunkRow, TallyRow, PaceRow, LineRow, HoldRow, DurationsRow, ClaimRow}
+    tried = {JobRow, FileRow, BatchRow, ChunkRow, TallyRow, PaceRow, TaskSlotRow, HoldRow, DurationsRow, ClaimRow}
     ours = {model for model in below(Model) if model.__module__ == "clipferry.store.rows"}
     assert {model.__name__ for model in ours - tried} == {"Item", "_Apart", "Entry", "TagRow"}
     assert attributes(TagRow) == ["tag_shard"], "which only its index reads"

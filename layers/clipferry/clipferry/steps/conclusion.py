@@ -112,8 +112,8 @@ class Conclusion:
             return
         self._check()
         try:
-            gate = self.rt.gate(job, near=STAY)
-            stopped = self.rt.ask(job, lambda vendor: vendor.abort(task_of(job, self.rt.now())), gate=gate)
+            pacer = self.rt.pacer(job, near=STAY)
+            stopped = self.rt.ask(job, lambda vendor: vendor.abort(task_of(job, self.rt.now())), pacer=pacer)
         except ASKING_ERRORS as error:
             said = decide(error, self.rt.rng).problem.message
             self.logger.warning("the vendor's task could not be stopped", reason=said, job_id=job.job_id)

@@ -16,8 +16,8 @@ from clipferry.jobs import File, FileStatus, Job
 from clipferry.outbound.client import Outbound
 from clipferry.settings import settings
 from clipferry.steps.account_holds import ACCOUNT_REFUSED, hold_to_probe
-from clipferry.steps.paced_calls import NEAR, Booking, Gate
-from clipferry.store.account_limits import Budgets, Hold, Holds, Lessons, Line
+from clipferry.steps.paced_calls import NEAR, CallPacer, KeptSlots
+from clipferry.store.account_limits import AccountHolds, CallSlots, Hold, LearnedDurations, TaskSlots
 from clipferry.store.job_records import Jobs, utc_now
 from clipferry.vendors import VENDORS, vendor_class
 from clipferry.vendors.contract import (
@@ -50,10 +50,10 @@ class Runtime:
     now: Callable[[], datetime] = utc_now
     sleep: Callable[[float], None] = time.sleep
     rng: random.Random = field(default_factory=random.Random)
-    budgets: Budgets = field(default_factory=Budgets)
-    line: Line = field(default_factory=Line)
-    lessons: Lessons = field(default_factory=Lessons)
-    holds: Holds = field(default_factory=Holds)
+    call_slots: CallSlots = field(default_factory=CallSlots)
+    task_slots: TaskSlots = field(default_factory=TaskSlots)
+    learned: LearnedDurations = field(default_factory=LearnedDurations)
+    holds: AccountHolds = field(default_factory=AccountHolds)
     time_left: Callable[[], float] = lambda: math.inf
 
     def epoch(self) -> float:
@@ -67,11 +67,13 @@ class Runtime:
         """The job's vendor under the job's account, for its description; it is not called. Raises AccountError."""
         return vendor_class(job.vendor)(self.account(job), self.outbound)
 
-    def gate(self, job: Job, asker: Job | File | None = None, near: float = NEAR) -> Gate:
+    def pacer(self, job: Job, asker: Job | File | None = None, near: float = NEAR) -> CallPacer:
         """What paces one question's calls. Raises AccountError."""
-        booking = Booking.parse((asker or job).reservation)
+        booking = KeptSlots.parse((asker or job).reservation)
         rates = vendor_class(job.vendor).rates
-        return Gate(self.budgets, self.account(job), rates, booking, self.epoch, self.sleep, near, self.time_left)
+        return CallPacer(
+            self.call_slots, self.account(job), rates, booking, self.epoch, self.sleep, near, self.time_left
+        )
 
     def ask(
         self,
@@ -79,7 +81,7 @@ class Runtime:
         question: Callable[[Vendor], Answer],
         *,
         asker: Job | File | None = None,
-        gate: Gate | None = None,
+        pacer: CallPacer | None = None,
         at_once: bool = False,
     ) -> Answer:
         """Put a question to the job's vendor, each of its calls in a slot of the account's budget.
@@ -91,24 +93,24 @@ class Runtime:
         was anything to answer with is VendorUnavailable. Raises one of ASKING_ERRORS.
         """
         hold = hold_to_probe(self, job, at_once=at_once)
-        gate, asker = gate or self.gate(job, asker), asker or job
+        pacer, asker = pacer or self.pacer(job, asker), asker or job
         try:
-            answer = self._ask(job, question, self.outbound.paced(gate), fresh=hold is not None)
+            answer = self._ask(job, question, self.outbound.paced(pacer), fresh=hold is not None)
             if isinstance(answer, Look) and answer.cut_short:
-                self._rest(gate, answer.cut_short)
-            self._accepted(job, asker, hold, gate)
+                self._rest(pacer, answer.cut_short)
+            self._accepted(job, asker, hold, pacer)
             return answer
         except OutOfTime as error:
             message = "the vendor answers too slowly: a step's time was over before it was done"
             raise VendorUnavailable(message) from error
         except VendorThrottled as error:
-            self._rest(gate, error)
+            self._rest(pacer, error)
             raise
         except (VendorRefused, TriggerUncertain):
-            self._accepted(job, asker, hold, gate)
+            self._accepted(job, asker, hold, pacer)
             raise
         finally:
-            asker.reservation = gate.kept
+            asker.reservation = pacer.kept
 
     def _ask(self, job: Job, question: Callable[[Vendor], Answer], outbound: Outbound, *, fresh: bool) -> Answer:
         account = load_account(job.account, job.vendor, fresh=fresh)
@@ -121,17 +123,17 @@ class Runtime:
                 raise
             return question(vendor(renewed, outbound))
 
-    def _accepted(self, job: Job, asker: Job | File, hold: Hold | None, gate: Gate) -> None:
+    def _accepted(self, job: Job, asker: Job | File, hold: Hold | None, pacer: CallPacer) -> None:
         """The vendor has answered under the account, or the question took no call and its secret is of use again."""
-        if gate.calls_made:
+        if pacer.calls_made:
             asker.refused_at = None
-        if hold and (gate.calls_made or hold.problem.code != ACCOUNT_REFUSED):
+        if hold and (pacer.calls_made or hold.problem.code != ACCOUNT_REFUSED):
             self.holds.lift(job.vendor, job.account)
 
     @staticmethod
-    def _rest(gate: Gate, error: VendorThrottled) -> None:
+    def _rest(pacer: CallPacer, error: VendorThrottled) -> None:
         if not isinstance(error, CallHeldBack):
-            gate.push_back(error)
+            pacer.push_back(error)
 
 
 @cache

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from clipferry.jobs import CALL_LIFETIME, FileStatus, Job, JobStatus, Problem, outcome
 from clipferry.steps.conclusion import Conclusion
 from clipferry.steps.context import Runtime
-from clipferry.steps.turn import current
+from clipferry.steps.step_result import is_current
 from clipferry.store.job_records import Superseded
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Ending:
 
 
 class Closing:
-    """Ends jobs. Holds what only endings need besides the runtime."""
+    """Ends jobs. AccountHolds what only endings need besides the runtime."""
 
     def __init__(self, rt: Runtime, s3: S3Client, logger: Logger) -> None:
         self.rt, self.s3, self.logger = rt, s3, logger
@@ -62,7 +62,7 @@ class Closing:
                 self._end(job, status, problem)
             except Superseded:  # by a cancel, or by this very write when its answer was lost
                 job = self.rt.jobs.load(job_id)
-                if current(job, generation):
+                if is_current(job, generation):
                     raise
                 if job.generation != generation:
                     return Ending(job, "STOP")

@@ -16,10 +16,10 @@ def learned(rt: Runtime, job: Job) -> Durations | None:
 
     Read whenever a wait is planned: half a read unit, and a job costs the same however many others run.
     """
-    return None if job.adopt is not None else rt.lessons.read(size_class(job.vendor, job.hint))
+    return None if job.adopt is not None else rt.learned.read(size_class(job.vendor, job.hint))
 
 
 def learn(rt: Runtime, job: Job, elapsed: float, last_look: float | None) -> None:
     """From a task that this look found finished. Not from one that was adopted, or that an earlier life started."""
     if job.adopt is None and job.triggered_lately:
-        rt.lessons.learn(size_class(job.vendor, job.hint), elapsed, last_look or 0.0)
+        rt.learned.learn(size_class(job.vendor, job.hint), elapsed, last_look or 0.0)

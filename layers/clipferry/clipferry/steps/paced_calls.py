@@ -1,6 +1,6 @@
 """Vendor calls leave in their account's slots: a near one is slept for, a far one becomes the job's wait.
 
-A gate is made for each question that a step puts to a vendor, and stands in the one way out: every API call of that
+A pacer is made for each question that a step puts to a vendor, and stands in the one way out: every API call of that
 question passes it, however many there are. Where the next slot is too far off it raises OverBudget in the call's place
 and keeps the slot in the job's (or the file's) row, so that who came first is served first.
 """
@@ -14,7 +14,7 @@ from typing import Any
 
 from clipferry.pacing.call_rates import ANY, Pace, Rate, Reservation, rate_for
 from clipferry.pacing.poll_plan import CALL_ROOM, RETRY_AFTER_MAX, STAY
-from clipferry.store.account_limits import Budgets
+from clipferry.store.account_limits import CallSlots
 from clipferry.vendors.contract import Account, OutOfTime, OverBudget, VendorThrottled
 
 NEAR = 2.0  # seconds: a slot no further off is slept for at once
@@ -24,7 +24,7 @@ CALLS_MAX = 16  # slots in a row for a question that was interrupted
 
 
 @dataclass(frozen=True)
-class Booking:
+class KeptSlots:
     """Slots kept for a job that waits, as its row holds them."""
 
     group: str
@@ -37,11 +37,11 @@ class Booking:
         return Reservation(self.slot, self.shift)
 
     @classmethod
-    def parse(cls, value: dict[str, Any] | None) -> Booking | None:
+    def parse(cls, value: dict[str, Any] | None) -> KeptSlots | None:
         return cls(value["group"], float(value["slot"]), float(value["shift"]), int(value["calls"])) if value else None
 
 
-class Gate:
+class CallPacer:
     """Paces one question's calls. `booking` is what the asker keeps, before and after.
 
     `rates` are the vendor's; `time_left` is in seconds, until the step that asks must have returned.
@@ -49,16 +49,16 @@ class Gate:
 
     def __init__(
         self,
-        budgets: Budgets,
+        slots: CallSlots,
         account: Account,
         rates: Mapping[str, Rate],
-        booking: Booking | None,
+        booking: KeptSlots | None,
         now: Callable[[], float],
         sleep: Callable[[float], None],
         near: float = NEAR,
         time_left: Callable[[], float] = lambda: math.inf,
     ) -> None:
-        self._budgets, self._account, self._rates = budgets, account, rates
+        self._slots, self._account, self._rates = slots, account, rates
         self._now, self._sleep, self._near, self._time_left = now, sleep, near, time_left
         self.booking = booking
         self._pace: Pace | None = None  # as read for a booking, once a question
@@ -99,7 +99,7 @@ class Gate:
     def push_back(self, error: VendorThrottled) -> None:
         """The vendor said no: the whole account rests."""
         seconds = self._rate.pushback if error.retry_after is None else min(error.retry_after, RETRY_AFTER_MAX)
-        self._budgets.push_back(self._account.name, self._group, self._now(), seconds)
+        self._slots.push_back(self._account.name, self._group, self._now(), seconds)
 
     def _own(self) -> float | None:
         """Seconds until the slot that the asker keeps; None when it has none, or came too late for it."""
@@ -107,7 +107,7 @@ class Gate:
         if booking is None or booking.group != self._group:
             return None
         if self._pace is None:
-            self._pace = self._budgets.read(self._account.name, self._group)
+            self._pace = self._slots.read(self._account.name, self._group)
         if booking.reservation.stale(self._pace, now, self._rate):
             self.booking = None
             return None
@@ -126,14 +126,14 @@ class Gate:
         name, now = self._account.name, self._now()
         near, calls = min(self._near, PATIENCE - self._slept), 1
         if self._calls:
-            found = self._budgets.reserve_near(name, self._group, self._rate, now, now + near)
+            found = self._slots.reserve_near(name, self._group, self._rate, now, now + near)
             if found is not None:
                 return found.slot - now
             calls = min(2 * self._calls, CALLS_MAX)  # what was asked so far is asked again, and more
-        place = self._budgets.reserve(name, self._group, self._rate, now, calls)
+        place = self._slots.reserve(name, self._group, self._rate, now, calls)
         if calls == 1 and place.slot - now <= near:
             return place.slot - now
-        self.booking = Booking(self._group, place.slot, place.shift, calls)
+        self.booking = KeptSlots(self._group, place.slot, place.shift, calls)
         raise OverBudget(self._wait_for(place.slot))
 
     def _wait_for(self, due: float) -> float:

@@ -12,11 +12,11 @@ from clipferry.jobs import DOWNLOAD_BROKEN, DOWNLOAD_BUDGET, File, FileStatus, J
 from clipferry.pacing.poll_plan import POLL_ERROR_BUDGET, View, error_wait, next_wait, stays
 from clipferry.steps.account_holds import seconds_to_wait
 from clipferry.steps.context import Runtime, task_of
-from clipferry.steps.endings import fail, time_out
 from clipferry.steps.learning import learn, learned
 from clipferry.steps.slots import DOWNLOADS, give_back, keep_slot
-from clipferry.steps.turn import BEGUN, Run, Turn, hand_over, on_the_row_as_it_is
+from clipferry.steps.step_result import BEGUN, Run, StepResult, hand_over, on_current_row
 from clipferry.steps.vendor_errors import ASKING_ERRORS, Decision, Remedy, decide
+from clipferry.steps.verdicts import fail, time_out
 from clipferry.vendors.contract import CallHeldBack, Look, LookStatus, Sighting
 
 UNKNOWN_BUDGET = 20  # looks in a row at a status nobody told us of
@@ -24,27 +24,31 @@ UNKNOWN_BUDGET = 20  # looks in a row at a status nobody told us of
 
 def poll(
     rt: Runtime, job_id: str, generation: int, run: Run = BEGUN, time_left: Callable[[], float] | None = None
-) -> Turn:
+) -> StepResult:
     """One look, or a few where the waits between them are shorter than a turn of the machine is dear.
 
     `time_left` is in seconds, until this call must have returned; None: there is no end, and one look. Raises NotFound.
     """
     rt = replace(rt, time_left=time_left) if time_left else rt
 
-    def look() -> Turn:
-        return on_the_row_as_it_is(rt, job_id, generation, lambda job: _look(rt, job, run))
+    def look() -> StepResult:
+        return on_current_row(rt, job_id, generation, lambda job: _look(rt, job, run))
 
-    turn, looks = look(), 1
+    result, looks = look(), 1
     if time_left is None:
-        return turn
-    while turn.next == "WAIT" and not turn.job.hurried(rt.now()) and stays(turn.wait_seconds, looks, rt.time_left()):
-        rt.sleep(turn.wait_seconds)
-        turn, looks = look(), looks + 1
-    return turn
+        return result
+    while (
+        result.next == "WAIT"
+        and not result.job.waits_outrun_clock(rt.now())
+        and stays(result.wait_seconds, looks, rt.time_left())
+    ):
+        rt.sleep(result.wait_seconds)
+        result, looks = look(), looks + 1
+    return result
 
 
-def _look(rt: Runtime, job: Job, run: Run) -> Turn:
-    job.come_so_far(run.waited)
+def _look(rt: Runtime, job: Job, run: Run) -> StepResult:
+    job.add_wait(run.waited)
     if rt.now() >= job.deadline_at:
         return time_out(rt, job, "the vendor had not finished")
     if run.full:
@@ -53,7 +57,7 @@ def _look(rt: Runtime, job: Job, run: Run) -> Turn:
     return _poll(rt, job)
 
 
-def _poll(rt: Runtime, job: Job) -> Turn:
+def _poll(rt: Runtime, job: Job) -> StepResult:
     try:
         look = rt.ask(job, lambda vendor: vendor.poll(task_of(job, rt.now())))
     except ASKING_ERRORS as error:
@@ -72,7 +76,7 @@ def _poll(rt: Runtime, job: Job) -> Turn:
     return _route(rt, job, look, unknown)
 
 
-def _not_answered(rt: Runtime, job: Job, decision: Decision) -> Turn:
+def _not_answered(rt: Runtime, job: Job, decision: Decision) -> StepResult:
     """A look that failed never fails the job by itself: not before the budget of failed looks in a row is spent."""
     match decision.remedy:
         case Remedy.WAIT:
@@ -88,7 +92,7 @@ def _not_answered(rt: Runtime, job: Job, decision: Decision) -> Turn:
     return fail(rt, job, decision.problem)
 
 
-def _route(rt: Runtime, job: Job, look: Look, unknown: int) -> Turn:
+def _route(rt: Runtime, job: Job, look: Look, unknown: int) -> StepResult:
     """What the machine does after a look that worked."""
     listed = look.status is LookStatus.READY
     elapsed, last_look, finished = job.elapsed(rt.now()), job.last_look, listed and not job.listed
@@ -109,15 +113,15 @@ def _route(rt: Runtime, job: Job, look: Look, unknown: int) -> Turn:
         job.in_flight = None
     if all_here and not ready:
         rt.jobs.change(job, rt.now(), polls=job.polls + 1, next_poll_at=None, **seen)
-        turn = Turn(job, job.generation, "FINISH")
+        result = StepResult(job, job.generation, "FINISH")
     elif ready:
         wait, then = _next_wait(rt, job, look), "FINISH" if all_here else "WAIT"
-        turn = _wait(rt, job, wait, JobStatus.DOWNLOADING, ready, then, **seen)
+        result = _wait(rt, job, wait, JobStatus.DOWNLOADING, ready, then, **seen)
     else:
-        turn = _wait(rt, job, _next_wait(rt, job, look), **seen)
+        result = _wait(rt, job, _next_wait(rt, job, look), **seen)
     if finished:
         learn(rt, job, elapsed, last_look)
-    return turn
+    return result
 
 
 def _wait(
@@ -129,14 +133,14 @@ def _wait(
     then: str = "WAIT",
     polls: int | None = None,
     **seen: Any,
-) -> Turn:
+) -> StepResult:
     """Write the look down and wait, after the downloads if there are any. `polls` when there was no look."""
     now = rt.now()
     wait = max(1, min(seconds, int((job.deadline_at - now).total_seconds()) + 1))
     polls = job.polls + 1 if polls is None else polls
     keep_slot(rt, job, wait + DOWNLOADS if ready else wait)
     rt.jobs.change(job, now, status, polls=polls, next_poll_at=now + timedelta(seconds=wait), **seen)
-    return Turn(job, job.generation, "DOWNLOAD" if ready else "WAIT", wait, ready, then)
+    return StepResult(job, job.generation, "DOWNLOAD" if ready else "WAIT", wait, ready, then)
 
 
 def _next_wait(rt: Runtime, job: Job, look: Look) -> int:

@@ -101,7 +101,7 @@ def _reopen(rt: Runtime, job: Job) -> None:
         reported=None,
         deadline_at=now + timedelta(seconds=job.deadline_seconds),
         fresh_since=job.generation + 1,
-        **job.handed_on(),
+        **job.next_generation_changes(),
         on_uncertain="retrigger" if uncertain else job.on_uncertain,
         **(
             {

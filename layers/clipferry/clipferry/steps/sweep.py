@@ -21,7 +21,7 @@ from clipferry.settings import settings
 from clipferry.steps.batch_recovery import BatchRecovery
 from clipferry.steps.finish import Closing
 from clipferry.steps.leftovers import Leftovers
-from clipferry.steps.turn import current
+from clipferry.steps.step_result import is_current
 from clipferry.store.batch_records import Batches
 from clipferry.store.job_records import NotFound, Superseded
 
@@ -94,7 +94,9 @@ class Sweep:
         """Jobs still live whose execution is not, with its generation, but for those that resisted just now."""
         for job_id, generation in executions.ended_badly(settings().state_machine_arn, self.rt.now() - LATELY):
             with suppress(NotFound):
-                if job_id not in self.swept.failed and current(self.rt.jobs.load(job_id, with_files=False), generation):
+                if job_id not in self.swept.failed and is_current(
+                    self.rt.jobs.load(job_id, with_files=False), generation
+                ):
                     yield job_id, generation
 
     def reconcile(self, job_id: str, generation: int | None = None) -> Swept:
@@ -152,7 +154,7 @@ class Sweep:
                 )
             self._end(job)
             return
-        self.rt.jobs.change(job, self.rt.now(), restarts=job.restarts + 1, **job.handed_on())
+        self.rt.jobs.change(job, self.rt.now(), restarts=job.restarts + 1, **job.next_generation_changes())
         executions.start(job)
         self.swept.restarted.append(job.job_id)
 

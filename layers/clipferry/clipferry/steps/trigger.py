@@ -14,13 +14,13 @@ from clipferry.jobs import CALL_LIFETIME, FileStatus, Job, JobStatus
 from clipferry.pacing.poll_plan import CALL_ROOM, View, error_wait, next_wait
 from clipferry.steps.account_holds import ACCOUNT_REFUSED, put_on_hold, seconds_to_wait
 from clipferry.steps.context import Runtime, task_of
-from clipferry.steps.endings import fail, time_out
 from clipferry.steps.learning import learned
-from clipferry.steps.paced_calls import Gate
+from clipferry.steps.paced_calls import CallPacer
 from clipferry.steps.slots import keep_slot, take_slot
-from clipferry.steps.turn import BEGUN, Run, Turn, hand_over, on_the_row_as_it_is
+from clipferry.steps.step_result import BEGUN, Run, StepResult, hand_over, on_current_row
 from clipferry.steps.vendor_errors import ASKING_ERRORS, Decision, Remedy, decide, problem_of
-from clipferry.vendors.contract import OverBudget, Submitted, VendorUnavailable
+from clipferry.steps.verdicts import fail, time_out
+from clipferry.vendors.contract import Submitted, VendorUnavailable
 
 TRIGGER_BUDGET = 10  # failed calls: triggers without a usable answer, and lookups after them
 RETRIGGER_BUDGET = 3  # triggers of one job sent in spite of a doubt
@@ -29,17 +29,17 @@ _NO_EFFECT: dict[str, Any] = {"triggered_at": None, "quiet_until": None}  # what
 
 def trigger(
     rt: Runtime, job_id: str, generation: int, run: Run = BEGUN, time_left: Callable[[], float] | None = None
-) -> Turn:
+) -> StepResult:
     """Start the work, adopt it, or find it; then say how long to wait. Raises NotFound.
 
     `time_left` is in seconds, until this call must have returned; None: there is no end.
     """
     rt = replace(rt, time_left=time_left) if time_left else rt
-    return on_the_row_as_it_is(rt, job_id, generation, lambda job: _step(rt, job, run))
+    return on_current_row(rt, job_id, generation, lambda job: _step(rt, job, run))
 
 
-def _step(rt: Runtime, job: Job, run: Run) -> Turn:
-    job.come_so_far(run.waited)
+def _step(rt: Runtime, job: Job, run: Run) -> StepResult:
+    job.add_wait(run.waited)
     _open_files(rt, job)
     if rt.now() >= job.deadline_at:
         return time_out(rt, job, "not triggered")
@@ -54,7 +54,7 @@ def _open_files(rt: Runtime, job: Job) -> None:
     rt.jobs.open_files(job, older)
 
 
-def _trigger(rt: Runtime, job: Job) -> Turn:
+def _trigger(rt: Runtime, job: Job) -> StepResult:
     if job.refs_complete:
         return _wait(rt, job, Submitted(job.vendor_refs, job.hint - job.elapsed(rt.now())))
     if job.adopt is not None:
@@ -62,7 +62,7 @@ def _trigger(rt: Runtime, job: Job) -> Turn:
     return _find(rt, job) if job.in_doubt else _send(rt, job)
 
 
-def _adopt(rt: Runtime, job: Job) -> Turn:
+def _adopt(rt: Runtime, job: Job) -> StepResult:
     """Take over work that exists. Nothing is started, so every call may be repeated."""
     rt.jobs.change(job, rt.now(), triggered_at=rt.now(), waited=0, trigger_attempts=job.trigger_attempts + 1)
     try:
@@ -74,7 +74,7 @@ def _adopt(rt: Runtime, job: Job) -> Turn:
     return _wait(rt, job, adopted)
 
 
-def _not_adopted(rt: Runtime, job: Job, decision: Decision) -> Turn:
+def _not_adopted(rt: Runtime, job: Job, decision: Decision) -> StepResult:
     not_counted = {"trigger_attempts": job.trigger_attempts - 1}
     match decision.remedy:
         case Remedy.WAIT:
@@ -86,7 +86,7 @@ def _not_adopted(rt: Runtime, job: Job, decision: Decision) -> Turn:
     return fail(rt, job, decision.problem)  # also where there is no such account, which waiting would hide
 
 
-def _find(rt: Runtime, job: Job) -> Turn:
+def _find(rt: Runtime, job: Job) -> StepResult:
     """A trigger was sent and its answer never written down: look for its work before asking for any.
 
     Whatever goes wrong here, the doubt stays; only the vendor's word that there is no such work takes it away. Not
@@ -107,7 +107,7 @@ def _find(rt: Runtime, job: Job) -> Turn:
     return _send(rt, job, found)
 
 
-def _not_found(rt: Runtime, job: Job, decision: Decision) -> Turn:
+def _not_found(rt: Runtime, job: Job, decision: Decision) -> StepResult:
     """The lookup had no answer. A permanent no is about the question: a vendor that has no such lookup, say."""
     match decision.remedy:
         case Remedy.WAIT:
@@ -126,7 +126,7 @@ def _quiet(rt: Runtime, job: Job) -> float:
     return (job.quiet_until - rt.now()).total_seconds() if job.quiet_until else 0.0
 
 
-def _send(rt: Runtime, job: Job, found: Submitted | None = None) -> Turn:
+def _send(rt: Runtime, job: Job, found: Submitted | None = None) -> StepResult:
     """New work at the vendor, in as many calls as it takes. `found`: what is there already.
 
     Each call is preceded by its intent, written with the refs of those before it, and by its place in the budget: who
@@ -139,15 +139,13 @@ def _send(rt: Runtime, job: Job, found: Submitted | None = None) -> Turn:
         if called and rt.time_left() < CALL_ROOM:  # the next step goes on with the rest
             return _pause(rt, job, 1, vendor_refs=refs, **_NO_EFFECT)
         try:
-            gate = _turn_comes(rt, job)
-            if not isinstance(gate, Gate):
-                return _pause(rt, job, gate, vendor_refs=refs, **_NO_EFFECT)
+            pacer = _room_for_a_call(rt, job)
         except ASKING_ERRORS as error:
             return _not_sent(rt, job, decide(error, rt.rng), refs)
         _intend(rt, job, refs)
         try:
             submitted = rt.ask(
-                job, lambda vendor: vendor.trigger(task_of(job, rt.now())), gate=gate, at_once=_is_new(refs)
+                job, lambda vendor: vendor.trigger(task_of(job, rt.now())), pacer=pacer, at_once=_is_new(refs)
             )
         except ASKING_ERRORS as error:
             decision = decide(error, rt.rng)
@@ -161,7 +159,7 @@ def _send(rt: Runtime, job: Job, found: Submitted | None = None) -> Turn:
     return _wait(rt, job, submitted, planned=True)
 
 
-def _not_sent(rt: Runtime, job: Job, decision: Decision, refs: dict[str, Any]) -> Turn:
+def _not_sent(rt: Runtime, job: Job, decision: Decision, refs: dict[str, Any]) -> StepResult:
     """The trigger started nothing, or nobody knows. `refs`: of the calls before it.
 
     A doubt stays a doubt, whatever the count of failures: the next step looks for the work.
@@ -187,24 +185,21 @@ def _is_new(refs: dict[str, Any]) -> bool:
     return not refs
 
 
-def _turn_comes(rt: Runtime, job: Job) -> Gate | float:
-    """What the next call may pass at once, or the seconds until the job's turn may come. Raises AccountError.
+def _room_for_a_call(rt: Runtime, job: Job) -> CallPacer:
+    """What the next call may pass at once. Raises NoTaskSlot, OverBudget, AccountError.
 
-    First one of the account's slots for running tasks, if it has a cap; then a place in its budget. Nothing has been
+    First one of the account's slots for running tasks, if it has a cap; then a slot for the call. Nothing has been
     written down about the call so far, so that a job that waits here is not in doubt.
     """
     cap = rt.account(job).max_in_flight
-    wait = take_slot(rt, job, cap) if cap else 0
-    if wait:
-        return wait
-    gate = rt.gate(job)
+    if cap:
+        take_slot(rt, job, cap)
+    pacer = rt.pacer(job)
     try:
-        gate.open()
-    except OverBudget as error:
-        job.reservation = gate.kept
-        return error.wait
-    job.reservation = gate.kept
-    return gate
+        pacer.open()
+    finally:
+        job.reservation = pacer.kept
+    return pacer
 
 
 def _intend(rt: Runtime, job: Job, refs: dict[str, Any]) -> None:
@@ -233,7 +228,7 @@ def _spent(job: Job) -> bool:
     return job.trigger_errors + 1 >= TRIGGER_BUDGET
 
 
-def _wait(rt: Runtime, job: Job, submitted: Submitted, *, planned: bool = False) -> Turn:
+def _wait(rt: Runtime, job: Job, submitted: Submitted, *, planned: bool = False) -> StepResult:
     """Write the refs, move to WAITING, and wait until a look is worth its call.
 
     `planned`: for work just asked for, what such work took so far has a say besides the vendor's hint.
@@ -257,16 +252,16 @@ def _wait(rt: Runtime, job: Job, submitted: Submitted, *, planned: bool = False)
         hint=job.hint,
         next_poll_at=now + timedelta(seconds=wait),
     )
-    return Turn(job, job.generation, "WAIT", wait)
+    return StepResult(job, job.generation, "WAIT", wait)
 
 
-def _again(rt: Runtime, job: Job, decision: Decision, **changes: Any) -> Turn:
+def _again(rt: Runtime, job: Job, decision: Decision, **changes: Any) -> StepResult:
     """Once more after a failed call, later each time."""
     errors = job.trigger_errors + 1
     return _pause(rt, job, error_wait(errors, decision.seconds, rt.rng), trigger_errors=errors, **changes)
 
 
-def _wait_for_account(rt: Runtime, job: Job, decision: Decision, **changes: Any) -> Turn:
+def _wait_for_account(rt: Runtime, job: Job, decision: Decision, **changes: Any) -> StepResult:
     """Once more when the account may work again, until its grace is over."""
     seconds = seconds_to_wait(rt, job, job, decision)
     if seconds is None:
@@ -274,16 +269,16 @@ def _wait_for_account(rt: Runtime, job: Job, decision: Decision, **changes: Any)
     return _pause(rt, job, seconds, error=decision.problem, **changes)
 
 
-def _pause(rt: Runtime, job: Job, seconds: float, **changes: Any) -> Turn:
+def _pause(rt: Runtime, job: Job, seconds: float, **changes: Any) -> StepResult:
     """Come back in `seconds`, or at the deadline."""
     now = rt.now()
     wait = math.ceil(max(1.0, min(seconds, (job.deadline_at - now).total_seconds() + 1)))
     keep_slot(rt, job, wait)
     rt.jobs.change(job, now, next_poll_at=now + timedelta(seconds=wait), **changes)
-    return Turn(job, job.generation, "TRIGGER", wait)
+    return StepResult(job, job.generation, "TRIGGER", wait)
 
 
-def _uncertain(rt: Runtime, job: Job, decision: Decision) -> Turn:
+def _uncertain(rt: Runtime, job: Job, decision: Decision) -> StepResult:
     """Nobody can tell whether the work exists: do as the job said, once no call can be at it any more."""
     quiet = _quiet(rt, job)
     if quiet > 0:

@@ -18,13 +18,13 @@ from clipferry.pacing.call_rates import Pace, Rate, Reservation
 from clipferry.pacing.durations import Durations
 from clipferry.pacing.task_slots import Held, Waiting
 from clipferry.store.row_values import as_read, value_of
-from clipferry.store.rows import DurationsRow, HoldRow, LineRow, PaceRow
+from clipferry.store.rows import DurationsRow, HoldRow, PaceRow, TaskSlotRow
 
 TICKET_DIGITS = 12
 HOLD_LIFETIME = 7 * 86_400  # seconds after which a hold that nobody tried any more is forgotten
 
 
-class Budgets:
+class CallSlots:
     """One record an account and operation group. Times are epoch seconds."""
 
     def __init__(self) -> None:
@@ -90,22 +90,22 @@ class Budgets:
                 return
 
 
-class Line:
+class TaskSlots:
     """An account's slots for vendor tasks, and who waits for one, first come, first served."""
 
     def look(self, account: str, max_in_flight: int) -> tuple[list[Held], list[Waiting]]:
         """The slots' rows, and the first `max_in_flight` rows of those who wait."""
         pk = _line_pk(account)
-        slots = LineRow.query(pk, LineRow.sk.between("SLOT#", "SLOT#~"), consistent_read=True)
+        slots = TaskSlotRow.query(pk, TaskSlotRow.sk.between("SLOT#", "SLOT#~"), consistent_read=True)
         held = [Held(_number(row), row.holder or "", row.until or 0, row.since) for row in slots]
-        first = LineRow.query(pk, LineRow.sk.startswith("WAIT#"), limit=max_in_flight, consistent_read=True)
+        first = TaskSlotRow.query(pk, TaskSlotRow.sk.startswith("WAIT#"), limit=max_in_flight, consistent_read=True)
         return held, [Waiting(_number(row), row.holder or "", row.until or 0) for row in first]
 
     def take(self, account: str, slot: int, holder: str, now: float, until: float) -> bool:
         """Take a free slot; False when somebody was quicker."""
-        free = LineRow.until.does_not_exist() | (LineRow.until < int(now)) | (LineRow.holder == holder)
+        free = TaskSlotRow.until.does_not_exist() | (TaskSlotRow.until < int(now)) | (TaskSlotRow.holder == holder)
         try:
-            row = LineRow(_line_pk(account), _slot(slot), holder=holder, until=int(until), since=int(now))
+            row = TaskSlotRow(_line_pk(account), _slot(slot), holder=holder, until=int(until), since=int(now))
             row.save(condition=free)
         except PutError as error:
             return _lost(error)
@@ -113,37 +113,37 @@ class Line:
 
     def draw(self, account: str) -> int:
         """The next ticket."""
-        row = LineRow(_line_pk(account), "TAIL")
-        row.update(actions=[LineRow.tickets.set((LineRow.tickets | 0) + 1)])
+        row = TaskSlotRow(_line_pk(account), "TAIL")
+        row.update(actions=[TaskSlotRow.tickets.set((TaskSlotRow.tickets | 0) + 1)])
         return int(row.tickets or 0)
 
     def wait(self, account: str, ticket: int, holder: str, until: float) -> None:
         """Stand in line, or go on standing in it."""
-        LineRow(_line_pk(account), _wait(ticket), holder=holder, until=int(until)).save()
+        TaskSlotRow(_line_pk(account), _wait(ticket), holder=holder, until=int(until)).save()
 
     def forget(self, account: str, ticket: int, now: float) -> None:
         """Take away whoever has stopped waking."""
-        self._delete(account, ticket, LineRow.until < int(now))
+        self._delete(account, ticket, TaskSlotRow.until < int(now))
 
     def leave(self, account: str, ticket: int, holder: str) -> None:
         """Out of the line, into a slot."""
-        self._delete(account, ticket, LineRow.holder == holder)
+        self._delete(account, ticket, TaskSlotRow.holder == holder)
 
     def renew(self, account: str, slot: int, holder: str, until: float) -> bool:
         """Keep a slot for longer; False when its lease ran out and another has it."""
-        row = LineRow(_line_pk(account), _slot(slot))
-        return _updated(row, [LineRow.until.set(int(until))], LineRow.holder == holder)
+        row = TaskSlotRow(_line_pk(account), _slot(slot))
+        return _updated(row, [TaskSlotRow.until.set(int(until))], TaskSlotRow.holder == holder)
 
     def release(self, account: str, holder: str, now: float, *, slot: int | None, ticket: int | None) -> None:
         """Give back what is still the holder's. Repeating it is harmless."""
         for sk in ([_slot(slot)] if slot is not None else []) + ([_wait(ticket)] if ticket is not None else []):
-            ended: list[Action] = [LineRow.until.set(int(now) - 1)]
-            _updated(LineRow(_line_pk(account), sk), ended, LineRow.holder == holder)
+            ended: list[Action] = [TaskSlotRow.until.set(int(now) - 1)]
+            _updated(TaskSlotRow(_line_pk(account), sk), ended, TaskSlotRow.holder == holder)
 
     @staticmethod
     def _delete(account: str, ticket: int, condition: Condition) -> None:
         try:
-            LineRow(_line_pk(account), _wait(ticket)).delete(condition=condition)
+            TaskSlotRow(_line_pk(account), _wait(ticket)).delete(condition=condition)
         except DeleteError as error:
             _lost(error)
 
@@ -157,7 +157,7 @@ class Hold:
     problem: Problem  # what was told last
 
 
-class Holds:
+class AccountHolds:
     """One record an account, by its vendor and name: a name may be used by mistake for an account of another vendor."""
 
     def read(self, vendor: str, account: str) -> Hold | None:
@@ -190,7 +190,7 @@ class Holds:
         _updated(HoldRow(_hold_pk(vendor, account), "HOLD"), [HoldRow.since.remove()], HoldRow.since.exists())
 
 
-class Lessons:
+class LearnedDurations:
     """How long the vendors' tasks took, by vendor and size class."""
 
     def read(self, size_class: str) -> Durations:
@@ -253,11 +253,11 @@ def _wait(ticket: int) -> str:
     return f"WAIT#{ticket:0{TICKET_DIGITS}d}"
 
 
-def _number(row: LineRow) -> int:
+def _number(row: TaskSlotRow) -> int:
     return int(row.sk.partition("#")[2])
 
 
-def _updated(row: PaceRow | LineRow | HoldRow, actions: list[Action], condition: Condition) -> bool:
+def _updated(row: PaceRow | TaskSlotRow | HoldRow, actions: list[Action], condition: Condition) -> bool:
     """Whether the row met the condition; then it holds all that is in the table."""
     try:
         row.update(actions=actions, condition=condition)

@@ -254,7 +254,7 @@ class PaceRow(_Apart):
     blocked = NumberAttribute()
 
 
-class LineRow(_Apart):
+class TaskSlotRow(_Apart):
     """A slot, a waiting job or the tail of an account's line; the words are those of `inflight`."""
 
     holder = UnicodeAttribute(null=True)

@@ -6,20 +6,20 @@ from typing import Any
 
 from clipferry.jobs import Job, JobStatus, Problem
 from clipferry.steps.context import Runtime
-from clipferry.steps.turn import Turn
+from clipferry.steps.step_result import StepResult
 
 
-def fail(rt: Runtime, job: Job, problem: Problem, **changes: Any) -> Turn:
+def fail(rt: Runtime, job: Job, problem: Problem, **changes: Any) -> StepResult:
     """The job is to end FAILED, or PARTIAL when some of its files are stored. Raises Superseded."""
     return _end(rt, job, JobStatus.FAILED, problem, **changes)
 
 
-def time_out(rt: Runtime, job: Job, said: str) -> Turn:
+def time_out(rt: Runtime, job: Job, said: str) -> StepResult:
     """The job's deadline has passed; `said` is what had not happened by then. Raises Superseded."""
     problem = Problem("DEADLINE_PASSED", f"{said} within {job.deadline_seconds} seconds")
     return _end(rt, job, JobStatus.TIMED_OUT, problem)
 
 
-def _end(rt: Runtime, job: Job, verdict: JobStatus, problem: Problem, **changes: Any) -> Turn:
+def _end(rt: Runtime, job: Job, verdict: JobStatus, problem: Problem, **changes: Any) -> StepResult:
     rt.jobs.change(job, rt.now(), verdict=verdict, error=problem, next_poll_at=None, **changes)
-    return Turn(job, job.generation, "FINISH")
+    return StepResult(job, job.generation, "FINISH")

@@ -39,7 +39,7 @@ BEGUN = Run()
 
 
 @dataclass(frozen=True)
-class Turn:
+class StepResult:
     """`next`: TRIGGER, WAIT, DOWNLOAD, FINISH, HANDOVER or STOP (this generation has been superseded)."""
 
     job: Job
@@ -66,33 +66,33 @@ class Turn:
         }
 
 
-def current(job: Job, generation: int) -> bool:
+def is_current(job: Job, generation: int) -> bool:
     """Whether a step called for this generation still has a say."""
     return job.generation == generation and not job.status.terminal
 
 
-def hand_over(rt: Runtime, job: Job) -> Turn:
+def hand_over(rt: Runtime, job: Job) -> StepResult:
     """Leave the job to a fresh execution, the next generation. What is stored, or in S3 so far, is not read again."""
     generation = job.generation
     for file in job.files:
         if file.status is FileStatus.COPYING:
             rt.jobs.change_file(job, file, FileStatus.READY)
     status = JobStatus.WAITING if job.status is JobStatus.DOWNLOADING else job.status
-    rt.jobs.change(job, rt.now(), status, **job.handed_on())
-    return Turn(job, generation, "HANDOVER")
+    rt.jobs.change(job, rt.now(), status, **job.next_generation_changes())
+    return StepResult(job, generation, "HANDOVER")
 
 
-def on_the_row_as_it_is(rt: Runtime, job_id: str, generation: int, step: Callable[[Job], Turn]) -> Turn:
+def on_current_row(rt: Runtime, job_id: str, generation: int, step: Callable[[Job], StepResult]) -> StepResult:
     """Load the job and do a step of this generation; once more, from the row, when another call changed it meanwhile.
 
     Raises NotFound; Superseded when it is changed time and again, so that the machine repeats the step.
     """
     for tries_left in reversed(range(TRIES)):
         job = rt.jobs.load(job_id)
-        if not current(job, generation):
-            return Turn(job, generation, "STOP")
+        if not is_current(job, generation):
+            return StepResult(job, generation, "STOP")
         if job.verdict:
-            return Turn(job, generation, "FINISH")
+            return StepResult(job, generation, "FINISH")
         try:
             return step(job)
         except Superseded:
