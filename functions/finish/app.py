@@ -22,7 +22,7 @@ def closing() -> Closing:
 @entry
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """`{"job_id", "generation", "caught": null | state name}` → an Ending's state."""
+    """`{"job_id", "generation", "caught": null | state name}` → a FinishResult's state."""
     logger.append_keys(job_id=event["job_id"], generation=event["generation"])
     ending = closing().finish(event["job_id"], event["generation"], event.get("caught"))
     if ending.next == "END":  # WAIT is no end, and STOP another execution's

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from clipferry.jobs import CALL_LIFETIME, FileStatus, Job, JobStatus, Problem, outcome
@@ -32,7 +33,7 @@ class NotNow(Exception):
 
 
 @dataclass(frozen=True)
-class Ending:
+class FinishResult:
     """`next`: END, WAIT when the job is not at its end after all, STOP when it is not this execution's any more."""
 
     job: Job
@@ -44,20 +45,20 @@ class Ending:
 
 
 class Closing:
-    """Ends jobs. AccountHolds what only endings need besides the runtime."""
+    """Ends jobs. Holds what only ends need besides the runtime."""
 
     def __init__(self, rt: Runtime, s3: S3Client, logger: Logger) -> None:
         self.rt, self.s3, self.logger = rt, s3, logger
 
-    def finish(self, job_id: str, generation: int, caught: str | None) -> Ending:
+    def finish(self, job_id: str, generation: int, caught: str | None) -> FinishResult:
         """The end of an execution. `caught` names the state whose retries ran out. Raises NotFound."""
         job = self.rt.jobs.load(job_id)
         if job.generation != generation:
-            return Ending(job, "STOP")
+            return FinishResult(job, "STOP")
         if not job.status.terminal:
-            status, problem = self._decide(job, caught)
+            status, problem = end_of(job, caught, self.rt.now())
             if status is None:
-                return Ending(job, "WAIT", 5)
+                return FinishResult(job, "WAIT", 5)
             try:
                 self._end(job, status, problem)
             except Superseded:  # by a cancel, or by this very write when its answer was lost
@@ -65,10 +66,10 @@ class Closing:
                 if is_current(job, generation):
                     raise
                 if job.generation != generation:
-                    return Ending(job, "STOP")
+                    return FinishResult(job, "STOP")
         if job.status is not JobStatus.CANCELLED:  # the rest of a cancel is the cancel's own duty
             self.conclude(job)
-        return Ending(job, "END")
+        return FinishResult(job, "END")
 
     def cancel(self, job_id: str) -> Job:
         """End a job as CANCELLED wherever it is. Repeating it is harmless. Raises NotFound, NotNow."""
@@ -101,28 +102,34 @@ class Closing:
         with suppress(Superseded):
             Conclusion(self.rt, self.s3, self.logger, job).carry_out()
 
-    def _decide(self, job: Job, caught: str | None) -> tuple[JobStatus | None, Problem | None]:
-        stored = any(f.status is FileStatus.STORED for f in job.files)
-        if job.verdict is JobStatus.FAILED and stored:
-            return JobStatus.PARTIAL, job.error
-        if job.verdict:
-            return job.verdict, job.error
-        if caught and caught != "Finish":
-            message = f"the step {caught} failed however often it was repeated; its log has the cause"
-            return (JobStatus.PARTIAL if stored else JobStatus.FAILED), Problem("INTERNAL_ERROR", message)
-        if not job.listed or not all(f.status.settled for f in job.files):
-            if self.rt.now() < job.deadline_at:
-                return None, None
-            message = f"not finished within {job.deadline_seconds} seconds"
-            return JobStatus.TIMED_OUT, Problem("DEADLINE_PASSED", message)
-        status = outcome(job.files)
-        if status is JobStatus.SUCCEEDED and job.error:
-            return JobStatus.PARTIAL, job.error  # the vendor said that something is missing
-        return status, job.error or _files_problem(job)
-
     def _end(self, job: Job, status: JobStatus, problem: Problem | None) -> None:
         now = self.rt.now()
         self.rt.jobs.change(job, now, status, finished_at=now, error=problem, next_poll_at=None)
+
+
+def end_of(job: Job, caught: str | None, now: datetime) -> tuple[JobStatus | None, Problem | None]:
+    """How the job ends now, and why; None: it has not come to its end. `caught`: the state whose retries ran out."""
+    stored = any(file.status is FileStatus.STORED for file in job.files)
+    failed = JobStatus.PARTIAL if stored else JobStatus.FAILED
+    if job.verdict:
+        return (failed if job.verdict is JobStatus.FAILED else job.verdict), job.error
+    if caught and caught != "Finish":
+        message = f"the step {caught} failed however often it was repeated; its log has the cause"
+        return failed, Problem("INTERNAL_ERROR", message)
+    if job.listed and all(file.status.settled for file in job.files):
+        return _end_of_files(job)
+    if now < job.deadline_at:
+        return None, None
+    message = f"not finished within {job.deadline_seconds} seconds"
+    return JobStatus.TIMED_OUT, Problem("DEADLINE_PASSED", message)
+
+
+def _end_of_files(job: Job) -> tuple[JobStatus, Problem | None]:
+    """Of a job that has all its files, each stored or failed."""
+    status = outcome(job.files)
+    if status is JobStatus.SUCCEEDED and job.error:
+        return JobStatus.PARTIAL, job.error  # the vendor said that something is missing
+    return status, job.error or _files_problem(job)
 
 
 def _files_problem(job: Job) -> Problem | None:
