@@ -8,7 +8,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from clipferry.aws.logs import entry
+from clipferry.aws.logs import entry, logger
 from clipferry.aws.scheduler import NoSchedule, NotKept
 from clipferry.intake.characters import unseen
 from clipferry.intake.checks import InvalidBody
@@ -18,7 +18,7 @@ from clipferry.steps.finish import NotNow
 from clipferry.steps.links import NotStored
 from clipferry.steps.submit import KeyReused
 from clipferry.store.job_records import NotFound, Superseded
-from common import logger, metrics, problem
+from common import metrics, problem
 from routes import batches, jobs, schedules, vendors
 
 PATH_MAX, NOWHERE = 1024, "/-"  # bytes of a path; one that is no route

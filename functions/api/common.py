@@ -11,7 +11,6 @@ from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 from botocore.config import Config
-from clipferry.aws.logs import logger
 from clipferry.intake.characters import name, unseen
 from clipferry.intake.checks import FieldError, InvalidBody, read_object
 from clipferry.steps.context import runtime
@@ -37,7 +36,7 @@ def s3() -> Any:
 
 @cache
 def closing() -> Closing:
-    return Closing(runtime(), s3(), logger)
+    return Closing(runtime(), s3())
 
 
 def read_body(event: APIGatewayProxyEvent) -> dict[str, Any]:

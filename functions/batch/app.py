@@ -18,7 +18,7 @@ metrics = Metrics()
 
 @cache
 def batch_context() -> BatchContext:
-    return BatchContext(runtime(), Batches(), boto3.client("s3"), logger)
+    return BatchContext(runtime(), Batches(), boto3.client("s3"))
 
 
 @entry

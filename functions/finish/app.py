@@ -16,7 +16,7 @@ metrics = Metrics()
 
 @cache
 def closing() -> Closing:
-    return Closing(runtime(), boto3.client("s3"), logger)
+    return Closing(runtime(), boto3.client("s3"))
 
 
 @entry

@@ -19,7 +19,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """A firing → the jobs' ids. A rule's input is one job body or `{"jobs": [body, …]}`, and raises when it is invalid,
     so that it ends in the DLQ; a schedule's input names the schedule, which is told of when its job body is invalid.
     """
-    fired = fire(runtime(), logger, event, context.aws_request_id)
+    fired = fire(runtime(), event, context.aws_request_id)
     metrics.add_metric("ScheduledJobs", MetricUnit.Count, len(fired.jobs))
     metrics.add_metric("SchedulesRejected", MetricUnit.Count, int(fired.rejected))
     logger.info("fired", firing=fired.firing, jobs=[job.job_id for job in fired.jobs])

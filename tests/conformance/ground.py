@@ -89,7 +89,7 @@ class Ground(World):
             Jobs((self.vendor,)), self.outbound, now=lambda: self.time, sleep=self.wait, rng=random.Random(7)
         )
         self.s3 = Store()
-        self.closing = Closing(self.rt, self.s3, self.logger)  # type: ignore[arg-type]
+        self.closing = Closing(self.rt, self.s3)  # type: ignore[arg-type]
         self.answered: list[Answered] = []
         self.call_seconds = 0.0  # that the vendor takes for a call
         self.outbound.before_call = lambda: self.wait(self.call_seconds)

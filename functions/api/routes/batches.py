@@ -10,14 +10,14 @@ from clipferry.steps import batch_requests
 from clipferry.steps.batch_context import BatchContext
 from clipferry.steps.context import runtime
 from clipferry.store.batch_records import Batches
-from common import location, logger, metrics, read_body, read_key, reply, s3
+from common import location, metrics, read_body, read_key, reply, s3
 
 router = APIGatewayRouter()
 
 
 @cache
 def batch_context() -> BatchContext:
-    return BatchContext(runtime(), Batches(), s3(), logger)
+    return BatchContext(runtime(), Batches(), s3())
 
 
 @router.post("/batches/uploads")

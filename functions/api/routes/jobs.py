@@ -19,7 +19,6 @@ from common import (
     closing,
     fitting,
     location,
-    logger,
     metrics,
     read_body,
     read_key,
@@ -35,7 +34,7 @@ router = APIGatewayRouter()
 @router.post("/jobs")
 def create_job() -> Response[str]:
     body, key = read_body(router.current_event), read_key(router.current_event)
-    job = submit(runtime(), logger, body, seed=f"key:{key}" if key else None)
+    job = submit(runtime(), body, seed=f"key:{key}" if key else None)
     metrics.add_metric("JobsAccepted", MetricUnit.Count, 1)
     return _job(job, HTTPStatus.ACCEPTED)
 
@@ -58,7 +57,7 @@ def cancel_job(job_id: str) -> Response[str]:
 
 @router.post("/jobs/<job_id>/retry")
 def retry_job(job_id: str) -> Response[str]:
-    return _job(retry(runtime(), logger, job_id), HTTPStatus.ACCEPTED)
+    return _job(retry(runtime(), job_id), HTTPStatus.ACCEPTED)
 
 
 @router.get("/jobs/<job_id>/files/<file_id>/url")

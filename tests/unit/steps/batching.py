@@ -32,7 +32,7 @@ def line(number: int, **more: Any) -> str:
 class Batching:
     def __init__(self, world: World) -> None:
         self.world, self.batches = world, Batches()
-        self.context = BatchContext(world.rt, self.batches, world.s3, world.logger)
+        self.context = BatchContext(world.rt, self.batches, world.s3)
         self.recovery = BatchRecovery(world.closing, self.batches)
         self.time_left = 100.0
 

@@ -48,8 +48,8 @@ def fails_for_the_bad_line(monkeypatch: pytest.MonkeyPatch, error: Exception, *,
     """Whatever submits the bad line raises, before its row is written or after."""
     real = batch_lines.admit
 
-    def admit(rt: Any, logger: Any, wanted: Job, same: Any) -> Job:
-        made = real(rt, logger, wanted, same) if after or wanted.line != BAD else None
+    def admit(rt: Any, wanted: Job, same: Any) -> Job:
+        made = real(rt, wanted, same) if after or wanted.line != BAD else None
         if wanted.line == BAD or made is None:
             raise error
         return made

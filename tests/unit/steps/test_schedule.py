@@ -21,7 +21,7 @@ OTHER = {"vendor": "scripted", "request": {"url": "https://media.example/b.mp4"}
 
 
 def deliver(world: World, event: Any, request_id: str = "r-1") -> list[str]:
-    return [job.job_id for job in fire(world.rt, world.logger, event, request_id).jobs]
+    return [job.job_id for job in fire(world.rt, event, request_id).jobs]
 
 
 def jobs(world: World) -> int:
@@ -92,7 +92,7 @@ def test_an_input_beside_the_name_of_its_firing_is_that_input(world: World) -> N
 
 
 def test_the_good_jobs_are_made_and_the_bad_ones_told_of(world: World) -> None:
-    fired = fire(world.rt, world.logger, {"jobs": [BODY, {"vendor": "nobody"}, OTHER]}, "r-1")
+    fired = fire(world.rt, {"jobs": [BODY, {"vendor": "nobody"}, OTHER]}, "r-1")
     assert len(fired.jobs) == jobs(world) == 2
     with pytest.raises(ScheduleInvalid, match=r"job 1: .*/vendor"):
         fired.raise_for_invalid()
@@ -103,7 +103,7 @@ def test_the_good_jobs_are_made_and_the_bad_ones_told_of(world: World) -> None:
 )
 def test_an_input_that_holds_no_jobs_is_refused(world: World, event: Any) -> None:
     with pytest.raises(ScheduleInvalid):
-        fire(world.rt, world.logger, event, "r-1")
+        fire(world.rt, event, "r-1")
     assert jobs(world) == 0
 
 
@@ -134,7 +134,7 @@ def keep(name: str, world: World) -> None:
 @pytest.mark.parametrize("change", [{"token": "guessed"}, {"token": None}, {"token": ["t"]}, {"schedule": "unknown"}])
 def test_nobody_but_scheduler_makes_a_schedules_firing(world: World, change: dict[str, Any]) -> None:
     forged = SCHEDULED | {"job": OTHER} | change
-    fired = fire(world.rt, world.logger, forged, "r-1")
+    fired = fire(world.rt, forged, "r-1")
 
     assert (fired.jobs, fired.rejected) == ([], True)
     assert world.job(deliver(world, SCHEDULED, "r-2")[0]).request == BODY["request"]
@@ -225,7 +225,7 @@ def test_a_schedules_input_that_names_its_firing_is_believed(world: World) -> No
 def test_a_body_that_has_become_invalid_is_told_of_and_not_tried_again(
     world: World, event: dict[str, Any], pointer: str
 ) -> None:
-    fired = fire(world.rt, world.logger, event, "r-1")
+    fired = fire(world.rt, event, "r-1")
     fired.raise_for_invalid()
     assert fired.rejected
     assert jobs(world) == 0
@@ -239,10 +239,10 @@ def test_a_body_that_has_become_invalid_is_told_of_and_not_tried_again(
 def test_a_rejection_that_could_not_be_told_is_tried_again_as_the_same(world: World) -> None:
     world.edge.crash_at = len(world.edge.effects)
     with pytest.raises(Crash):
-        fire(world.rt, world.logger, BROKEN, "r-1")
+        fire(world.rt, BROKEN, "r-1")
     assert world.edge.sent == []
     for request in ("r-1", "r-2"):
-        fire(world.rt, world.logger, BROKEN, request)
+        fire(world.rt, BROKEN, request)
     assert len(world.edge.sent) == 2
     assert len({event["event_id"] for event in world.edge.sent}) == 1
 

@@ -45,9 +45,16 @@ class World:
         self.stage = Stage(effect=edge.effect, before_read=lambda name: edge.before_read(name))
         self.monkeypatch = monkeypatch
         self.time = datetime.now(UTC).replace(microsecond=0)
-        self.rt = Runtime(Jobs(("scripted",)), Outbound(), now=lambda: self.time, sleep=self.wait, rng=random.Random(7))
-        self.logger, self.s3 = Logger(service="test"), client("s3")
-        self.closing = Closing(self.rt, self.s3, self.logger)
+        self.rt = Runtime(
+            Jobs(("scripted",)),
+            Outbound(),
+            now=lambda: self.time,
+            sleep=self.wait,
+            rng=random.Random(7),
+            logger=Logger(service="test"),
+        )
+        self.s3 = client("s3")
+        self.closing = Closing(self.rt, self.s3)
         self.machine = client("stepfunctions")
         self.calls_of_a_map = 600  # of its downloads; then they are left to another execution
 
@@ -57,13 +64,13 @@ class World:
         body.setdefault("vendor", "scripted")
         if "adopt" not in body:
             body.setdefault("request", {"url": SIGNED})
-        return submit(self.rt, self.logger, body, seed=seed).job_id
+        return submit(self.rt, body, seed=seed).job_id
 
     def cancel(self, job_id: str) -> Job:
         return self.closing.cancel(job_id)
 
     def retry(self, job_id: str) -> Job:
-        return retry(self.rt, self.logger, job_id)
+        return retry(self.rt, job_id)
 
     # -- steps ------------------------------------------------------------------------------------------------
 

@@ -145,7 +145,7 @@ def _submitting(batch: Batch, generation: int) -> bool:
 def _end(context: BatchContext, batch: Batch, status: BatchStatus, problem: Problem | None = None) -> dict[str, Any]:
     generation = batch.generation
     if problem:
-        context.logger.error("the batch failed", batch_id=batch.batch_id, code=problem.code, reason=problem.message)
+        context.rt.logger.error("the batch failed", batch_id=batch.batch_id, code=problem.code, reason=problem.message)
     try:
         context.batches.change(
             batch, context.rt.now(), status, error=problem, finished_at=context.rt.now(), report=batch.report

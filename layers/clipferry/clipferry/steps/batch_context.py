@@ -9,7 +9,6 @@ from clipferry.steps.context import Runtime
 from clipferry.store.batch_records import Batches
 
 if TYPE_CHECKING:
-    from aws_lambda_powertools import Logger
     from mypy_boto3_s3 import S3Client
 
 
@@ -20,4 +19,3 @@ class BatchContext:
     rt: Runtime
     batches: Batches
     s3: S3Client
-    logger: Logger

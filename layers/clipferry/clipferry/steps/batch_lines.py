@@ -61,7 +61,7 @@ def submit_line(context: BatchContext, wanted: WantedJob) -> Told | None:
     """Make the job of a record, once however often; what to tell of the record if its job is not its own."""
     job = wanted.job
     try:
-        made = admit(context.rt, context.logger, job, wanted.same)
+        made = admit(context.rt, job, wanted.same)
     except Exception as error:
         told = _failed(context, wanted.record, error)
         return None if _exists(context, job.job_id) else told  # the sweep starts a job whose row was written
@@ -95,7 +95,7 @@ def _failed(context: BatchContext, record: ManifestRecord, error: Exception) -> 
     """What to tell of a record that cannot be submitted. Raises the error again when trying later may mend it."""
     if may_work_later(error):
         raise error
-    context.logger.exception("a line cannot be submitted", line=record.line)
+    context.rt.logger.exception("a line cannot be submitted", line=record.line)
     if refusal := refusal_of(error):
         detail = f"DynamoDB refuses the job's record: {redact(refusal)}"
         return _told(record, _problem(HTTPStatus.BAD_REQUEST, "the job cannot be recorded", detail))

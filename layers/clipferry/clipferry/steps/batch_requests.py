@@ -172,6 +172,6 @@ def _start(context: BatchContext, batch: Batch) -> None:
     try:
         executions.start_batch(batch)
     except (ClientError, BotoCoreError) as error:
-        context.logger.error(
+        context.rt.logger.error(
             "execution not started, the sweep will", batch_id=batch.batch_id, reason=type(error).__name__
         )

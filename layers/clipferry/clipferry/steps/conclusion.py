@@ -32,15 +32,14 @@ from clipferry.steps.vendor_errors import ASKING_ERRORS, decide
 from clipferry.store.job_records import Superseded
 
 if TYPE_CHECKING:
-    from aws_lambda_powertools import Logger
     from mypy_boto3_s3 import S3Client
 
 
 class Conclusion:
     """The duties of one end. `job` is terminal, as read after its end was written."""
 
-    def __init__(self, rt: Runtime, s3: S3Client, logger: Logger, job: Job) -> None:
-        self.rt, self.s3, self.logger, self.job = rt, s3, logger, job
+    def __init__(self, rt: Runtime, s3: S3Client, job: Job) -> None:
+        self.rt, self.s3, self.job = rt, s3, job
 
     def carry_out(self) -> None:
         """All of them, in this order. Raises Superseded when the job was taken up again: its next end has its own."""
@@ -116,6 +115,6 @@ class Conclusion:
             stopped = self.rt.ask(job, lambda vendor: vendor.abort(task_of(job, self.rt.now())), pacer=pacer)
         except ASKING_ERRORS as error:
             said = decide(error, self.rt.rng).problem.message
-            self.logger.warning("the vendor's task could not be stopped", reason=said, job_id=job.job_id)
+            self.rt.logger.warning("the vendor's task could not be stopped", reason=said, job_id=job.job_id)
         else:
-            self.logger.info("asked the vendor to stop", stopped=stopped, job_id=job.job_id)
+            self.rt.logger.info("asked the vendor to stop", stopped=stopped, job_id=job.job_id)

@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+from clipferry.aws import logs
 from clipferry.aws.account_secrets import load_account
 from clipferry.jobs import File, FileStatus, Job
 from clipferry.outbound.client import Outbound
@@ -35,6 +36,9 @@ from clipferry.vendors.contract import (
     VendorUnavailable,
 )
 
+if TYPE_CHECKING:
+    from aws_lambda_powertools import Logger
+
 Answer = TypeVar("Answer")
 
 
@@ -55,6 +59,7 @@ class Runtime:
     learned: LearnedDurations = field(default_factory=LearnedDurations)
     holds: AccountHolds = field(default_factory=AccountHolds)
     time_left: Callable[[], float] = lambda: math.inf
+    logger: Logger = logs.logger
 
     def epoch(self) -> float:
         return self.now().timestamp()

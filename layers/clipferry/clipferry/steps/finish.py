@@ -17,7 +17,6 @@ from clipferry.steps.step_result import is_current
 from clipferry.store.job_records import Superseded
 
 if TYPE_CHECKING:
-    from aws_lambda_powertools import Logger
     from mypy_boto3_s3 import S3Client
 
 MOVE_ATTEMPTS = 5
@@ -47,8 +46,8 @@ class FinishResult:
 class Closing:
     """Ends jobs. Holds what only ends need besides the runtime."""
 
-    def __init__(self, rt: Runtime, s3: S3Client, logger: Logger) -> None:
-        self.rt, self.s3, self.logger = rt, s3, logger
+    def __init__(self, rt: Runtime, s3: S3Client) -> None:
+        self.rt, self.s3 = rt, s3
 
     def finish(self, job_id: str, generation: int, caught: str | None) -> FinishResult:
         """The end of an execution. `caught` names the state whose retries ran out. Raises NotFound."""
@@ -100,7 +99,7 @@ class Closing:
         if job.event_sent:
             return
         with suppress(Superseded):
-            Conclusion(self.rt, self.s3, self.logger, job).carry_out()
+            Conclusion(self.rt, self.s3, job).carry_out()
 
     def _end(self, job: Job, status: JobStatus, problem: Problem | None) -> None:
         now = self.rt.now()

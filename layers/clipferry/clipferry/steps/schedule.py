@@ -16,7 +16,7 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from clipferry.aws import events
 from clipferry.intake.checks import DEPTH_MAX, FieldError, InvalidBody, too_deep
@@ -25,9 +25,6 @@ from clipferry.intake.values import fingerprint
 from clipferry.jobs import Job, iso
 from clipferry.steps.context import Runtime
 from clipferry.steps.submit import KeyReused, submit
-
-if TYPE_CHECKING:
-    from aws_lambda_powertools import Logger
 
 FIRING_MAX = 256  # characters of the name that an input gives its firing
 SAME_FIRING = 15  # seconds; two firings of a rule of every minute may arrive 20 seconds apart, when the first is late
@@ -51,20 +48,20 @@ class Fired:
             raise ScheduleInvalid("; ".join(self.invalid))
 
 
-def fire(rt: Runtime, logger: Logger, event: Mapping[str, Any], request_id: str) -> Fired:
+def fire(rt: Runtime, event: Mapping[str, Any], request_id: str) -> Fired:
     """Make the jobs of one firing. Raises ScheduleInvalid when the input holds none at all."""
     if too_deep(event):
         raise ScheduleInvalid(f"the input must not be nested more than {DEPTH_MAX} levels deep")
     if isinstance(event, Mapping) and isinstance(event.get("schedule"), str):
-        return _fire_schedule(rt, logger, event, request_id)
+        return _fire_schedule(rt, event, request_id)
     event = _unwrapped(event)
     bodies = _bodies(event)
     fired = Fired(_firing(rt, event, request_id))
     for number, body in enumerate(bodies):
         try:
-            fired.jobs.append(submit(rt, logger, body, seed=f"firing:{fired.firing}:{number}", source="rule"))
+            fired.jobs.append(submit(rt, body, seed=f"firing:{fired.firing}:{number}", source="rule"))
         except InvalidBody as error:
-            logger.error("a scheduled job is invalid", number=number, reason=str(error))
+            rt.logger.error("a scheduled job is invalid", number=number, reason=str(error))
             fired.invalid.append(f"job {number}: {error}")
     return fired
 
@@ -115,7 +112,7 @@ def _first_seen(rt: Runtime, event: Mapping[str, Any], request_id: str) -> datet
 # -- schedules ---------------------------------------------------------------------------------------------------------
 
 
-def _fire_schedule(rt: Runtime, logger: Logger, event: Mapping[str, Any], request_id: str) -> Fired:
+def _fire_schedule(rt: Runtime, event: Mapping[str, Any], request_id: str) -> Fired:
     """Make the one job of a schedule's firing, or tell why it cannot be: repeating would not mend it."""
     from clipferry.intake.schedule_body import is_name  # here: what a rule fires needs no schedules
 
@@ -126,9 +123,9 @@ def _fire_schedule(rt: Runtime, logger: Logger, event: Mapping[str, Any], reques
     fired = Fired(f"{name}@{iso(scheduled) if named is None else named}")
     try:
         _check_sender(event)
-        fired.jobs.append(_submit(rt, logger, event, scheduled, fired.firing))
+        fired.jobs.append(_submit(rt, event, scheduled, fired.firing))
     except InvalidBody as error:
-        logger.error("a schedule fired in vain", schedule=name, firing=fired.firing, errors=error.told())
+        rt.logger.error("a schedule fired in vain", schedule=name, firing=fired.firing, errors=error.told())
         events.announce_rejected(name, fired.firing, error)
         fired.rejected = True
     return fired
@@ -145,11 +142,11 @@ def _check_sender(event: Mapping[str, Any]) -> None:
         raise InvalidBody([FieldError("/token", "is not the schedule's: EventBridge Scheduler did not send this")])
 
 
-def _submit(rt: Runtime, logger: Logger, event: Mapping[str, Any], scheduled: datetime, firing: str) -> Job:
+def _submit(rt: Runtime, event: Mapping[str, Any], scheduled: datetime, firing: str) -> Job:
     """Raises InvalidBody, with pointers into the schedule."""
     body = _body(event, scheduled)
     try:
-        return submit(rt, logger, body, seed=f"schedule:{firing}", source=f"schedule#{event['schedule']}")
+        return submit(rt, body, seed=f"schedule:{firing}", source=f"schedule#{event['schedule']}")
     except KeyReused as error:  # the schedule was changed between two deliveries of one firing
         return error.job
     except InvalidBody as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -17,9 +17,6 @@ from clipferry.steps.finish import NotNow
 from clipferry.store.job_records import Superseded
 from clipferry.vendors import vendor_class
 
-if TYPE_CHECKING:
-    from aws_lambda_powertools import Logger
-
 
 class KeyReused(Exception):
     """The idempotency key came with another body before: `job` is what that body made."""
@@ -29,17 +26,15 @@ class KeyReused(Exception):
         self.job = job
 
 
-def submit(
-    rt: Runtime, logger: Logger, body: Mapping[str, Any], *, seed: str | None = None, source: str | None = None
-) -> Job:
+def submit(rt: Runtime, body: Mapping[str, Any], *, seed: str | None = None, source: str | None = None) -> Job:
     """Create the job and start it. With a `seed`, the same seed and body give the same job however often.
 
     Raises InvalidBody, KeyReused.
     """
-    return admit(rt, logger, new_job(body, rt.now(), seed=seed, source=source), fingerprints(body))
+    return admit(rt, new_job(body, rt.now(), seed=seed, source=source), fingerprints(body))
 
 
-def admit(rt: Runtime, logger: Logger, wanted: Job, same: Collection[str]) -> Job:
+def admit(rt: Runtime, wanted: Job, same: Collection[str]) -> Job:
     """The job in the table, started: this one, or the one that came before it under the same id.
 
     `same` are the fingerprints of jobs that were made of the same body. Raises KeyReused.
@@ -48,11 +43,11 @@ def admit(rt: Runtime, logger: Logger, wanted: Job, same: Collection[str]) -> Jo
     if not created and job.fingerprint not in same:
         raise KeyReused(job)
     if created or job.status is JobStatus.QUEUED:
-        _start(job, logger)
+        _start(rt, job)
     return job
 
 
-def retry(rt: Runtime, logger: Logger, job_id: str) -> Job:
+def retry(rt: Runtime, job_id: str) -> Job:
     """Take up what is not STORED again, as a new generation. A second click meets the first.
 
     Raises NotFound, NotNow.
@@ -66,7 +61,7 @@ def retry(rt: Runtime, logger: Logger, job_id: str) -> Job:
         except Superseded:
             job = rt.jobs.load(job_id)
     if job.status is JobStatus.QUEUED:
-        _start(job, logger)
+        _start(rt, job)
     return job
 
 
@@ -132,9 +127,9 @@ def _spent(job: Job) -> bool:
     return bool(codes & vendor.spent_codes)
 
 
-def _start(job: Job, logger: Logger) -> None:
+def _start(rt: Runtime, job: Job) -> None:
     """Start the execution; when that fails the row stays QUEUED and the sweep starts it."""
     try:
         executions.start(job)
     except (ClientError, BotoCoreError) as error:
-        logger.error("execution not started, the sweep will", job_id=job.job_id, reason=type(error).__name__)
+        rt.logger.error("execution not started, the sweep will", job_id=job.job_id, reason=type(error).__name__)

@@ -87,7 +87,7 @@ class Sweep:
             try:
                 self.reconcile(job_id, generation)
             except Exception:
-                self.closing.logger.exception("a job could not be swept", job_id=job_id)
+                self.rt.logger.exception("a job could not be swept", job_id=job_id)
                 self.swept.failed.append(job_id)
 
     def _ended_badly(self) -> Iterator[tuple[str, int]]:
@@ -114,7 +114,7 @@ class Sweep:
                 else:
                     self._reconcile(job)
         except (NotFound, Superseded) as error:  # gone, or it has just moved by itself
-            self.closing.logger.info("nothing to sweep", job_id=job_id, reason=type(error).__name__)
+            self.rt.logger.info("nothing to sweep", job_id=job_id, reason=type(error).__name__)
         return self.swept
 
     def _reconcile(self, job: Job) -> None:
@@ -170,7 +170,7 @@ class Sweep:
             try:
                 self.reconcile_batch(batch_id)
             except Exception:
-                self.closing.logger.exception("a batch could not be swept", batch_id=batch_id)
+                self.rt.logger.exception("a batch could not be swept", batch_id=batch_id)
                 self.swept.failed.append(batch_id)
 
     def reconcile_batch(self, batch_id: str, generation: int | None = None) -> Swept:
@@ -179,7 +179,7 @@ class Sweep:
             if self.recovery.revive(batch_id, generation):
                 self.swept.batches.append(batch_id)
         except (NotFound, Superseded) as error:
-            self.closing.logger.info("nothing to sweep", batch_id=batch_id, reason=type(error).__name__)
+            self.rt.logger.info("nothing to sweep", batch_id=batch_id, reason=type(error).__name__)
         return self.swept
 
     def _end_orphans(self) -> None:
