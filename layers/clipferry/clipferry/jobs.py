@@ -149,7 +149,7 @@ class File:
     attempts: int = 0  # calls of its copy that left nothing further in S3, since one last did
     reached: int = 0  # the most bytes of it that were ever in S3
     call_seconds: int = 0  # for how long the present call of its copy has run, when it last wrote; 0 between calls
-    broken_at: str | None = None  # the step that last counted an attempt which ended without a word
+    broken_at: str | None = None  # the step that last counted calls which all crashed or timed out
     checkpoint: dict[str, Any] = field(default_factory=dict)  # transfer/'s own: upload id, pinned source
     generation: int = 1  # the job's generation that last worked on it
     worker: str | None = None  # names the call that copies it: another one takes the copy over by its own name
@@ -314,7 +314,7 @@ class Job:
 
     @property
     def holder(self) -> str:
-        """The name under which the job holds what is limited. A retry has another: nothing late takes its own away."""
+        """The name under which the job holds slots. A retry has another: a late release cannot free its slot."""
         return f"{self.job_id}-{self.fresh_since}"
 
     @property

@@ -1,4 +1,4 @@
-"""A link to a stored file, signed for a while. The one place where a signed URL leaves the house, and to whom it is."""
+"""A link to a stored file, signed for a while. No other code gives a signed URL to anybody."""
 
 from __future__ import annotations
 

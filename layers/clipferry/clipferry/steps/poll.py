@@ -25,7 +25,7 @@ UNKNOWN_BUDGET = 20  # looks in a row at a status nobody told us of
 def poll(
     rt: Runtime, job_id: str, generation: int, run: Run = BEGUN, time_left: Callable[[], float] | None = None
 ) -> StepResult:
-    """One look, or a few where the waits between them are shorter than a turn of the machine is dear.
+    """One look, or a few, where waiting in this call costs less than a round of the state machine.
 
     `time_left` is in seconds, until this call must have returned; None: there is no end, and one look. Raises NotFound.
     """
@@ -201,7 +201,7 @@ def _give_up_unlisted(rt: Runtime, job: Job, look: Look) -> None:
 
 
 def _count_broken(rt: Runtime, job: Job, run: Run) -> None:
-    """A copy whose calls all ended without a word has failed once, however often this step is repeated."""
+    """A copy whose calls all crashed or timed out has failed once, however often this step is repeated."""
     step = f"{job.generation}/{run.events}"
     for file in job.files:
         if file.file_id not in run.broken or file.status.settled or file.broken_at == step:

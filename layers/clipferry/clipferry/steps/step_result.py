@@ -18,7 +18,7 @@ HAND_OVER_AT = 10_000  # history events, as the machine counts them; one Map add
 @dataclass(frozen=True)
 class Run:
     """What the machine says of an execution: the events of its history, the seconds of its waits that are over, and the
-    files whose calls in the downloads just over all ended without a word."""
+    files whose calls in the downloads just over all crashed or timed out."""
 
     events: int = 0
     waited: int = 0
@@ -67,7 +67,7 @@ class StepResult:
 
 
 def is_current(job: Job, generation: int) -> bool:
-    """Whether a step called for this generation still has a say."""
+    """Whether a step that was called for this generation may change the job."""
     return job.generation == generation and not job.status.terminal
 
 

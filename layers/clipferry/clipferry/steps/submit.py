@@ -66,7 +66,7 @@ def retry(rt: Runtime, job_id: str) -> Job:
 
 
 def _reopen(rt: Runtime, job: Job) -> None:
-    """QUEUED again; trigger opens the files. Vendor work that is still good is kept, spent work is asked for anew."""
+    """QUEUED again; trigger opens the files. Vendor work that is still good is kept, else new work is asked for."""
     now = rt.now()
     rt.jobs.keep_rows(job, now)
     spent = _spent(job)

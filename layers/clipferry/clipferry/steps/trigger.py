@@ -1,5 +1,5 @@
-"""Start the vendor's work once. The intent is written before the call and the refs after it; whoever comes back to an
-intent without refs looks for the work before asking for any."""
+"""Start the vendor's work once. The intent is written before the call and the refs after it; a step that finds an
+intent without refs looks for the work at the vendor before it asks for new work."""
 
 from __future__ import annotations
 
@@ -231,7 +231,7 @@ def _spent(job: Job) -> bool:
 def _wait(rt: Runtime, job: Job, submitted: Submitted, *, planned: bool = False) -> StepResult:
     """Write the refs, move to WAITING, and wait until a look is worth its call.
 
-    `planned`: for work just asked for, what such work took so far has a say besides the vendor's hint.
+    `planned`: the work was just asked for, so the wait also depends on how long such work took before.
     """
     now = rt.now()
     left = max(1.0, (job.deadline_at - now).total_seconds())
