@@ -12,6 +12,7 @@ import re
 import re._parser as parser  # type: ignore[import-not-found]
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -60,6 +61,22 @@ def in_schemas(value: Any) -> Iterator[str]:
             yield from in_schemas(inner)
 
 
+def in_tables(value: Any) -> Iterator[re.Pattern[str]]:
+    """Compiled patterns in the rows of a table: tuples, lists, mappings and data classes, one in the other."""
+    if isinstance(value, re.Pattern):
+        if isinstance(value.pattern, str):
+            yield value
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from in_tables(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from in_tables(inner)
+    elif is_dataclass(value) and not isinstance(value, type):
+        for part in fields(value):
+            yield from in_tables(getattr(value, part.name))
+
+
 def collected() -> Mapping[tuple[str, int], tuple[str, set[str]]]:
     """(pattern, flags) → where it stands, and the methods that it is used with."""
     found: dict[tuple[str, int], tuple[str, set[str]]] = {}
@@ -80,10 +97,10 @@ def collected() -> Mapping[tuple[str, int], tuple[str, set[str]]]:
         owners: list[Any] = [vars(module), *(vars(c) for c in vars(module).values() if isinstance(c, type))]
         for owner in owners:
             for attribute, value in list(owner.items()):
-                if isinstance(value, re.Pattern) and isinstance(value.pattern, str):
-                    key = (value.pattern, value.flags & ~re.UNICODE)
+                for compiled in in_tables(value):
+                    key = (compiled.pattern, compiled.flags & ~re.UNICODE)
                     found.setdefault(key, (f"{name}.{attribute}", set()))[1].update(used.get(attribute, {"search"}))
-                elif isinstance(value, dict):
+                if isinstance(value, dict):
                     for pattern in in_schemas(value):
                         found.setdefault((pattern, 0), (f"{name}.{attribute}", set()))[1].add("search")
     return found

@@ -48,7 +48,7 @@ class Row:
         return said and not self.unless.search(words)
 
 
-_UNSUPPORTED = re.compile("^(" + "|".join(re.escape(code.lower()) for code in UNSUPPORTED) + ")$")
+_UNSUPPORTED = re.compile("^(" + "|".join(re.escape(code.lower()) for code in sorted(UNSUPPORTED)) + ")$")
 _NO_RECORD = re.compile(r"(recordnotexist|invalidparameter\.(recordid|filename))$")
 _RECORD = re.compile(r"\b(record ?id|file ?name)\b")
 _ELSE = re.compile("device|product|instance|tenant")
