@@ -103,12 +103,7 @@ def _encodings(head: bytes) -> tuple[str, ...]:
     if 0 not in head:
         readable = sum(byte in _ASCII for byte in head)
         return ("utf-8", "gb18030", "utf-16-le", "utf-16-be", *(("latin-1",) if readable * 4 > len(head) else ()))
-    units = head[: len(head) // 4 * 4]
-    if units and not any(units[0::4]) and not any(units[1::4]):
-        return ("utf-32-be",)
-    if units and not any(units[2::4]) and not any(units[3::4]):
-        return ("utf-32-le",)
-    return ("utf-16-le", "utf-16-be")
+    return ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
 
 
 def _decoded(head: bytes, encoding: str) -> str | None:
@@ -117,10 +112,17 @@ def _decoded(head: bytes, encoding: str) -> str | None:
         text = codecs.getincrementaldecoder(encoding)("strict").decode(head)
     except UnicodeDecodeError:
         return None
-    if encoding in _NARROW:
-        return None if _CONTROLS.search(text[:_LOOKED_AT]) else text
-    wide = _WIDE_TEXT.fullmatch(text[:_LOOKED_AT]) and _BETWEEN_WORDS.search(text[:_LOOKED_AT])
-    return text if wide or not text else None
+    looked_at = text[:_LOOKED_AT]
+    if _CONTROLS.search(looked_at):
+        return None
+    return text if encoding in _NARROW or _is_wide_text(looked_at) else None
+
+
+def _is_wide_text(text: str) -> bool:
+    """Whether characters of two or four bytes are a text: many pairs of any bytes are some character or other."""
+    if not text or 4 * sum(char < "\x7f" for char in text) > len(text):
+        return True
+    return bool(_WIDE_TEXT.fullmatch(text) and _BETWEEN_WORDS.search(text))
 
 
 def _without_comments(text: str) -> str:
