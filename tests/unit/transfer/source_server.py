@@ -68,8 +68,10 @@ class SourceServer:
         script: Callable[[Request, int], Behaviour | None] | None = None,
         usual: Behaviour | None = None,
         bandwidth: float | None = None,
+        files: dict[str, bytes] | None = None,
     ) -> None:
-        """`bandwidth`: bytes a second that all connections share."""
+        """`bandwidth`: bytes a second that all connections share. `files`: other bodies, by path."""
+        self.files = files or {}
         self.body, self.bandwidth, self._next_free = body, bandwidth, 0.0
         self.size = len(body) if isinstance(body, bytes) else size or 0
         self.script = script or (lambda request, number: None)
@@ -91,8 +93,13 @@ class SourceServer:
         self._http.shutdown()
         self._http.server_close()
 
-    def bytes_of(self, first: int, last: int) -> bytes | memoryview:
+    def bytes_of(self, first: int, last: int, path: str = "") -> bytes | memoryview:
+        if path in self.files:
+            return memoryview(self.files[path])[first : last + 1]
         return memoryview(self.body)[first : last + 1] if isinstance(self.body, bytes) else self.body(first, last)
+
+    def size_of(self, path: str) -> int:
+        return len(self.files[path]) if path in self.files else self.size
 
     def hold_up(self, size: int) -> None:
         """Wait until so many bytes more may leave."""
@@ -143,7 +150,7 @@ def _handler(server: SourceServer) -> type[BaseHTTPRequestHandler]:
             if how.body is not None:
                 body: bytes | memoryview = how.body
             else:
-                body = server.bytes_of(first, last) if last >= first else b""
+                body = server.bytes_of(first, last, request.path) if last >= first else b""
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)
@@ -158,18 +165,19 @@ def _handler(server: SourceServer) -> type[BaseHTTPRequestHandler]:
             self._send(body, how)
 
         def _head(self, request: Request, how: Behaviour) -> tuple[int, int, int, dict[str, str]]:
+            size = server.size_of(request.path)
             headers = {"ETag": how.etag} if how.etag else {}
-            first, last, status = 0, server.size - 1, 200
+            first, last, status = 0, size - 1, 200
             same = request.headers.get("if-range", how.etag) == how.etag
             if request.headers.get("if-match", how.etag) != how.etag and how.status is None:
                 return 412, 0, -1, headers
             if request.range and how.ranges and same and how.body is None:
                 first, last = request.range
-                if first >= server.size:
-                    return 416, 0, -1, {"Content-Range": f"bytes */{server.size}"}
-                last = min(last, server.size - 1)
+                if first >= size:
+                    return 416, 0, -1, {"Content-Range": f"bytes */{size}"}
+                last = min(last, size - 1)
                 status = 206
-                headers["Content-Range"] = how.content_range or f"bytes {first}-{last}/{server.size}"
+                headers["Content-Range"] = how.content_range or f"bytes {first}-{last}/{size}"
             if how.status is not None and how.status not in (200, 206):
                 first, last = 0, -1
                 headers.pop("Content-Range", None)

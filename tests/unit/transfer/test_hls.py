@@ -389,22 +389,22 @@ def test_a_call_that_could_not_finish_a_segment_is_an_attempt(library, s3):
     copy, start = Copy(library, s3), 0
     result = copy(time_left=lambda: 60.0 if library.calls["download"] == start else 0.5)
     assert (type(result), result.code) == (Retry, Code.SOURCE_UNAVAILABLE)
-    assert "did not get one segment" in result.message
+    assert "did not get one more segment" in result.message
 
 
 def test_a_source_too_slow_for_many_segments_at_once_is_asked_for_fewer(library, s3):
     library.put_video(count=30)
-    copy, workers = Copy(library, s3), []
+    copy, at_once = Copy(library, s3), []
     for _ in range(3):
         start = library.calls["download"]
         assert isinstance(
             copy(time_left=lambda start=start: 60.0 if library.calls["download"] == start else 0.5), Retry
         )
-        workers.append(copy.checkpoint["workers"])
-    assert workers == [2, 1, 1]
+        at_once.append(copy.checkpoint["connections"])
+    assert 8 > at_once[0] > at_once[-1] == 1
     start = s3.calls["put_object"]
     assert isinstance(copy(time_left=lambda: 60.0 if s3.calls["put_object"] - start < 9 else 0.5), More)
-    assert copy.checkpoint["workers"] == 2  # it is fast again
+    assert copy.checkpoint["connections"] > 2  # it is fast again
     assert isinstance(copy(), Stored)
 
 

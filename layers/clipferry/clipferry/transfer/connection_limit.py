@@ -25,6 +25,7 @@ class Reading:
 
     position: tuple[str, int]  # what comes first in the copy is read first
     length: int  # bytes
+    behind: int = 0  # bytes that have to come after it in the same call, for it to be of use
     received: int = 0
     begun: float = 0.0  # when it first got a place, on the monotonic clock
     active: bool = False
@@ -33,9 +34,9 @@ class Reading:
     since: float = 0.0  # … and when that was
 
     def late(self, now: float, left: float) -> bool:
-        """Whether it cannot arrive in the `left` seconds at its present speed."""
+        """Whether it, and what is behind it, cannot arrive in the `left` seconds at its present speed."""
         arrives = (self.received - self.seen) * left * _MARGIN
-        return self.length - self.received > arrives / max(now - self.since, 0.001)
+        return self.length - self.received + self.behind > arrives / max(now - self.since, 0.001)
 
 
 class ConnectionLimit:
@@ -119,9 +120,7 @@ class ConnectionLimit:
             now = time.monotonic()
             if now - self._refused_at > _SAME_STORM:
                 self.limit, self._refused_at = max(1, self.limit // 2), now
-            self._good = 0
-            if self._proven:
-                self._proven = min(self._proven, self.limit)
+            self._fewer()
             self._open_at = max(self._open_at, now + min(wait, RETRY_AFTER_MAX))
             self._changed.notify_all()
 
@@ -147,7 +146,14 @@ class ConnectionLimit:
         for reading in late[kept:]:
             reading.paused = True
         if late[kept:]:
-            self.limit, self._good = active - len(late[kept:]), 0
+            self.limit = active - len(late[kept:])
+            self._fewer()
+
+    def _fewer(self) -> None:
+        """What was proven before the limit fell is no longer."""
+        self._good = 0
+        if self._proven:
+            self._proven = min(self._proven, self.limit)
 
     # -- for the next call --------------------------------------------------------------------------------------------
 

@@ -83,6 +83,7 @@ class Source:
         self._facts, self._pinned = facts, pinned
         self._opening: Body | None = None
         self._came = 0  # bytes given by `read_on`
+        self._open_until = float("inf")
         self._open: set[Stream] = set()
         self._lock = threading.Lock()
         self._stopped = threading.Event()
@@ -102,7 +103,7 @@ class Source:
             opening, ranges = self._ask(part_size, until, ranges=False), False
         while ranges and opening.facts.size is None and looks < (1 if opening.facts.end_declared else LOOKS):
             opening, looks = self._better(opening, part_size, until, looks), looks + 1
-        self._facts, self._opening = opening.facts, opening.body
+        self._facts, self._opening, self._open_until = opening.facts, opening.body, until
         return opening
 
     def _better(self, opening: Opening, part_size: int, until: float, looks: int) -> Opening:
@@ -173,18 +174,20 @@ class Source:
         return filled
 
     def _give_up_reading(self) -> None:
-        if self._stopped.is_set():
+        """Nothing is wrong with a body that was broken off because the time is over."""
+        if self._stopped.is_set() or time.monotonic() >= self._open_until:
             raise Stopped
 
     # -- ranges -------------------------------------------------------------------------------------------------------
 
-    def fetch(self, start: int, buffer: memoryview, until: float) -> None:
+    def fetch(self, start: int, buffer: memoryview, until: float, behind: int = 0) -> None:
         """Fill the buffer with the file's bytes from `start` on; `until` is on the monotonic clock.
 
+        `behind`: bytes that have to follow in the same call, for these to be of use.
         Raises Stopped, SourceChanged, NotThere, AttemptFailed or Hopeless.
         """
         failures = _Failures(self._options, self._stopped)
-        reading = Reading((self._order, start), len(buffer))
+        reading = Reading((self._order, start), len(buffer), behind)
         while reading.received < len(buffer):
             before = reading.received
             if not self._limit.enter(reading, until):

@@ -18,6 +18,7 @@ from dataclasses import replace
 
 from clipferry.outbound.client import Outbound
 from clipferry.transfer.checksums import Digests, object_crc
+from clipferry.transfer.connection_limit import ConnectionLimit
 from clipferry.transfer.errors import AttemptFailed, Hopeless, SourceChanged, Taken
 from clipferry.transfer.evidence import Facts, judge, level_named, strongest_possible
 from clipferry.transfer.freshness import Link
@@ -43,11 +44,12 @@ class Segments:
         url_of: Callable[[str, str | None], str],
         plan: Plan,
         generation: int,
+        limit: ConnectionLimit,
     ) -> None:
         """`url_of(name, refused)`: where the asset or key of that name is, after the URL `refused` (None at first) was
-        not answered. What was stored in an earlier generation is of another video."""
+        not answered. What was stored in an earlier generation is of another video. `limit` is for all of them."""
         self._storage, self._outbound, self._hosts = storage, outbound, hosts
-        self._options = replace(options, connections=1)
+        self._options, self._limit = replace(options, connections=1), limit
         self._url_of, self._generation = url_of, generation
         keys = {url: name for name, url in plan.keys.items()}
         self._keys = KeyFiles(storage, keys, f"key-{generation}", self._source)
@@ -127,7 +129,9 @@ class Segments:
             refused.append(url)
             return Remote(url)
 
-        source = Source(Link(locate), self._outbound, self._hosts, self._options, pinned=pinned)
+        source = Source(
+            Link(locate), self._outbound, self._hosts, self._options, pinned=pinned, limit=self._limit, order=name
+        )
         with self._lock:
             self._active.add(source)
             if self._stopped:
@@ -167,7 +171,7 @@ class Segments:
         def parts(size: int) -> Iterator[bytearray]:
             for offset in range(0, length, size):
                 buffer = bytearray(min(size, length - offset))
-                source.fetch(start + offset, memoryview(buffer), until)
+                source.fetch(start + offset, memoryview(buffer), until, length - offset - len(buffer))
                 yield buffer
 
         return self._store(asset, expected, Facts(size=length), parts)
@@ -249,7 +253,7 @@ def _parts(source: Source, facts: Facts, size: int, until: float) -> Iterator[by
     if facts.ranges and facts.size is not None:
         for start in range(0, facts.size, size):
             buffer = bytearray(min(size, facts.size - start))
-            source.fetch(start, memoryview(buffer), until)
+            source.fetch(start, memoryview(buffer), until, facts.size - start - len(buffer))
             yield buffer
         return
     while True:

@@ -22,6 +22,7 @@ from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 
 from clipferry.transfer.checksums import object_crc
+from clipferry.transfer.connection_limit import ConnectionLimit
 from clipferry.transfer.errors import (
     AttemptFailed,
     Hopeless,
@@ -56,6 +57,7 @@ from clipferry.transfer.waiting import change_wait, not_there_wait, throttle_wai
 
 __all__ = ["HlsCopy", "chain"]
 
+WORKERS = 8  # segments at once
 PARTS_EACH = 3  # that one segment under way holds in memory at most
 WINDOW = 64  # segments that may be finished ahead of the first unfinished one
 MAX_BYTES = 2 * 1024**4
@@ -99,7 +101,8 @@ class HlsCopy:
         self._save_to = call.save
         self._progress = Progress.parse(call.checkpoint, call.destination.stem)
         self._of_subtitles: dict[str, list[str]] = {}  # objects stored so far, by the folder of their rendition
-        self._finished = 0  # segments, in this call
+        self._came_with = self._progress.most
+        self._stored: set[str] = set()  # stems of the segments that this call has stored
         self._began = self._saved_at = time.monotonic()
 
     def run(self) -> Result:
@@ -149,16 +152,17 @@ class HlsCopy:
                 raise SourceChanged("the playlists have changed since the last call")
             progress.begin(plan.digest)
             self._save()  # before the first segment: whoever continues looks for what is stored
-        progress.not_there = 0.0
         urls = _Urls(plan, self._plan_again)
+        limit = ConnectionLimit(self._workers, progress.connections)
         segments = Segments(
-            self._storage, self._outbound, self._hosts, self._options, urls.url_of, plan, progress.generation
+            self._storage, self._outbound, self._hosts, self._options, urls.url_of, plan, progress.generation, limit
         )
         try:
-            self._move(plan, segments, WINDOW if known else 1)
+            self._move(plan, segments, limit, WINDOW if known else 1)
             for url in plan.unneeded_keys:
                 segments.copy_key(url, self._clock.cut_off)
         finally:
+            progress.connections = limit.next_first if self._got_further else max(1, limit.limit // 2)
             segments.close()
         return self._finish(plan)
 
@@ -175,7 +179,7 @@ class HlsCopy:
             raise RenditionLeftOut
         return plan
 
-    def _move(self, plan: Plan, segments: Segments, probes: int) -> None:
+    def _move(self, plan: Plan, segments: Segments, limit: ConnectionLimit, probes: int) -> None:
         """Copy every asset that is not counted yet; raises what the first failing one raises."""
         probe = _Probe(segments, probes)
         for asset, suffix in zip(plan.assets, self._progress.all_suffixes, strict=False):
@@ -184,22 +188,25 @@ class HlsCopy:
         running: dict[Future[Copied], int] = {}
         ahead: dict[int, Copied] = {}
         following, total = self._progress.done, len(plan.assets)
-        with ThreadPoolExecutor(self._workers) as pool:
-            try:
-                while self._progress.done < total:
-                    while self._may_start(following, total, len(running)):
-                        copying = pool.submit(self._copy_one, plan, segments, probe, following)
-                        running[copying] = following
-                        following += 1
-                    if not running:
-                        raise Stopped
-                    for future in wait(running, timeout=_TICK, return_when=FIRST_COMPLETED).done:
-                        ahead[running.pop(future)] = self._result(future)
-                        self._finished += 1
-                    self._count(ahead)
-            except BaseException:
-                segments.stop()
-                raise
+        try:
+            with ThreadPoolExecutor(self._workers) as pool:
+                try:
+                    while self._progress.done < total:
+                        while len(running) < limit.limit and self._may_start(following, total):
+                            copying = pool.submit(self._copy_one, plan, segments, probe, following)
+                            running[copying] = following
+                            following += 1
+                        if not running:
+                            raise Stopped
+                        for future in wait(running, timeout=_TICK, return_when=FIRST_COMPLETED).done:
+                            ahead[running.pop(future)] = self._result(future)
+                        self._count(ahead)
+                        limit.review(self._clock.left)
+                except BaseException:
+                    segments.stop()
+                    raise
+        finally:  # whatever ended this, segments that got into S3 meanwhile count
+            self._take(ahead | {n: future.result() for future, n in running.items() if _succeeded(future)})
 
     def _result(self, copying: Future[Copied]) -> Copied:
         """What came of one segment. Raises what it raised, and RenditionLeftOut."""
@@ -212,17 +219,16 @@ class HlsCopy:
     @property
     def _workers(self) -> int:
         in_memory = self._options.buffers // (PARTS_EACH * self._options.part_size)
-        return max(1, min(self._progress.workers, self._options.connections, in_memory))
+        return max(1, min(WORKERS, self._options.connections, in_memory))
 
-    def _may_start(self, number: int, total: int, running: int) -> bool:
-        room = running < self._workers and number < min(total, self._progress.done + WINDOW)
-        return room and self._clock.may_begin()
+    def _may_start(self, number: int, total: int) -> bool:
+        return number < min(total, self._progress.done + WINDOW) and self._clock.may_begin()
 
     def _copy_one(self, plan: Plan, segments: Segments, probe: _Probe, number: int) -> Copied:
         asset = plan.assets[number]
         what = f"segment {number + 1} of {len(plan.assets)} ({asset.stem})"
         try:
-            copied = self._proven(probe.found(asset) or segments.copy(asset, self._clock.cut_off))
+            copied = self._proven(probe.found(asset) or self._store(segments, asset))
         except StorageThrottled:
             raise
         except (NotThere, AttemptFailed, Hopeless, SourceChanged) as error:
@@ -247,6 +253,11 @@ class HlsCopy:
             for name in self._of_subtitles.pop(folder):
                 self._storage.discard(name)
 
+    def _store(self, segments: Segments, asset: Asset) -> Copied:
+        copied = segments.copy(asset, self._clock.cut_off)
+        self._stored.add(asset.stem)
+        return copied
+
     def _proven(self, copied: Copied) -> Copied:
         """Refuse evidence that turned out weaker than it looked."""
         if copied.level.rank < self._minimum.rank:
@@ -254,9 +265,14 @@ class HlsCopy:
             raise Hopeless(Code.EVIDENCE_TOO_WEAK, message)
         return copied
 
-    def _count(self, ahead: dict[int, Copied]) -> None:
+    def _take(self, ahead: dict[int, Copied]) -> None:
+        """Count what is stored, in its order; what lies behind a gap stays in `ahead`."""
         while self._progress.done in ahead:
             self._progress.take(ahead.pop(self._progress.done))
+        self._progress.most = max(self._progress.most, self._progress.done + len(ahead))
+
+    def _count(self, ahead: dict[int, Copied]) -> None:
+        self._take(ahead)
         if self._progress.size > MAX_BYTES:
             raise Hopeless(Code.HLS_TOO_LARGE, f"more than {MAX_BYTES} bytes of segments")
         if time.monotonic() - self._saved_at >= self._options.save_every:
@@ -286,23 +302,31 @@ class HlsCopy:
 
     # -- endings ------------------------------------------------------------------------------------------------------
 
+    @property
+    def _got_further(self) -> bool:
+        """Whether more segments are stored than any call before this one has left."""
+        return bool(self._stored) and self._progress.most > self._came_with
+
     def _pause(self) -> More | Retry:
-        """Time is over. A call that could not finish one segment has failed; the next one asks for fewer at once."""
-        self._progress.adapt(self._finished)
+        """The time is over. A call that could not finish one more segment has failed."""
         self._save()
-        if self._finished:
+        if self._got_further:
             return More()
         seconds = time.monotonic() - self._began
-        message = f"the source is too slow: a call of {seconds:.0f} s did not get one segment from it into S3"
+        message = f"the source is too slow: a call of {seconds:.0f} s did not get one more segment from it into S3"
         return Retry(Code.SOURCE_UNAVAILABLE, message)
 
     def _not_there(self, why: str) -> More | Failed:
-        """Ready, but not to be found: looked for again with growing waits until the grace period is over."""
-        waited = self._progress.not_there
+        """Ready, but not to be found: looked for again with growing waits until the grace period is over.
+
+        It begins anew with each call that got further, and a call that did not counts with all of its time.
+        """
+        seconds = time.monotonic() - self._began
+        waited = 0.0 if self._got_further else self._progress.not_there + seconds
         if waited >= self._options.not_there_grace:
             return Failed(Code.SOURCE_GONE, f"{why}, for {waited:.0f} s")
         pause = not_there_wait(waited)
-        self._progress.not_there += pause
+        self._progress.not_there = waited + pause
         self._save()
         return More(pause)
 
@@ -344,6 +368,10 @@ class _Probe:
             with self._lock:
                 self._misses -= 1
         return found
+
+
+def _succeeded(future: Future[Copied]) -> bool:
+    return future.done() and not future.cancelled() and future.exception() is None
 
 
 def _named(error: NotThere | AttemptFailed | Hopeless | SourceChanged, what: str) -> AttemptFailed | Hopeless:

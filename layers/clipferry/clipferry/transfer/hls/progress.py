@@ -13,8 +13,6 @@ from clipferry.transfer.hls.segment_storage import Copied
 from clipferry.transfer.hls.subtitles import Subtitles
 from clipferry.transfer.interface import Code, Level
 
-WORKERS = 8  # segments at once
-
 _RUN = re.compile(r"(\.[a-z0-9]{1,8})\*([0-9]{1,6})")
 _MAX_SUFFIXES = 50_000  # characters; a run takes about eight
 
@@ -44,7 +42,8 @@ class Progress:
     suffixes: str = ""  # extensions of these, in runs such as ".mp4*1.m4s*300"
     generation: int = 1  # raised when the playlists changed, and all begins again
     not_there: float = 0.0  # seconds waited for playlists that are ready but not to be found
-    workers: int = WORKERS  # segments at once, fewer where a call did not finish one
+    most: int = 0  # segments stored, behind a gap too, at the most
+    connections: int | None = None  # segments at once at the start of the next call; None: as many as are allowed
     subtitles: Subtitles = field(default_factory=Subtitles)
 
     def take(self, copied: Copied) -> None:
@@ -72,21 +71,11 @@ class Progress:
             for _ in range(int(count)):
                 yield suffix
 
-    def adapt(self, finished: int) -> None:
-        """Choose how many segments the next call copies at once, by how many this one finished in its time.
-
-        What little bandwidth a source may have is enough for one segment where it is not for eight.
-        """
-        if finished == 0:
-            self.workers = max(1, self.workers // 4)
-        elif finished > 4 * self.workers:
-            self.workers = min(WORKERS, 2 * self.workers)
-
     def begin(self, plan: str) -> None:
         """From nothing, under another plan."""
         fresh = Progress(self.stem)
         self.plan, self.done, self.size, self.chain, self.level = plan, 0, 0, fresh.chain, fresh.level
-        self.complete, self.suffixes = fresh.complete, fresh.suffixes
+        self.complete, self.suffixes, self.most = fresh.complete, fresh.suffixes, fresh.most
 
     def begin_again(self) -> None:
         """From nothing, and nothing that is stored counts."""
@@ -99,8 +88,10 @@ class Progress:
         if value.get("kind") != "hls":
             return cls(stem)
         known = {name: value[name] for name in cls.__dataclass_fields__ if name in value}
-        for name in ("done", "size", "generation", "workers"):  # a store may hand numbers back as another type
+        for name in ("done", "size", "generation", "most"):  # a store may hand numbers back as another type
             known[name] = int(known.get(name, getattr(cls, name)))
+        if known.get("connections") is not None:
+            known["connections"] = int(known["connections"])
         known["not_there"] = float(known.get("not_there", 0.0))
         known["subtitles"] = Subtitles.parse(known.get("subtitles", {}))
         return cls(**{**known, "stem": value.get("stem") or stem})
