@@ -202,6 +202,8 @@ class HlsCopy:
                             ahead[running.pop(future)] = self._result(future)
                         self._count(ahead)
                         limit.review(self._clock.left)
+                except (AttemptFailed, NotThere):
+                    raise  # after those under way, whose bytes the next call would have to ask for again
                 except BaseException:
                     segments.stop()
                     raise
