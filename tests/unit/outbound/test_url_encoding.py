@@ -48,8 +48,24 @@ def test_a_url_without_a_scheme_is_taken_for_https() -> None:
 
 
 @pytest.mark.parametrize(
+    ("host", "encoded"),
+    [
+        ("录像.example.com", "xn--o1qw76a.example.com"),
+        ("Bücher.example.com:8443", "xn--bcher-kva.example.com:8443"),
+        ("faß.example.com", "xn--fa-hia.example.com"),
+        ("video。example。com", "video.example.com"),
+    ],
+)
+def test_a_host_name_beyond_ascii_is_written_as_dns_asks_for_it(host: str, encoded: str) -> None:
+    assert absolute_url(f"https://{host}/录.mp4") == f"https://{encoded}/%E5%BD%95.mp4"
+    assert check_url(absolute_url(f"https://{host}/v.mp4"), ["example.com"]).host == encoded.partition(":")[0]
+
+
+@pytest.mark.parametrize(
     ("url", "why"),
     [
+        ("https://\u2260\u0338.example.com/v.mp4", "DNS"),
+        ("https://" + "录" * 64 + ".example.com/v.mp4", "DNS"),
         ("/v.mp4", "begin"),
         ("v.mp4", "begin"),
         ("a.example.com/v.mp4", "begin"),

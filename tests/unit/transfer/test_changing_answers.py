@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import hashlib
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from clipferry.outbound.client import Outbound
@@ -15,7 +17,7 @@ from clipferry.transfer.freshness import Link
 from clipferry.transfer.source import LOOKS, Source
 from clipferry.vendors.contract import Remote
 
-from tests.unit.transfer.hls_world import QUICK, S3, TS, s3_bucket
+from tests.unit.transfer.hls_world import QUICK, S3, TS, Copy, s3_bucket
 from tests.unit.transfer.rig import OPTIONS, PART, Rig
 from tests.unit.transfer.s3_server import S3Server
 from tests.unit.transfer.source_server import Behaviour, Request, SourceServer, video
@@ -219,6 +221,39 @@ def test_a_segment_whose_validators_change_is_read_over_one_connection(bucket: S
     assert isinstance(result, Stored), result
     assert (asked["/v/index.m3u8"], asked["/v/low/s0.ts"]) == (1, 3)
     assert len(segment) in bucket.objects().values()
+
+
+@pytest.mark.parametrize("says", [by_etag, by_date])
+@pytest.mark.parametrize("grows", [False, True])
+def test_byte_ranges_of_a_resource_whose_validators_change_are_taken_by_its_size(
+    bucket: S3, says: Callable[[int], Behaviour], grows: bool
+) -> None:
+    """After the starts that a changing source gets. A resource whose size changes too is never stored."""
+    lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:2"]
+    for number in range(3):
+        lines += ["#EXTINF:2,", f"#EXT-X-BYTERANGE:{len(TS) * 2}@{len(TS) * 2 * number}", "all.ts"]
+    root = "\n".join([*lines, "#EXT-X-ENDLIST"]).encode()
+
+    def script(request: Any, number: int) -> Behaviour:
+        if request.path == "/v/index.m3u8":
+            return Behaviour(body=root, ranges=False)
+        size = 6 + number * grows
+        start, last = request.range
+        body = (TS * size)[start : last + 1]
+        headers = {"Content-Range": f"bytes {start}-{start + len(body) - 1}/{len(TS) * size}"} | says(number).headers
+        return replace(says(number), status=206, body=body, headers=headers)
+
+    with SourceServer(b"", script=script) as source:
+        copy = Copy(SimpleNamespace(url=source.url.rpartition("/")[0]), bucket)
+        results = [copy()]
+        while isinstance(results[-1], More):
+            results.append(copy())
+    if grows:
+        assert (type(results[-1]), results[-1].code) == (Failed, "SOURCE_CHANGED")
+    else:
+        assert isinstance(results[-1], Stored), results
+        assert bucket.read("v0/00003.ts") == TS * 2
+    assert len(results) == QUICK.max_generations
 
 
 # -- promises

@@ -48,7 +48,20 @@ def absolute_url(text: str) -> str:
         raise ValueError("it does not begin with https://")
     if not host or port == 0 or re.search(r"[\s\\]", parts.netloc):
         raise ValueError("it names no host")
+    netloc = parts.netloc if parts.netloc.isascii() else _encode_host(parts.netloc)
     path, query = parts.path, parts.query
     if not query and _IN_NAME.search(parts.fragment):  # a `#` that is a part of the name
         path, _, query = f"{path}#{parts.fragment}".partition("?")
-    return f"{parts.scheme}://{parts.netloc}{encode_path(path)}" + (f"?{encode_query(query)}" if query else "")
+    return f"{parts.scheme}://{netloc}{encode_path(path)}" + (f"?{encode_query(query)}" if query else "")
+
+
+def _encode_host(netloc: str) -> str:
+    """A host name beyond ASCII as DNS asks for it (RFC 5891, mapped first as UTS #46 says). Raises ValueError."""
+    import idna  # few vendors' URLs need it
+
+    user, at, place = netloc.rpartition("@")
+    host, colon, port = place.partition(":")
+    try:
+        return f"{user}{at}{idna.encode(host, uts46=True).decode()}{colon}{port}"
+    except idna.IDNAError:
+        raise ValueError("its host name cannot be a name of the DNS") from None

@@ -121,7 +121,7 @@ class Segments:
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
-    def _new_source(self, name: str, *, pinned: bool = True) -> Source:
+    def _new_source(self, name: str, *, pinned: bool = True, facts: Facts | None = None) -> Source:
         refused: list[str] = []
 
         def locate() -> Remote:
@@ -130,7 +130,14 @@ class Segments:
             return Remote(url)
 
         source = Source(
-            Link(locate), self._outbound, self._hosts, self._options, pinned=pinned, limit=self._limit, order=name
+            Link(locate),
+            self._outbound,
+            self._hosts,
+            self._options,
+            facts,
+            pinned=pinned,
+            limit=self._limit,
+            order=name,
         )
         with self._lock:
             self._active.add(source)
@@ -150,15 +157,20 @@ class Segments:
                 self._active.discard(source)
 
     def _shared_source(self, asset: Asset, until: float) -> Source:
-        """One source for all byte ranges of one resource: pinned once, so that all are of the same file."""
+        """One source for all byte ranges of one resource: pinned once, so that all are of the same file.
+
+        The last generation pins no more: ETag or date differ from answer to answer, and the size has to tell.
+        """
         with self._opening:
             source = self._shared.get(asset.reference.url)
             if source is None:
                 source = self._new_source(asset.stem)
-                opening = source.open(4096, until)
+                facts = source.open(4096, until).facts
                 source.close()
-                if not opening.facts.ranges or opening.facts.size is None:
+                if not facts.ranges or facts.size is None:
                     raise AttemptFailed(Code.SOURCE_UNAVAILABLE, "the source serves no byte ranges")
+                if self._generation >= self._options.max_generations:
+                    source = self._new_source(asset.stem, pinned=False, facts=facts)
                 self._shared[asset.reference.url] = source
             return source
 
