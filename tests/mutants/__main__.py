@@ -35,7 +35,10 @@ PARTS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
         ["tests/unit/transfer/test_evidence.py", "tests/unit/transfer/test_judge.py"],
     ),
     "containers": (["transfer/media/*.py"], ["tests/unit/transfer/media"]),
-    "address guard": (["outbound/address_guard.py"], ["tests/unit/outbound/test_address_guard.py"]),
+    "address guard": (
+        ["outbound/address_guard.py"],
+        ["tests/unit/outbound/test_address_guard.py", "tests/unit/outbound/test_refusal_reasons.py"],
+    ),
     "redaction": (["redaction.py"], ["tests/unit/test_redaction.py"]),
     "intake": (["intake/*.py", "intake/manifest/*.py"], ["tests/unit/intake"]),
 }
