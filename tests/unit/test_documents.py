@@ -28,7 +28,12 @@ VENDOR_PAGE = (ROOT / "docs" / "vendors.md").read_text()
 ERRORS = (ROOT / "docs" / "errors.md").read_text()
 MEDIA = (ROOT / "docs" / "media.md").read_text()
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
-DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+#: Every page of the repository; what is made, installed or hidden is none of it.
+DOCUMENTS = sorted(
+    path
+    for top in (ROOT, ROOT / "docs", ROOT / "functions", ROOT / "layers", ROOT / "local", ROOT / "tests")
+    for path in (top.glob("*.md") if top == ROOT else top.rglob("*.md"))
+)
 CODE = [*(ROOT / "layers" / "clipferry").rglob("*.py"), *(ROOT / "functions").rglob("*.py")]
 
 
@@ -246,7 +251,7 @@ def test_a_schedule_is_shown_as_it_is_put_and_answered() -> None:
     assert {key: answer[key] for key in kept} == {key: said[key] for key in kept}
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_block_of_json_can_be_read_and_every_link_leads_somewhere(path: Path) -> None:
     text = path.read_text()
 

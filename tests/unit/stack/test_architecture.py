@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -44,13 +45,29 @@ def room(module: str) -> str:
     return module.removeprefix("clipferry").removeprefix(".").partition(".")[0]
 
 
-def test_rooms_of_the_package_do_not_depend_on_each_other_in_a_circle() -> None:
-    needs: dict[str, set[str]] = {}
+def needs() -> dict[str, set[str]]:
+    """The rooms that each room imports."""
+    found: dict[str, set[str]] = {}
     for module, path in MODULES.items():
         own = {name for name in imports(path) if name in MODULES and room(name)}
-        needs.setdefault(room(module), set()).update({room(name) for name in own} - {room(module)})
+        found.setdefault(room(module), set()).update({room(name) for name in own} - {room(module)})
+    return found
 
-    assert list(TopologicalSorter(needs).static_order()), "a circle raises CycleError"
+
+def test_rooms_of_the_package_do_not_depend_on_each_other_in_a_circle() -> None:
+    assert list(TopologicalSorter(needs()).static_order()), "a circle raises CycleError"
+
+
+def test_the_page_on_the_architecture_shows_every_room_with_what_it_imports_all_of_it_further_down() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    section = page.split("\n## The domain package\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \|.*\|(.*)\|$", section, flags=re.M)
+    shown = {name: set(re.findall(r"`(\w+)`", cell)) for name, cell in rows}
+
+    assert shown == {name: imported for name, imported in needs().items() if name}
+    order = list(shown)
+    for name, imported in shown.items():
+        assert imported <= set(order[order.index(name) + 1 :]), name
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
