@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import pytest
-from clipferry.redaction import CUT, DEPTH_SHOWN, bare, redact
+from clipferry.redaction import CUT, DEPTH_SHOWN, bare, redact, redact_key
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -156,3 +156,71 @@ def test_a_value_nested_without_end_is_shown_as_far_as_it_goes() -> None:
     shown = json.dumps(bare(deep))
 
     assert shown == "[" * DEPTH_SHOWN + json.dumps(CUT) + "]" * DEPTH_SHOWN
+
+
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [
+        ("site?a/v.mp4", "site?a/v.mp4"),
+        ("a#1/u:p@x/v.mp4", "a#1/u:p@x/v.mp4"),
+        ("https://a.example/v.mp4?canary", "https://a.example/v.mp4"),
+        ("a//b.example/v.mp4?canary", "a//b.example/v.mp4"),
+    ],
+)
+def test_the_key_of_an_object_is_cut_only_where_a_url_stands_in_it(key: str, shown: str) -> None:
+    assert redact_key(key) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://[2001:db8::1]:8443/v.mp4", "https://[2001:db8::1]:8443/v.mp4"),
+        ("https://[2001:db8::1]/v.mp4", "https://[2001:db8::1]/v.mp4"),
+        ("https://a.example:8443), then", "https://a.example:8443), then"),
+        ("https://a.example:pass word", "https://…"),
+        ("https://a.example:84 and mail me@b.example", "https://b.example"),
+        ("https://a.example:8443/x@y", "https://…"),
+        ("https://a.example/x@y", "https://a.example/x@y"),
+        ("https://a.example: see x@y", "https://y"),
+        ("https://u@a.example/v and https://w:x@b.example/v", "https://a.example/v and https://b.example/v"),
+        ("https://a.example//b.example/v", "https://a.example//b.example/v"),
+        ("https://u@a.example", "https://a.example"),
+        ("https://", "https://"),
+    ],
+)
+def test_only_the_host_stays_in_a_hosts_place(text: str, shown: str) -> None:
+    assert redact(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("see https://a.example/v?x", "see https://a.example/v…"),
+        ("see /v.mp4?x=1 and https://a.example/v?x", "see /v.mp4…"),
+        ("see https://a.example/v?x and /v.mp4?x=1", "see https://a.example/v…"),
+        ("a?b then https://a.example/v#x", "a?b then https://a.example/v…"),
+        ("see https://u:pass word@a.example/v?x", "see https://a.example/v…"),
+        ("see https://u:pass/word@a.example/v?x", "see https://…"),
+        ("v.mp4?x", "v.mp4"),
+        ("it is v.mp4?x", "it is v.mp4…"),
+    ],
+)
+def test_a_sentence_shows_where_something_was_taken_out(text: str, shown: str) -> None:
+    assert redact(text) == shown
+
+
+def test_values_keep_their_shape() -> None:
+    assert bare(("a", ["b", {"c": (1,)}, {2: "d"}])) == ["a", ["b", {"c": [1]}, {2: "d"}]]
+    assert bare({("a", "b"): 1}) == {("a", "b"): 1}
+    assert bare({"see https://a.example/v?canary": 1}) == {"see https://a.example/v…": 1}
+    assert bare(ValueError("see https://a.example/v?canary")) == "see https://a.example/v…"
+    assert bare(b"https://a.example/v?canary") == "b'https://a.example/v"
+
+
+@pytest.mark.parametrize("empty", [{}, [], ()])
+def test_a_value_is_shown_as_deep_as_is_asked_for(empty: Any) -> None:
+    assert bare({"a": {"b": empty}}, 2) == {"a": {"b": CUT}}
+    assert bare([[empty]], 2) == [[CUT]]
+    assert bare([["x"]], 2) == [["x"]]
+    assert bare(empty, 0) == CUT
+    assert bare("x", 0) == "x"
