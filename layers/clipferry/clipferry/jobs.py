@@ -135,7 +135,7 @@ class File:
     ref: str
     name: str
     status: FileStatus = FileStatus.PENDING
-    kind: str = "file"  # "file", or "hls": a playlist with its segments
+    media: str = "file"  # "file", or "hls": a playlist with its segments
     size: int | None = None  # bytes; the vendor's word until stored, ours after
     declared: int | None = None  # bytes by the source's word, once its copy has begun: for the progress, no evidence
     part_size: int | None = None  # bytes of each part but the last, once its copy has begun

@@ -114,7 +114,7 @@ def test_what_a_handler_raises_holds_no_query(error: Exception) -> None:
         handler({}, Context())  # type: ignore[arg-type]
 
     assert "4ry" not in str(caught.value)
-    assert isinstance(caught.value, type(error) if not isinstance(error, Quoting) else logs.Failed)
+    assert isinstance(caught.value, type(error) if not isinstance(error, Quoting) else logs.RedactedError)
 
 
 def test_a_handlers_answer_passes_unchanged() -> None:

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from clipferry.intake.schedule_expressions import At, BadExpression, Cron, Rate, parse
+from clipferry.intake.schedule_expressions import At, BadExpression, Cron, RateExpression, parse
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -121,7 +121,7 @@ def test_what_cannot_be_is_told_in_words_about_its_place(text: str, why: str) ->
 @given(st.integers(1, 999_999), st.sampled_from(["minute", "hour", "day"]))
 def test_every_rate_with_its_right_unit_is_taken_as_it_is(value: int, unit: str) -> None:
     right, wrong = (unit, f"{unit}s") if value == 1 else (f"{unit}s", unit)
-    assert parse(f"rate({value} {right})") == Rate(value, right)
+    assert parse(f"rate({value} {right})") == RateExpression(value, right)
     assert str(parse(f"rate({value} {right})")) == f"rate({value} {right})"
     with pytest.raises(BadExpression):
         parse(f"rate({value} {wrong})")

@@ -70,6 +70,17 @@ def test_the_page_on_the_architecture_shows_every_room_with_what_it_imports_all_
         assert imported <= set(order[order.index(name) + 1 :]), name
 
 
+def test_no_public_class_has_the_name_of_another_one_outside_the_vendors() -> None:
+    found: dict[str, set[str]] = {}
+    for module, path in MODULES.items():
+        if room(module) != "vendors":
+            for node in ast.parse(path.read_text()).body:
+                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                    found.setdefault(node.name, set()).add(module)
+
+    assert {name: modules for name, modules in found.items() if len(modules) > 1} == {}
+
+
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_function_never_imports_another(function: str) -> None:
     for path in (ROOT / "functions" / function).rglob("*.py"):

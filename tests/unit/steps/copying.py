@@ -60,7 +60,7 @@ class Copying:
             part = s3.upload_part(Bucket=bucket, Key=key, UploadId=upload, PartNumber=1, Body=BODY)
             parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
             s3.complete_multipart_upload(Bucket=bucket, Key=key, UploadId=upload, MultipartUpload=parts)
-        except transfer.Superseded:
+        except transfer.CopySuperseded:
             if not begun:  # else it is the upload of whoever has taken over
                 self.abandon(s3, bucket, point)
             raise

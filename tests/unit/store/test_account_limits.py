@@ -193,7 +193,7 @@ class TestHolds:
         holds.put("ims", "gate", NOW, NOW + 30.7, self.SAID)
         hold = holds.read("ims", "gate")
         assert hold is not None
-        assert [holds.claim("ims", "gate", hold, NOW + 61) for _ in range(3)] == [True, False, False]
+        assert [holds.take_probe("ims", "gate", hold, NOW + 61) for _ in range(3)] == [True, False, False]
 
     def test_what_is_lifted_cannot_be_tried_and_begins_anew(self, edge: Edge) -> None:
         holds = AccountHolds()
@@ -203,7 +203,7 @@ class TestHolds:
         for _ in range(2):
             holds.lift("ims", "gate")
         assert holds.read("ims", "gate") is None
-        assert not holds.claim("ims", "gate", hold, NOW + 61)
+        assert not holds.take_probe("ims", "gate", hold, NOW + 61)
         holds.put("ims", "gate", NOW + 99, NOW + 129, self.SAID)
         assert holds.read("ims", "gate") == Hold(NOW + 99, NOW + 129, self.SAID)
 

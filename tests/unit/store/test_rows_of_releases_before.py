@@ -98,7 +98,7 @@ FILE = File(
     "ref",
     "name",
     FileStatus.COPYING,
-    kind="hls",
+    media="hls",
     size=1,
     declared=2,
     part_size=3,
@@ -201,12 +201,11 @@ def test_a_file(jobs: Jobs, attribute: str) -> None:
     if attribute == "life":
         assert jobs.load(job.job_id).files == [], "the job names its life, so a file that does not is another's"
         return
-    name = "kind" if attribute == "media" else attribute
-    if default(next(field for field in fields(FILE) if field.name == name)) is MISSING:
+    if default(next(field for field in fields(FILE) if field.name == attribute)) is MISSING:
         with pytest.raises(IncompleteRow, match=attribute):
             jobs.load(job.job_id)
         return
-    check(FILE, lambda: jobs.load(job.job_id).files[0], name)
+    check(FILE, lambda: jobs.load(job.job_id).files[0], attribute)
 
 
 @pytest.mark.parametrize("attribute", attributes(FileRow))
@@ -322,7 +321,7 @@ def test_an_account_on_hold(jobs: Jobs, attribute: str) -> None:
     hold = AccountHolds().read("ims", "gate")
     assert hold == expected
     if hold:
-        assert AccountHolds().claim("ims", "gate", hold, NOW + 60)
+        assert AccountHolds().take_probe("ims", "gate", hold, NOW + 60)
 
 
 @pytest.mark.parametrize("attribute", attributes(DurationsRow))

@@ -253,7 +253,7 @@ def test_byte_ranges_of_a_resource_whose_validators_change_are_taken_by_its_size
     else:
         assert isinstance(results[-1], Stored), results
         assert bucket.read("v0/00003.ts") == TS * 2
-    assert len(results) == QUICK.max_generations
+    assert len(results) == QUICK.max_starts
 
 
 # -- promises

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from clipferry.outbound.client import Outbound
 from clipferry.transfer import abandon
 from clipferry.transfer.hls.hls_copy import chain
-from clipferry.transfer.interface import Code, Destination, Failed, More, Options, Retry, Stored, Superseded
+from clipferry.transfer.interface import Code, CopySuperseded, Destination, Failed, More, Options, Retry, Stored
 from clipferry.vendors.contract import Remote, VendorThrottled
 
 from local.simulators.faults import Fault
@@ -500,9 +500,9 @@ def test_a_superseded_copy_stops_at_once(library, s3):
     library.put_video(count=3)
 
     def save(checkpoint: dict[str, Any], size: int) -> None:
-        raise Superseded("another call")
+        raise CopySuperseded("another call")
 
-    with pytest.raises(Superseded):
+    with pytest.raises(CopySuperseded):
         Copy(library, s3)(save=save)
     assert "index.m3u8" not in s3.objects()
 

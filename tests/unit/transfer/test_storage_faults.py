@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from clipferry.transfer import Destination, Failed, More, Retry, Stored, Superseded, abandon
+from clipferry.transfer import CopySuperseded, Destination, Failed, More, Retry, Stored, abandon
 
 from tests.unit.transfer.rig import PART, STEM, Rig
 from tests.unit.transfer.s3_server import OWNER, S3Fault, S3Server
@@ -264,7 +264,7 @@ def test_a_superseded_copy_takes_nothing_back(rig: Rig, source: SourceServer) ->
     rig.assert_stored(rig.finish(), BODY)
     source.body, rig.checkpoint = video(len(BODY), b"othr"), {}
     superseded_when(rig, lambda checkpoint, copied: rig.s3.calls["GetObject"] > 0)
-    with pytest.raises(Superseded):
+    with pytest.raises(CopySuperseded):
         rig.call(save_every=60.0)
     assert rig.stored_body() == BODY
 
@@ -333,7 +333,7 @@ def superseded_when(rig: Rig, over: Callable[[dict[str, Any], int], bool]) -> No
     def save(checkpoint: dict[str, Any], copied: int) -> None:
         if gone or over(checkpoint, copied):
             gone.append(True)
-            raise Superseded("another call has the file")
+            raise CopySuperseded("another call has the file")
         keep(checkpoint, copied)
 
     rig.save = save  # type: ignore[method-assign]
@@ -348,7 +348,7 @@ def test_superseded_copy_leaves_the_upload_that_its_successor_goes_on_with(rig: 
 
     superseded_when(rig, taken_over)
     rig.source.usual = Behaviour(delay=0.05)
-    with pytest.raises(Superseded):
+    with pytest.raises(CopySuperseded):
         rig.call()
     stored = {n for upload in rig.s3.uploads.values() for n in upload.parts}
     assert stored
@@ -361,7 +361,7 @@ def test_superseded_copy_leaves_the_upload_that_its_successor_goes_on_with(rig: 
 
 def test_superseded_copy_aborts_an_upload_that_it_could_not_write_down(rig: Rig) -> None:
     superseded_when(rig, lambda checkpoint, copied: checkpoint["upload"] is not None)
-    with pytest.raises(Superseded):
+    with pytest.raises(CopySuperseded):
         rig.call()
     assert rig.s3.calls["CreateMultipartUpload"] == 1
     assert rig.s3.uploads == {}
@@ -386,7 +386,7 @@ def test_superseded_copy_that_wants_to_give_its_upload_up_leaves_it_to_its_succe
     successor = Rig(rig.s3, rig.source, checkpoint=dict(rig.checkpoint))
     superseded_when(rig, lambda checkpoint, copied: True)
     rig.source.usual = ending
-    with pytest.raises(Superseded):
+    with pytest.raises(CopySuperseded):
         rig.call()
     assert successor.checkpoint["upload"]["upload_id"] in rig.s3.uploads
     rig.source.usual = Behaviour()
@@ -399,13 +399,13 @@ def test_superseded_copy_does_not_wait_for_a_silent_source(rig: Rig) -> None:
 
     def save(checkpoint: dict[str, Any], copied: int) -> None:
         if len(rig.saves) > 2:
-            raise Superseded("cancelled")
+            raise CopySuperseded("cancelled")
         keep(checkpoint, copied)
 
     rig.save = save  # type: ignore[method-assign]
     rig.source.usual = Behaviour(hang_after=10_000)
     started = time.monotonic()
-    with pytest.raises(Superseded):
+    with pytest.raises(CopySuperseded):
         rig.call()
     assert time.monotonic() - started < 5
 

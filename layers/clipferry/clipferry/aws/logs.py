@@ -30,7 +30,7 @@ _CHAINED = {
 }
 
 
-class Failed(Exception):
+class RedactedError(Exception):
     """Raised in place of an exception whose own words cannot be redacted."""
 
 
@@ -87,7 +87,7 @@ def entry(handler: Handler) -> Handler:
             error.args = tuple(redact(said) if isinstance(said, str) else said for said in error.args)
             if redact(str(error)) == str(error):
                 raise
-            raise Failed(f"{type(error).__name__}: {redact(str(error))}") from None
+            raise RedactedError(f"{type(error).__name__}: {redact(str(error))}") from None
         return answer
 
     return run

@@ -23,7 +23,7 @@ from clipferry.intake.schedule_expressions import (
     At,
     BadExpression,
     Cron,
-    Rate,
+    RateExpression,
     exists,
     parse,
 )
@@ -96,7 +96,7 @@ class Schedule:
             case At():
                 once = _local(expression, zone)
                 found = once if once > now else None
-            case Rate():
+            case RateExpression():
                 found = self.begins(now)
             case Cron():
                 since = max(now, self.start - timedelta(seconds=1)) if self.start else now
@@ -106,7 +106,7 @@ class Schedule:
     def begins(self, now: datetime) -> datetime | None:
         """The start to ask of Scheduler, which takes none that has passed: a rate keeps its beat by its next firing."""
         expression = parse(self.expression)
-        if self.start and isinstance(expression, Rate):
+        if self.start and isinstance(expression, RateExpression):
             return expression.after(now, self.start)
         return self.start if self.start and self.start > now else None
 
@@ -178,7 +178,7 @@ def _never_fires(wanted: Schedule, now: datetime) -> FieldError | None:
     unbounded = replace(wanted, enabled=True, end=None)
     expression, first = parse(wanted.expression), unbounded.next_firing(now)
     if first is None:
-        if isinstance(expression, Rate):  # Scheduler fires a rate without a start as soon as it has it
+        if isinstance(expression, RateExpression):  # Scheduler fires a rate without a start as soon as it has it
             return None
         never = "cron() never fires: no such time is to come"
         return FieldError("/expression", "at() must be in the future" if isinstance(expression, At) else never)
@@ -240,7 +240,7 @@ def _read(
         return None
 
 
-def _expression(text: str, zone: ZoneInfo) -> Cron | Rate | At:
+def _expression(text: str, zone: ZoneInfo) -> Cron | RateExpression | At:
     """Raises BadExpression, a ValueError."""
     expression = parse(text)
     if isinstance(expression, At) and not exists(_local(expression, zone)):

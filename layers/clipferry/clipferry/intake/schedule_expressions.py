@@ -22,7 +22,7 @@ class BadExpression(ValueError):
 
 
 @dataclass(frozen=True)
-class Rate:
+class RateExpression:
     """Every `value` units, counted from the schedule's start."""
 
     value: int
@@ -126,7 +126,7 @@ def exists(local: datetime) -> bool:
     return shown.replace(tzinfo=None, fold=0) == local.replace(tzinfo=None, fold=0)
 
 
-def parse(text: str) -> Cron | Rate | At:
+def parse(text: str) -> Cron | RateExpression | At:
     """Raises BadExpression."""
     form = re.fullmatch(r"(cron|rate|at)\((.*)\)", text)
     if not form:
@@ -135,7 +135,7 @@ def parse(text: str) -> Cron | Rate | At:
     return _cron(inside) if kind == "cron" else _rate(inside) if kind == "rate" else _at(inside)
 
 
-def _rate(inside: str) -> Rate:
+def _rate(inside: str) -> RateExpression:
     form = re.fullmatch(r"([0-9]{1,6}) (minute|hour|day)(s?)", inside)
     if not form or form[1].startswith("0"):
         raise BadExpression("rate() takes a whole number above 0 and minutes, hours or days, as in rate(5 minutes)")
@@ -143,7 +143,7 @@ def _rate(inside: str) -> Rate:
     if (value == 1) is bool(plural):
         right = unit if value == 1 else f"{unit}s"
         raise BadExpression(f"rate() of {value} takes the unit {right}, as in rate({value} {right})")
-    return Rate(value, unit + plural)
+    return RateExpression(value, unit + plural)
 
 
 def _at(inside: str) -> At:

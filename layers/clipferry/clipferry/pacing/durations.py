@@ -29,7 +29,7 @@ _CLUSTERS = 3  # at most
 _ROUNDS = 30  # of expectation-maximisation, at most
 
 
-class Part(NamedTuple):
+class Component(NamedTuple):
     """A log-normal that begins at `shift` seconds, and its share of the law."""
 
     weight: float
@@ -38,14 +38,14 @@ class Part(NamedTuple):
     shift: float = 0.0
 
 
-NOTHING_KNOWN = Part(1.0, math.log(40.0), 2.0)  # anything from seconds to an hour
+NOTHING_KNOWN = Component(1.0, math.log(40.0), 2.0)  # anything from seconds to an hour
 
 
 @dataclass(frozen=True)
 class Law:
     """How long a task may take: a mixture whose weights sum to 1."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[Component, ...]
 
     def cdf(self, seconds: float) -> float:
         """The probability that a task is finished within `seconds`."""
@@ -152,14 +152,14 @@ def law(learned: Durations, hint: float = 0.0) -> Law:
     Clusters found in what was learned; a broad doubt around them, which also carries the tail beyond the longest task
     seen; and a first guess (just after `hint` seconds, when the vendor gave one), which the first few tasks replace.
     """
-    guess = Part(1.0, math.log(max(5.0, 0.25 * hint)), 1.0, hint) if hint > 0 else NOTHING_KNOWN
+    guess = Component(1.0, math.log(max(5.0, 0.25 * hint)), 1.0, hint) if hint > 0 else NOTHING_KNOWN
     known = learned.weight
     if known < 0.5:
         return Law((guess,))
     points = [(k * STEP, weight) for k, weight in learned.bins]
     _, mu, sigma, _ = _cluster(points, known)
     parts = [part._replace(weight=part.weight * known) for part in _clusters(points, known)]
-    parts += [Part(_DOUBT, mu, sigma + _BROADER), guess._replace(weight=3.0 * math.exp(-known / 3))]
+    parts += [Component(_DOUBT, mu, sigma + _BROADER), guess._replace(weight=3.0 * math.exp(-known / 3))]
     total = sum(part.weight for part in parts)
     return Law(tuple(part._replace(weight=part.weight / total) for part in parts if part.weight / total > 1e-6))
 
@@ -167,7 +167,7 @@ def law(learned: Durations, hint: float = 0.0) -> Law:
 Points = Sequence[tuple[float, float]]  # (ln seconds, weight), ascending
 
 
-def _clusters(points: Points, known: float) -> list[Part]:
+def _clusters(points: Points, known: float) -> list[Component]:
     """One to three log-normals, as many as the Bayesian information criterion finds worth their parameters."""
     best, chosen = math.inf, [_cluster(points, known)]
     for count in range(1, min(_CLUSTERS, len(points) // 2 + 1) + 1):
@@ -178,7 +178,7 @@ def _clusters(points: Points, known: float) -> list[Part]:
     return chosen
 
 
-def _split(points: Points, known: float, count: int) -> list[Part]:
+def _split(points: Points, known: float, count: int) -> list[Component]:
     """A start for the fit: cut in two where the means are furthest apart for their weights, in more by equal shares."""
     if count == 2:
         total, gain, cut = sum(x * w for x, w in points), -1.0, 1
@@ -199,14 +199,14 @@ def _split(points: Points, known: float, count: int) -> list[Part]:
     return [_cluster(group, known) for group in groups if group]
 
 
-def _cluster(points: Points, known: float) -> Part:
+def _cluster(points: Points, known: float) -> Component:
     weight = sum(w for _, w in points)
     mu = sum(x * w for x, w in points) / weight
     variance = sum(w * (x - mu) ** 2 for x, w in points) / weight
-    return Part(weight / known, mu, math.sqrt(variance + _NARROWEST**2))
+    return Component(weight / known, mu, math.sqrt(variance + _NARROWEST**2))
 
 
-def _fit(points: Points, known: float, parts: list[Part]) -> tuple[list[Part], float]:
+def _fit(points: Points, known: float, parts: list[Component]) -> tuple[list[Component], float]:
     """Expectation-maximisation from `parts`: the parts it settles on, and their ln-likelihood."""
     likelihood = -math.inf
     for _ in range(_ROUNDS if len(parts) > 1 else 1):

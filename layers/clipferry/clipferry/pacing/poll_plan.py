@@ -114,7 +114,7 @@ class Price:
 
 
 @dataclass(frozen=True)
-class Plan:
+class LookPlan:
     """The best next look from every moment of a law. The tuples are parallel."""
 
     times: tuple[float, ...]  # seconds since the trigger, ascending
@@ -138,7 +138,7 @@ class Plan:
         return min(self.times[j], elapsed + limit)
 
 
-def solve(times: Sequence[float], done: Sequence[float], price: Price, latest_first: float) -> Plan:
+def solve(times: Sequence[float], done: Sequence[float], price: Price, latest_first: float) -> LookPlan:
     """The programme, from the last moment backwards; `times[0]` is when the first wait begins.
 
     What a later look adds in lag, times its price, falls as i rises, so the best j never falls as i rises: the search
@@ -155,7 +155,7 @@ def solve(times: Sequence[float], done: Sequence[float], price: Price, latest_fi
         worth, end = price.at(times[i]), furthest if i else last
         cost, furthest = _best(times, done, spent, costs, worth, done[i], spent[i], i + 1, end, limit)
         costs[i] = cost + 1 - done[i]
-    return Plan(tuple(times), tuple(done), tuple(spent), tuple(costs), price, latest_first)
+    return LookPlan(tuple(times), tuple(done), tuple(spent), tuple(costs), price, latest_first)
 
 
 def _best(
@@ -183,7 +183,7 @@ def _best(
 
 
 @lru_cache(maxsize=64)
-def _plan(learned: Durations, hint: float, lag_per_look: float) -> Plan:
+def _plan(learned: Durations, hint: float, lag_per_look: float) -> LookPlan:
     """The plan for a task of which only its age is known. Some 3 ms to make."""
     belief = law(learned, hint)
     times = (0.0, *_spread(belief.quantile(0.002), belief.quantile(0.9995), _POINTS))
@@ -210,7 +210,7 @@ def _finish(view: View) -> tuple[float, float] | None:
     return since * to_go / before, 0.2
 
 
-def _plan_from(elapsed: float, finish: tuple[float, float], belief: Law, price: Price) -> Plan:
+def _plan_from(elapsed: float, finish: tuple[float, float], belief: Law, price: Price) -> LookPlan:
     """The plan for a task at `elapsed` whose progress was reported: the law, weighed with what the report says."""
     median, sigma = finish
     waits = (0.0, *_spread(min(FLOOR, median / 4), max(20 * median, 4 * CAP), _POINTS // 2))

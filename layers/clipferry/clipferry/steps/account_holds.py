@@ -35,7 +35,7 @@ def hold_to_probe(rt: Runtime, job: Job, *, at_once: bool = False) -> Hold | Non
         return None
     now = rt.epoch()
     due = hold.probe_at <= now
-    if at_once or (due and rt.holds.claim(job.vendor, job.account, hold, now + PROBE_INTERVAL)):
+    if at_once or (due and rt.holds.take_probe(job.vendor, job.account, hold, now + PROBE_INTERVAL)):
         return hold
     raise AccountOnHold(hold.problem)
 

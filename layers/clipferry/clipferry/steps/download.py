@@ -105,7 +105,7 @@ def _copy(rt: Runtime, s3: S3Client, job: Job, file: File, time_left: Callable[[
             time_left=time_left,
             options=_options(account),
         )
-    except transfer.Superseded as error:
+    except transfer.CopySuperseded as error:
         raise Superseded(str(error)) from error
     except ASKING_ERRORS as error:
         in_vain = (rt.now() - began).total_seconds() >= LONG_CALL and file.bytes_copied <= before
@@ -186,7 +186,7 @@ def _saver(rt: Runtime, job: Job, file: File, began: datetime) -> Callable[[dict
                 part_size=transfer.part_size(checkpoint),
             )
         except Superseded as error:
-            raise transfer.Superseded(str(error)) from error
+            raise transfer.CopySuperseded(str(error)) from error
 
     return save
 

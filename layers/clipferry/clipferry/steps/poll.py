@@ -228,7 +228,7 @@ def _facts(seen: Sighting) -> dict[str, Any]:
         seen.code or "VENDOR_FILE_FAILED", seen.message or "the vendor could not produce this file", seen.vendor_code
     )
     return {
-        "kind": seen.kind,
+        "media": seen.kind,
         "size": seen.size,
         "md5": seen.md5,
         "detail": dict(seen.detail),

@@ -95,7 +95,7 @@ class TaskSlots:
 
     def look(self, account: str, max_in_flight: int) -> tuple[list[Held], list[Waiting]]:
         """The slots' rows, and the first `max_in_flight` rows of those who wait."""
-        pk = _line_pk(account)
+        pk = _queue_pk(account)
         slots = TaskSlotRow.query(pk, TaskSlotRow.sk.between("SLOT#", "SLOT#~"), consistent_read=True)
         held = [Held(_number(row), row.holder or "", row.until or 0, row.since) for row in slots]
         first = TaskSlotRow.query(pk, TaskSlotRow.sk.startswith("WAIT#"), limit=max_in_flight, consistent_read=True)
@@ -105,7 +105,7 @@ class TaskSlots:
         """Take a free slot; False when somebody was quicker."""
         free = TaskSlotRow.until.does_not_exist() | (TaskSlotRow.until < int(now)) | (TaskSlotRow.holder == holder)
         try:
-            row = TaskSlotRow(_line_pk(account), _slot(slot), holder=holder, until=int(until), since=int(now))
+            row = TaskSlotRow(_queue_pk(account), _slot(slot), holder=holder, until=int(until), since=int(now))
             row.save(condition=free)
         except PutError as error:
             return _lost(error)
@@ -113,13 +113,13 @@ class TaskSlots:
 
     def draw(self, account: str) -> int:
         """The next ticket."""
-        row = TaskSlotRow(_line_pk(account), "TAIL")
+        row = TaskSlotRow(_queue_pk(account), "TAIL")
         row.update(actions=[TaskSlotRow.tickets.set((TaskSlotRow.tickets | 0) + 1)])
         return int(row.tickets or 0)
 
     def wait(self, account: str, ticket: int, holder: str, until: float) -> None:
         """Stand in line, or go on standing in it."""
-        TaskSlotRow(_line_pk(account), _wait(ticket), holder=holder, until=int(until)).save()
+        TaskSlotRow(_queue_pk(account), _wait(ticket), holder=holder, until=int(until)).save()
 
     def forget(self, account: str, ticket: int, now: float) -> None:
         """Take away whoever has stopped waking."""
@@ -131,19 +131,19 @@ class TaskSlots:
 
     def renew(self, account: str, slot: int, holder: str, until: float) -> bool:
         """Keep a slot for longer; False when its lease ran out and another has it."""
-        row = TaskSlotRow(_line_pk(account), _slot(slot))
+        row = TaskSlotRow(_queue_pk(account), _slot(slot))
         return _updated(row, [TaskSlotRow.until.set(int(until))], TaskSlotRow.holder == holder)
 
     def release(self, account: str, holder: str, now: float, *, slot: int | None, ticket: int | None) -> None:
         """Give back what is still the holder's. Repeating it is harmless."""
         for sk in ([_slot(slot)] if slot is not None else []) + ([_wait(ticket)] if ticket is not None else []):
             ended: list[Action] = [TaskSlotRow.until.set(int(now) - 1)]
-            _updated(TaskSlotRow(_line_pk(account), sk), ended, TaskSlotRow.holder == holder)
+            _updated(TaskSlotRow(_queue_pk(account), sk), ended, TaskSlotRow.holder == holder)
 
     @staticmethod
     def _delete(account: str, ticket: int, condition: Condition) -> None:
         try:
-            TaskSlotRow(_line_pk(account), _wait(ticket)).delete(condition=condition)
+            TaskSlotRow(_queue_pk(account), _wait(ticket)).delete(condition=condition)
         except DeleteError as error:
             _lost(error)
 
@@ -180,7 +180,7 @@ class AccountHolds:
         ]
         HoldRow(_hold_pk(vendor, account), "HOLD").update(actions=actions)
 
-    def claim(self, vendor: str, account: str, hold: Hold, probe_at: float) -> bool:
+    def take_probe(self, vendor: str, account: str, hold: Hold, probe_at: float) -> bool:
         """Take the one try that is due; False when somebody was quicker, or the hold is no more."""
         unchanged = HoldRow.since.exists() & as_read(HoldRow.probe_at, hold.probe_at, 0.0)
         return _updated(HoldRow(_hold_pk(vendor, account), "HOLD"), [HoldRow.probe_at.set(probe_at)], unchanged)
@@ -237,7 +237,7 @@ def _hold_pk(vendor: str, account: str) -> str:
     return f"ACCOUNT#{vendor}#{account}"
 
 
-def _line_pk(account: str) -> str:
+def _queue_pk(account: str) -> str:
     return f"INFLIGHT#{account}"
 
 

@@ -29,7 +29,6 @@ from clipferry.store.job_rows import (
     expiry,
     file_as_read,
     file_row,
-    file_values,
     index_keys,
     is_own,
     job_as_read,
@@ -255,7 +254,7 @@ class Jobs:
         unchanged = file_as_read(job, file)
         if changes.get("worker"):  # the SDK may repeat this very write, when its answer was lost
             unchanged |= file_as_read(job, replace(file, **changes))
-        update(file_row(job, file), file_values(changes), unchanged)
+        update(file_row(job, file), changes, unchanged)
         for name, value in changes.items():
             setattr(file, name, value)
         return file
@@ -346,7 +345,7 @@ def _save(row: FileRow | TagRow, condition: Any = None) -> Callable[[TransactWri
 
 
 def _update_file(job: Job, file: File, changes: dict[str, Any]) -> Callable[[TransactWrite], None]:
-    row, actions, unchanged = file_row(job, file), actions_of(FileRow, file_values(changes)), file_as_read(job, file)
+    row, actions, unchanged = file_row(job, file), actions_of(FileRow, changes), file_as_read(job, file)
     return lambda transaction: transaction.update(row, actions=actions, condition=unchanged)
 
 

@@ -23,7 +23,6 @@ SHARDS = 4  # of every index value: 4 × 1,000 writes a second (DynamoDB's limit
 PATIENCE = {JobStatus.QUEUED: 60, JobStatus.TRIGGERING: 180, JobStatus.WAITING: 180, JobStatus.DOWNLOADING: 600}
 
 _NOT_IN_THE_ROW = frozenset({"files", "rows_expire"})
-_FILE_NAMES = {"kind": "media"}
 
 
 def job_pk(job_id: str) -> str:
@@ -40,7 +39,7 @@ def file_row(job: Job, file: File, **values: Any) -> FileRow:
 
 
 def new_file_row(job: Job, file: File) -> FileRow:
-    return file_row(job, file, life=job.life, **attributes_of(file, _FILE_NAMES))
+    return file_row(job, file, life=job.life, **attributes_of(file))
 
 
 def tag_row(job: Job, tag: str, expires_at: int | None) -> TagRow:
@@ -57,11 +56,6 @@ def job_values(job: Job) -> dict[str, Any]:
     return attributes_of(job, without=_NOT_IN_THE_ROW)
 
 
-def file_values(changes: dict[str, Any]) -> dict[str, Any]:
-    """Changes of a file's fields as changes of its row's attributes."""
-    return {_FILE_NAMES.get(name, name): value for name, value in changes.items()}
-
-
 def job_of(row: JobRow) -> Job:
     """The job without its files. Raises IncompleteRow."""
     return value_of(row, Job, files=[], rows_expire=False)
@@ -71,7 +65,7 @@ def job_with_files(row: JobRow, others: list[Item]) -> Job:
     """The job of all items under its key. What belongs to an earlier life is left out. Raises IncompleteRow."""
     job = job_of(row)
     own = [other for other in others if is_own(job, other)]
-    files = [value_of(other, File, _FILE_NAMES) for other in own if isinstance(other, FileRow)]
+    files = [value_of(other, File) for other in own if isinstance(other, FileRow)]
     job.files = sorted(files, key=lambda file: file.number)
     job.rows_expire = not job.status.terminal and any(other.expires_at is not None for other in own)
     return job

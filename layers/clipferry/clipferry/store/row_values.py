@@ -6,7 +6,6 @@ Fields without a default have been written by every release; a row without one o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields
 from typing import Any, TypeVar
 
@@ -20,33 +19,23 @@ class IncompleteRow(Exception):
     """An item lacks what every release has written: it was changed by hand, or is none of ours."""
 
 
-def value_of(row: Any, cls: type[Value], renamed: Mapping[str, str] | None = None, **given: Any) -> Value:
-    """The row as a dataclass. `renamed`: attributes by the fields they stand for, where the names differ; `given`:
-    fields that are in no attribute. Raises IncompleteRow.
-    """
-    names = renamed or {}
+def value_of(row: Any, cls: type[Value], **given: Any) -> Value:
+    """The row as a dataclass. `given`: fields that are in no attribute. Raises IncompleteRow."""
     values = dict(given)
     for field in fields(cls):  # type: ignore[arg-type]
         if field.name in given:
             continue
-        value = getattr(row, names.get(field.name, field.name))
+        value = getattr(row, field.name)
         if value is not None:
             values[field.name] = value
         elif _required(field):
-            raise IncompleteRow(f"{row.pk}/{row.sk} has no {names.get(field.name, field.name)}")
+            raise IncompleteRow(f"{row.pk}/{row.sk} has no {field.name}")
     return cls(**values)
 
 
-def attributes_of(
-    value: Any, renamed: Mapping[str, str] | None = None, without: frozenset[str] = frozenset()
-) -> dict[str, Any]:
+def attributes_of(value: Any, without: frozenset[str] = frozenset()) -> dict[str, Any]:
     """The fields of a dataclass by the attributes they are written to."""
-    names = renamed or {}
-    return {
-        names.get(field.name, field.name): getattr(value, field.name)
-        for field in fields(value)
-        if field.name not in without
-    }
+    return {field.name: getattr(value, field.name) for field in fields(value) if field.name not in without}
 
 
 def as_read(attribute: Attribute[Any], value: Any, default: Any = None) -> Condition:

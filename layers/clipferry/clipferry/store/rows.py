@@ -153,7 +153,7 @@ class FileRow(Item, discriminator="file"):
     ref = UnicodeAttribute()
     name = UnicodeAttribute()
     status = _FileStatus()
-    media = UnicodeAttribute()  # File.kind: the word is taken by the discriminator here
+    media = UnicodeAttribute()
     size = Whole(null=True)
     declared = Whole(null=True)
     part_size = Whole(null=True)

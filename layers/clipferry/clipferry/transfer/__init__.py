@@ -11,6 +11,7 @@ from clipferry.transfer.checkpoint import declared_size, part_size
 from clipferry.transfer.copy import abandon, copy
 from clipferry.transfer.interface import (
     Code,
+    CopySuperseded,
     CopyWarning,
     Destination,
     Failed,
@@ -19,13 +20,13 @@ from clipferry.transfer.interface import (
     Options,
     Retry,
     Stored,
-    Superseded,
     WarningCode,
 )
 from clipferry.transfer.upload import client_config
 
 __all__ = [
     "Code",
+    "CopySuperseded",
     "CopyWarning",
     "Destination",
     "Failed",
@@ -34,7 +35,6 @@ __all__ = [
     "Options",
     "Retry",
     "Stored",
-    "Superseded",
     "WarningCode",
     "abandon",
     "client_config",

@@ -25,7 +25,7 @@ def part_size(checkpoint: Mapping[str, Any]) -> int | None:
 @dataclass
 class Checkpoint:
     stem: str
-    generation: int = 1  # raised when the source changed or the upload was lost, and all begins again
+    starts: int = 1  # of the copy, from its first byte: one more when the source changed or the upload was lost
     not_there: float = 0.0  # seconds waited for a source that is ready but not to be found
     ranges: bool = True  # False: asking for parts of this source has failed, take it as one stream
     connections: int | None = None  # at the start of the next call; None: as many as are allowed
@@ -41,7 +41,7 @@ class Checkpoint:
     def as_dict(self) -> dict[str, Any]:
         return {
             "stem": self.stem,
-            "generation": self.generation,
+            "generation": self.starts,
             "not_there": round(self.not_there, 1),
             "ranges": self.ranges,
             "connections": self.connections,
@@ -58,7 +58,7 @@ class Checkpoint:
         facts, upload = value.get("facts"), value.get("upload")
         return cls(
             stem=value.get("stem") or stem,
-            generation=int(value.get("generation", 1)),
+            starts=int(value.get("generation", 1)),
             not_there=float(value.get("not_there", 0)),
             ranges=bool(value.get("ranges", True)),
             connections=_whole(value.get("connections")),

@@ -34,8 +34,8 @@ def copy(
     `locate` gives a fresh URL and must not start vendor work; None: not there at the moment. It may be called from
     another thread, one call at a time. `hosts` are the host suffixes it may lead to. `checkpoint` is what `save` was
     last given ({} at first). `save(checkpoint, bytes_copied)` is called from this thread at least every 5 s of copying
-    and may raise Superseded. What `save` or `locate` raises comes through and leaves the upload for whoever goes on.
-    `time_left` is in seconds until this function must have returned.
+    and may raise CopySuperseded. What `save` or `locate` raises comes through and leaves the upload for whoever goes
+    on. `time_left` is in seconds until this function must have returned.
 
     Stored: done and proven. More: call again. Retry: a failed attempt to be counted. Failed: final. After Stored and
     Failed, once the caller has written the end down, `abandon` ends uploads that crashed calls may have left.

@@ -24,7 +24,7 @@ from clipferry.transfer.errors import (
 )
 from clipferry.transfer.evidence import size_problem, strongest_possible
 from clipferry.transfer.freshness import Link
-from clipferry.transfer.interface import Code, CopyCall, Failed, Level, More, Result, Retry, Superseded
+from clipferry.transfer.interface import Code, CopyCall, CopySuperseded, Failed, Level, More, Result, Retry
 from clipferry.transfer.media import HLS, EndWatch, Format, end_check, identify, promised
 from clipferry.transfer.pump import Pump, parts_in_order
 from clipferry.transfer.session import Session
@@ -46,7 +46,7 @@ class FileCopy:
     def run(self) -> Result:
         try:
             return self._until_decided()
-        except Superseded:
+        except CopySuperseded:
             self._session.let_go()
             raise
         finally:
@@ -222,12 +222,12 @@ class FileCopy:
 
     def _wait_for_rest(self, why: str) -> Result:
         """The source changed: begin again after a pause; at last without its validators, for they may be wrong."""
-        generation = self._point.generation
-        if generation > self._session.options.max_generations:
-            raise Hopeless(Code.SOURCE_CHANGED, f"begun {generation} times, at last: {why}")
-        self._point.generation += 1
+        starts = self._point.starts
+        if starts > self._session.options.max_starts:
+            raise Hopeless(Code.SOURCE_CHANGED, f"begun {starts} times, at last: {why}")
+        self._point.starts += 1
         self._session.discard_upload()
-        return More(change_wait(generation))
+        return More(change_wait(starts))
 
     def _refuse_weak(self, level: Level) -> None:
         """An attempt only: another answer of the source may declare more."""
@@ -237,9 +237,9 @@ class FileCopy:
             raise AttemptFailed(Code.EVIDENCE_TOO_WEAK, message, fresh=True)
 
     def _begin_again(self, code: Code, why: str) -> None:
-        if self._point.generation >= self._session.options.max_generations:
-            raise Hopeless(code, f"begun {self._point.generation} times, at last: {why}")
-        self._point.generation += 1
+        if self._point.starts >= self._session.options.max_starts:
+            raise Hopeless(code, f"begun {self._point.starts} times, at last: {why}")
+        self._point.starts += 1
         self._session.discard_upload()
 
     def _not_there(self, why: str) -> Result:

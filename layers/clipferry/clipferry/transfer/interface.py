@@ -93,7 +93,7 @@ class Options:
     save_every: float = 4.0  # seconds between two saves of the checkpoint
     backoff: float = 0.5  # seconds before the first repeat of a failed request; doubles
     not_there_grace: float = 600.0  # seconds a file said to be ready may answer 404
-    max_generations: int = 5  # starts of a copy whose source changes or whose upload is lost, with its validators
+    max_starts: int = 5  # starts of a copy whose source changes or whose upload is lost, with its validators
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class Failed:
 Result = Stored | More | Retry | Failed
 
 
-class Superseded(Exception):
+class CopySuperseded(Exception):
     """Raised by the caller's `save`, and let through: the job was cancelled, or another call has the file now.
 
     The upload that the checkpoint names is that other call's: the copy leaves it alone, and aborts only one that it has

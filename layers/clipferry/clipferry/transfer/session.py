@@ -1,7 +1,8 @@
 """One call's work on one file: what it was given, and where it stands.
 
 Whatever must be known afterwards is saved before it is needed: the stem before an upload exists, the upload before a
-part is sent, the finished digests before completion. `save` raises Superseded when the file is no longer this call's.
+part is sent, the finished digests before completion. `save` raises CopySuperseded when the file is no longer this
+call's.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ class Session:
     @property
     def pinned(self) -> bool:
         """Whether all answers must carry the ETag or date of the first one; False for the last start of a copy."""
-        return self.point.generation <= self.options.max_generations
+        return self.point.starts <= self.options.max_starts
 
     def digests(self, state: dict[str, Any] | None) -> Digests:
         """The digests of `state`, or new ones, with all that the source's own checksums are compared with."""

@@ -23,7 +23,7 @@ from clipferry.transfer.errors import AttemptFailed, Hopeless, SourceChanged, Ta
 from clipferry.transfer.evidence import Facts, judge, level_named, strongest_possible
 from clipferry.transfer.freshness import Link
 from clipferry.transfer.hls.key_files import KeyFiles
-from clipferry.transfer.hls.plan import Asset, Plan
+from clipferry.transfer.hls.plan import Asset, HlsPlan
 from clipferry.transfer.hls.segment_media import Expected, Sections, examine, format_of, is_complete
 from clipferry.transfer.hls.segment_storage import Copied, SegmentStorage
 from clipferry.transfer.interface import Code, Level, Options
@@ -42,17 +42,17 @@ class Segments:
         hosts: Sequence[str],
         options: Options,
         url_of: Callable[[str, str | None], str],
-        plan: Plan,
-        generation: int,
+        plan: HlsPlan,
+        starts: int,
         limit: ConnectionLimit,
     ) -> None:
         """`url_of(name, refused)`: where the asset or key of that name is, after the URL `refused` (None at first) was
-        not answered. What was stored in an earlier generation is of another video. `limit` is for all of them."""
+        not answered. What an earlier start has stored is of another video. `limit` is for all of them."""
         self._storage, self._outbound, self._hosts = storage, outbound, hosts
         self._options, self._limit = replace(options, connections=1), limit
-        self._url_of, self._generation = url_of, generation
+        self._url_of, self._starts = url_of, starts
         keys = {url: name for name, url in plan.keys.items()}
-        self._keys = KeyFiles(storage, keys, f"key-{generation}", self._source)
+        self._keys = KeyFiles(storage, keys, f"key-{starts}", self._source)
         self._sections = Sections()
         self._shared: dict[str, Source] = {}  # by URL, for byte ranges of one resource
         self._active: set[Source] = set()
@@ -117,7 +117,7 @@ class Segments:
             raise AttemptFailed(Code.EVIDENCE_TOO_WEAK, message)
 
     def _mark(self, asset: Asset) -> str:
-        return f"{asset.playlist}-{self._generation}"
+        return f"{asset.playlist}-{self._starts}"
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
@@ -159,7 +159,7 @@ class Segments:
     def _shared_source(self, asset: Asset, until: float) -> Source:
         """One source for all byte ranges of one resource: pinned once, so that all are of the same file.
 
-        The last generation pins no more: ETag or date differ from answer to answer, and the size has to tell.
+        The last start pins no more: ETag or date differ from answer to answer, and the size has to tell.
         """
         with self._opening:
             source = self._shared.get(asset.reference.url)
@@ -169,7 +169,7 @@ class Segments:
                 source.close()
                 if not facts.ranges or facts.size is None:
                     raise AttemptFailed(Code.SOURCE_UNAVAILABLE, "the source serves no byte ranges")
-                if self._generation >= self._options.max_generations:
+                if self._starts >= self._options.max_starts:
                     source = self._new_source(asset.stem, pinned=False, facts=facts)
                 self._shared[asset.reference.url] = source
             return source

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 from clipferry.transfer.checksums import object_crc
 from clipferry.transfer.connection_limit import ConnectionLimit
@@ -35,7 +35,7 @@ from clipferry.transfer.errors import (
 from clipferry.transfer.evidence import level_named
 from clipferry.transfer.freshness import Link
 from clipferry.transfer.hls.assets import Segments
-from clipferry.transfer.hls.plan import ROOT, Asset, Plan, make_plan
+from clipferry.transfer.hls.plan import ROOT, Asset, HlsPlan, make_plan
 from clipferry.transfer.hls.progress import Progress, chain
 from clipferry.transfer.hls.references import Kind
 from clipferry.transfer.hls.segment_media import FormatsDiffer
@@ -69,8 +69,8 @@ _TICK = 0.25  # seconds between looks at the clock
 class _Urls:
     """Where the assets and keys are now: the playlists are read again when a URL is refused."""
 
-    plan: Plan
-    replan: Callable[[], Plan]
+    plan: HlsPlan
+    replan: Callable[[], HlsPlan]
     left: int = MAX_REPLANS
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -155,7 +155,7 @@ class HlsCopy:
         urls = _Urls(plan, self._plan_again)
         limit = ConnectionLimit(self._workers, progress.connections)
         segments = Segments(
-            self._storage, self._outbound, self._hosts, self._options, urls.url_of, plan, progress.generation, limit
+            self._storage, self._outbound, self._hosts, self._options, urls.url_of, plan, progress.starts, limit
         )
         try:
             self._move(plan, segments, limit, WINDOW if known else 1)
@@ -166,20 +166,20 @@ class HlsCopy:
             segments.close()
         return self._finish(plan)
 
-    def _plan(self, subtitles: Subtitles) -> tuple[Plan, bool]:
+    def _plan(self, subtitles: Subtitles) -> tuple[HlsPlan, bool]:
         """Read the playlists; whether renditions of subtitles had to be left out that were not before."""
         before = len(subtitles.left_out)
         plan = make_plan(self._link, self._outbound, self._hosts, self._options, self._clock.cut_off, subtitles)
         return plan, len(subtitles.left_out) > before
 
-    def _plan_again(self) -> Plan:
+    def _plan_again(self) -> HlsPlan:
         """Read the playlists in the middle of the copy, for fresh URLs. In another thread: it decides nothing."""
         plan, newly_left_out = self._plan(deepcopy(self._progress.subtitles))
         if newly_left_out:
             raise RenditionLeftOut
         return plan
 
-    def _move(self, plan: Plan, segments: Segments, limit: ConnectionLimit, probes: int) -> None:
+    def _move(self, plan: HlsPlan, segments: Segments, limit: ConnectionLimit, probes: int) -> None:
         """Copy every asset that is not counted yet; raises what the first failing one raises."""
         probe = _Probe(segments, probes)
         for asset, suffix in zip(plan.assets, self._progress.all_suffixes, strict=False):
@@ -226,7 +226,7 @@ class HlsCopy:
     def _may_start(self, number: int, total: int) -> bool:
         return number < min(total, self._progress.done + WINDOW) and self._clock.may_begin()
 
-    def _copy_one(self, plan: Plan, segments: Segments, probe: _Probe, number: int) -> Copied:
+    def _copy_one(self, plan: HlsPlan, segments: Segments, probe: _Probe, number: int) -> Copied:
         asset = plan.assets[number]
         what = f"segment {number + 1} of {len(plan.assets)} ({asset.stem})"
         try:
@@ -280,7 +280,7 @@ class HlsCopy:
         if time.monotonic() - self._saved_at >= self._options.save_every:
             self._save()
 
-    def _finish(self, plan: Plan) -> Stored:
+    def _finish(self, plan: HlsPlan) -> Stored:
         """The playlists, those below first: whoever finds the root finds everything."""
         self._save()
         progress, etag = self._progress, ""
@@ -334,16 +334,16 @@ class HlsCopy:
 
     def _begin_again(self, why: str) -> More | Failed:
         """After a pause that grows, for the source may be at work on the video."""
-        generation = self._progress.generation
-        if generation >= self._options.max_generations:
-            return Failed(Code.SOURCE_CHANGED, f"begun {generation} times, at last: {why}")
+        starts = self._progress.starts
+        if starts >= self._options.max_starts:
+            return Failed(Code.SOURCE_CHANGED, f"begun {starts} times, at last: {why}")
         self._progress.begin_again()
         self._save()
-        return More(change_wait(generation))
+        return More(change_wait(starts))
 
     def _save(self) -> None:
         self._saved_at = time.monotonic()
-        self._save_to(asdict(self._progress), self._progress.size)
+        self._save_to(self._progress.as_dict(), self._progress.size)
 
 
 class _Probe:

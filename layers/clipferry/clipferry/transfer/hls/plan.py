@@ -60,7 +60,7 @@ class Asset:
 
 
 @dataclass(frozen=True)
-class Plan:
+class HlsPlan:
     """All of one HLS video, in an order that is the same for the same playlists."""
 
     playlists: tuple[tuple[str, Playlist], ...]  # name and content; the root first
@@ -102,7 +102,7 @@ class Plan:
 
 def make_plan(
     link: Link, outbound: Outbound, hosts: Sequence[str], options: Options, until: float, subtitles: Subtitles
-) -> Plan:
+) -> HlsPlan:
     """Read the root playlist and all below it. `until` is on the monotonic clock.
 
     Takes note in `subtitles` of renditions that cannot be read. Raises NotThere, Stopped, AttemptFailed, Hopeless, and
@@ -139,11 +139,11 @@ class _Planner:
         self._folders = 0
         self._open: list[_Open] = []  # from the root down to the playlist that is read
 
-    def plan(self) -> Plan:
+    def plan(self) -> HlsPlan:
         digest = hashlib.sha256("\n".join(self._digests).encode()).hexdigest()
         left_out = frozenset(self._left_out)
         playlists, assets, proven = tuple(self._playlists), tuple(self._assets), self._source.proven
-        return Plan(playlists, assets, self._keys, self._names, left_out, digest, proven)
+        return HlsPlan(playlists, assets, self._keys, self._names, left_out, digest, proven)
 
     def read(self, url: str, root: Document) -> None:
         """The root playlist and, one after the other, all that it lists and that these list."""

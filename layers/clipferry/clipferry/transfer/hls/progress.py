@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from clipferry.transfer.errors import Hopeless
@@ -40,7 +40,7 @@ class Progress:
     level: str = Level.VENDOR_MD5.value  # the weakest evidence among these
     complete: bool = True  # the structure of each of these ends where it ends
     suffixes: str = ""  # extensions of these, in runs such as ".mp4*1.m4s*300"
-    generation: int = 1  # raised when the playlists changed, and all begins again
+    starts: int = 1  # of the copy, from its first segment: one more when the playlists changed
     not_there: float = 0.0  # seconds waited for playlists that are ready but not to be found
     most: int = 0  # segments stored, behind a gap too, at the most
     connections: int | None = None  # segments at once at the start of the next call; None: as many as are allowed
@@ -79,8 +79,13 @@ class Progress:
 
     def begin_again(self) -> None:
         """From nothing, and nothing that is stored counts."""
-        self.generation += 1
+        self.starts += 1
         self.begin("")
+
+    def as_dict(self) -> dict[str, Any]:
+        """The checkpoint as it is saved: `starts` by the name that it had in every release."""
+        saved = asdict(self)
+        return {**saved, "generation": saved.pop("starts")}
 
     @classmethod
     def parse(cls, value: Mapping[str, Any], stem: str) -> Progress:
@@ -88,7 +93,8 @@ class Progress:
         if value.get("kind") != "hls":
             return cls(stem)
         known = {name: value[name] for name in cls.__dataclass_fields__ if name in value}
-        for name in ("done", "size", "generation", "most"):  # a store may hand numbers back as another type
+        known["starts"] = value.get("generation", 1)
+        for name in ("done", "size", "starts", "most"):  # a store may hand numbers back as another type
             known[name] = int(known.get(name, getattr(cls, name)))
         if known.get("connections") is not None:
             known["connections"] = int(known["connections"])
