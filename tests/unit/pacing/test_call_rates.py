@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from clipferry.pacing.call_rates import ANY, Pace, Rate, Reservation, rate_for, reserve
+from clipferry.pacing.call_rates import ANY, Pace, Rate, Reservation, rate_for
 from clipferry.vendors import VENDORS, vendor_class
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,12 +69,10 @@ def test_a_crowd_uses_all_but_four_percent_of_the_limit(rate: Rate) -> None:
 
 
 def test_an_idle_account_is_called_at_once() -> None:
-    pace, wait = reserve(Pace(), 1000.0, Rate(300, 300))
-    assert wait == 0
-    _, wait = reserve(pace, 1000.0, Rate(300, 300))
-    assert wait == pytest.approx(300 / 288)
-    _, wait = reserve(pace, 1002.0, Rate(300, 300))
-    assert wait == 0
+    pace, place = Pace().reserved(1000.0, Rate(300, 300))
+    assert place.slot == 1000.0
+    assert pace.reserved(1000.0, Rate(300, 300))[1].slot == pytest.approx(1000 + 300 / 288)
+    assert pace.reserved(1002.0, Rate(300, 300))[1].slot == 1002.0
 
 
 def test_slots_are_given_in_the_order_of_asking() -> None:

@@ -128,9 +128,3 @@ class Reservation:
     def stale(self, pace: Pace, now: float, rate: Rate) -> bool:
         """Whether the job came so late that its call could meet others in one window: it must reserve anew."""
         return now > self.due(pace) + rate.slack
-
-
-def reserve(pace: Pace, now: float, rate: Rate) -> tuple[Pace, float]:
-    """The record after one reservation, and the seconds until its slot."""
-    after, reservation = pace.reserved(now, rate)
-    return after, reservation.slot - now

@@ -102,22 +102,6 @@ class Durations:
             bins[k] = bins.get(k, 0.0) + share
         return Durations(_trim(bins), self.count + 1, surprise)
 
-    def merge(self, other: Durations) -> Durations:
-        """What both know, within the memory of one."""
-        bins = dict(self.bins)
-        for k, weight in other.bins:
-            bins[k] = bins.get(k, 0.0) + weight
-        excess = max(1.0, sum(bins.values()) * (1 - KEEP))
-        return Durations(_trim({k: weight / excess for k, weight in bins.items()}), self.count + other.count)
-
-    def quantile(self, p: float) -> float:
-        """Seconds within which a share `p` (0 < p < 1) of tasks of this class is finished."""
-        return law(self).quantile(p)
-
-    def survival(self, seconds: float) -> float:
-        """The probability that a task of this class is still running after `seconds`."""
-        return 1.0 - law(self).cdf(seconds)
-
     def as_dict(self) -> dict[str, Any]:
         bins = {str(k): round(weight, 4) for k, weight in self.bins}
         return {"count": self.count, "surprise": round(self.surprise, 2), "bins": bins}
