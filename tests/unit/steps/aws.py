@@ -133,7 +133,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Edge]:
         monkeypatch.setattr(events, "_client", lambda: client("events"))
         monkeypatch.setattr(executions, "_client", lambda: client("stepfunctions"))
         monkeypatch.setattr(scheduler, "_client", lambda: client("scheduler"))
-        _forget_values()
+        forget_values()
         settings.cache_clear()
         client("s3").create_bucket(Bucket=BUCKET)
         client("events").create_event_bus(Name=BUS)
@@ -159,10 +159,10 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Edge]:
         yield edge
         monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", real)
     settings.cache_clear()
-    _forget_values()
+    forget_values()
 
 
-def _forget_values() -> None:
+def forget_values() -> None:
     """Secrets that were read; the clients stay."""
     for provider in DEFAULT_PROVIDERS.values():
         provider.clear_cache()

@@ -344,6 +344,6 @@ def gone(world: World) -> Iterator[None]:
 
 def _forget() -> None:
     """What this process has read of the secrets."""
-    from tests.unit.steps.aws import _forget_values
+    from tests.unit.steps.aws import forget_values
 
-    _forget_values()
+    forget_values()
