@@ -182,10 +182,6 @@ class TestTheDefinition:
         assert isinstance(LAMBDAS[name]["TimeoutSeconds"], int)
         assert timeout < LAMBDAS[name]["TimeoutSeconds"]
 
-    @pytest.mark.parametrize("name", LAMBDAS)
-    def test_whatever_a_function_raises_is_tried_again_as_in_the_other_machine(self, name: str) -> None:
-        assert LAMBDAS[name]["Retry"] == lambda_states()["Poll"]["Retry"]
-
     @pytest.mark.parametrize(
         ("name", "sample"),
         [

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from clipferry.jobs import DEADLINE_MAX
 
-from tests.unit.stack.second_opinion import definition, lambda_states, levels
+from tests.unit.stack.second_opinion import FUNCTIONS, definition, lambda_states, levels
 
 EVENTS = Path(__file__).resolve().parents[3] / "events"
 DEFINITION = definition()
@@ -83,6 +83,17 @@ def test_whatever_a_function_raises_is_tried_again_with_backoff_a_cap_and_full_j
         assert retrier["BackoffRate"] > 1
         assert retrier["MaxDelaySeconds"] <= 120
         assert retrier["JitterStrategy"] == "FULL"
+
+
+def test_every_state_of_both_machines_that_calls_a_function_tries_again_in_the_same_way() -> None:
+    blocks = {
+        (machine, name): json.dumps(state["Retry"])
+        for machine in FUNCTIONS
+        for name, state in lambda_states(machine).items()
+    }
+
+    assert len(blocks) == 8
+    assert {where for where, block in blocks.items() if block != json.dumps(LAMBDAS["Poll"]["Retry"])} == set()
 
 
 @pytest.mark.parametrize("name", LAMBDAS)
