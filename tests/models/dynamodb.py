@@ -15,6 +15,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from tests.models.expressions import Item, comparable, condition, update
+from tests.models.service import Refused
 
 ITEM_MAX = 400 * 1024  # bytes of an item, names and values (AWS limit)
 KEY_MAX = {"HASH": 2048, "RANGE": 1024}  # bytes of a key's value (AWS limit)
@@ -22,14 +23,6 @@ TRANSACTION_MAX = 100  # writes of one transaction (AWS limit)
 BATCH_GET_MAX = 100  # keys of one BatchGetItem (AWS limit)
 
 Key = tuple[Any, Any]
-
-
-class Refused(Exception):
-    """An error of the service, before it has become a client's exception."""
-
-    def __init__(self, code: str, message: str = "", **more: Any) -> None:
-        super().__init__(message)
-        self.code, self.message, self.more = code, message, more
 
 
 class Table:

@@ -17,8 +17,12 @@ from aws_lambda_powertools.utilities.parameters.base import DEFAULT_PROVIDERS
 from moto import mock_aws
 
 from tests.models.dynamodb import DynamoDB
+from tests.models.event_bridge import EventBridge
+from tests.models.secrets_manager import SecretsManager
+from tests.models.step_functions import StepFunctions
 
 REPOSITORY = Path(__file__).parents[3]
+ACCOUNT = "123456789012"
 BUCKET, BUS, GROUP, PREFIX, REGION = "videos", "jobs", "stack", "clipferry/test", "us-east-1"
 READS = ("Get", "Query", "BatchGet", "Describe", "List", "Head")
 
@@ -121,12 +125,12 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Edge]:
         "EVENT_BUS_NAME": BUS,
         "POWERTOOLS_SERVICE_NAME": "clipferry",
         "POWERTOOLS_METRICS_NAMESPACE": "clipferry-test",
-        "STATE_MACHINE_ARN": f"arn:aws:states:{REGION}:123456789012:stateMachine:retrieve",
+        "STATE_MACHINE_ARN": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:retrieve",
         "SCHEDULE_GROUP": GROUP,
-        "SCHEDULE_TARGET_ARN": f"arn:aws:lambda:{REGION}:123456789012:function:schedule",
-        "SCHEDULE_ROLE_ARN": "arn:aws:iam::123456789012:role/schedule",
-        "DEAD_LETTERS_ARN": f"arn:aws:sqs:{REGION}:123456789012:dead-letters",
-        "BATCH_MACHINE_ARN": f"arn:aws:states:{REGION}:123456789012:stateMachine:batch",
+        "SCHEDULE_TARGET_ARN": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:schedule",
+        "SCHEDULE_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/schedule",
+        "DEAD_LETTERS_ARN": f"arn:aws:sqs:{REGION}:{ACCOUNT}:dead-letters",
+        "BATCH_MACHINE_ARN": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:batch",
     }.items():
         monkeypatch.setenv(name, value)
     with mock_aws():
@@ -136,30 +140,45 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Edge]:
         forget_values()
         settings.cache_clear()
         client("s3").create_bucket(Bucket=BUCKET)
-        client("events").create_event_bus(Name=BUS)
-        client("scheduler").create_schedule_group(Name=GROUP)
-        for name in ("retrieve", "batch"):
-            client("stepfunctions").create_state_machine(
-                name=name,
-                roleArn="arn:aws:iam::123456789012:role/machine",
-                definition=json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}),
-            )
         edge, real, table = Edge(), botocore.client.BaseClient._make_api_call, DynamoDB()
         table.create_table(Item.Meta.table_name, table_properties())
+        services = {
+            "stepfunctions": StepFunctions(REGION, ACCOUNT),
+            "secretsmanager": SecretsManager(),
+            "events": EventBridge(),
+        }
 
         def call(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
-            if client.meta.service_model.service_name == "dynamodb":
+            name = client.meta.service_model.service_name
+            if name == "dynamodb":
                 return table.call(operation, parameters)
+            if name in services:
+                return services[name].call(client, operation, parameters)
             return real(client, operation, parameters)
 
         def through_the_edge(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
             return edge.api_call(call, client, operation, parameters)
 
         monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", through_the_edge)
+        _deploy()
+        edge.effects.clear()
+        edge.written.clear()
         yield edge
         monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", real)
     settings.cache_clear()
     forget_values()
+
+
+def _deploy() -> None:
+    """What the template deploys beside the table and the bucket."""
+    client("events").create_event_bus(Name=BUS)
+    client("scheduler").create_schedule_group(Name=GROUP)
+    for name in ("retrieve", "batch"):
+        client("stepfunctions").create_state_machine(
+            name=name,
+            roleArn=f"arn:aws:iam::{ACCOUNT}:role/machine",
+            definition=json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}),
+        )
 
 
 def forget_values() -> None:
