@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 from clipferry.aws.events import detail
 from clipferry.batches import Batch, BatchStatus, Counts
-from clipferry.intake.job_body import check, new_job
+from clipferry.intake.job_body import BODY_SCHEMA, check, new_job
 from clipferry.intake.schedule_body import define
 from clipferry.jobs import Job
 from clipferry.transfer import Code, WarningCode
 from clipferry.transfer.media import SMALLEST, formats
 from clipferry.vendors import VENDORS, vendor_class
 
+from tests.unit.stack.metrics import emitted as emitted_metrics
 from tests.unit.stack.transformed import ROOT, source
 
 README = (ROOT / "README.md").read_text()
@@ -179,11 +180,19 @@ def functions() -> list[str]:
     return [name for name, given in source()["Resources"].items() if given["Type"] == "AWS::Serverless::Function"]
 
 
-def test_every_metric_of_ours_is_in_the_operations() -> None:
-    text = "".join(path.read_text() for path in CODE)
+def test_the_operations_explain_every_metric_of_ours_once_and_no_other() -> None:
+    cells = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", section(OPERATIONS, "## Metrics"), flags=re.M)
+    explained = [name for cell in cells for name in re.findall(r"\w+", cell)]
 
-    for metric in re.findall(r'add_metric\("(\w+)"', text):
-        assert f"`{metric}`" in OPERATIONS, metric
+    assert set(explained) == {name for name, _ in emitted_metrics()}
+    assert len(explained) == len(set(explained))
+
+
+def test_the_page_of_the_api_names_every_column_of_a_manifest() -> None:
+    (told,) = re.findall(r"^\| columns \|(.*)\|$", section(API, "## Batches"), flags=re.M)
+    plain = {name for name, schema in BODY_SCHEMA["properties"].items() if schema.get("type") != "object"}
+
+    assert plain <= set(re.findall(r"`(\w+)`", told))
 
 
 EXAMPLES = [json.loads(text) for text in blocks(VENDOR_PAGE, "json")]
