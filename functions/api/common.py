@@ -11,6 +11,7 @@ from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 from botocore.config import Config
+from clipferry.aws.sdk import client_options, link_options
 from clipferry.intake.characters import name, unseen
 from clipferry.intake.checks import FieldError, InvalidBody, read_object
 from clipferry.steps.context import runtime
@@ -31,7 +32,7 @@ class ReplyTooLarge(Exception):
 
 @cache
 def s3() -> Any:
-    return boto3.client("s3", config=Config(signature_version="s3v4"))
+    return boto3.client("s3", config=Config(**link_options(), **client_options()))
 
 
 @cache

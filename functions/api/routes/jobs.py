@@ -52,7 +52,8 @@ def get_job(job_id: str) -> Response[str]:
 
 @router.post("/jobs/<job_id>/cancel")
 def cancel_job(job_id: str) -> Response[str]:
-    return _job(closing().cancel(job_id))
+    context = router.lambda_context
+    return _job(closing().within(lambda: context.get_remaining_time_in_millis() / 1000).cancel(job_id))
 
 
 @router.post("/jobs/<job_id>/retry")

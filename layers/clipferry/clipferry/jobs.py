@@ -82,7 +82,8 @@ MAX_CODE = 200  # characters of a problem's code, and of a vendor's code and req
 MAX_WARNINGS = 50  # of a job, and of a file: what is beyond is left out
 WARNINGS_BYTES = 12 * 1024  # of a job, as its row holds them: written in ASCII
 MAX_WARNING = 500  # characters of a warning's message
-ACCOUNT_CODES = frozenset({"ACCOUNT_REFUSED", "ACCOUNT_MISSING", "ACCOUNT_MALFORMED"})  # of problems with the account
+#: Error codes of problems with the account.
+ACCOUNT_CODES = frozenset({"ACCOUNT_REFUSED", "ACCOUNT_MISSING", "ACCOUNT_UNREADABLE", "ACCOUNT_MALFORMED"})
 DEADLINE_MIN = 10
 DEADLINE_MAX = 30 * 86_400  # seconds; the machine's TimeoutSeconds stands one day above it
 

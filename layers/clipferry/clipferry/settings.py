@@ -6,6 +6,16 @@ import os
 from dataclasses import dataclass
 from functools import cache
 
+#: Seconds that one attempt of a call to AWS waits. Every call but a transfer's is small, and API Gateway gives up
+#: after 29 s.
+CONNECT_MAX, READ_MAX = 2, 3
+#: Objects of these have to be restored before they can be read: no link would work, and no copy could be checked.
+ARCHIVE_CLASSES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
+
+
+class BadSetting(ValueError):
+    """A variable of the environment that no function can work with."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -32,6 +42,7 @@ class Settings:
 
 @cache
 def settings() -> Settings:
+    """Raises BadSetting."""
     env = os.environ
     return Settings(
         table_name=env.get("TABLE_NAME", ""),
@@ -44,7 +55,7 @@ def settings() -> Settings:
         allow_private_network=env.get("ALLOW_PRIVATE_NETWORK", "false") == "true",
         minimum_evidence=env.get("MINIMUM_EVIDENCE", "content-length"),
         connections=int(env.get("CONNECTIONS", "16")),
-        storage_class=env.get("STORAGE_CLASS", ""),
+        storage_class=_readable_class(env.get("STORAGE_CLASS", "")),
         kms_key_id=env.get("KMS_KEY_ID", ""),
         bucket_owner=env.get("BUCKET_OWNER", ""),
         retention_days=int(env.get("JOB_RETENTION_DAYS", "90")),
@@ -54,3 +65,12 @@ def settings() -> Settings:
         schedule_role_arn=env.get("SCHEDULE_ROLE_ARN", ""),
         dead_letters_arn=env.get("DEAD_LETTERS_ARN", ""),
     )
+
+
+def _readable_class(name: str) -> str:
+    if name in ARCHIVE_CLASSES:
+        raise BadSetting(
+            f"StorageClass {name}: its objects cannot be read without a restore, so that no copy can be checked and no "
+            "link works. Use GLACIER_IR, or a lifecycle rule on the bucket that moves the videos later"
+        )
+    return name

@@ -132,16 +132,37 @@ def test_a_secret_that_made_no_sense_is_read_again_at_once(world: World) -> None
     assert load_account("scripted", "scripted").secret["secret_key"] == SECRET
 
 
-@pytest.mark.parametrize("reason", ["AccessDeniedException", "DecryptionFailure", "InvalidRequestException"])
-def test_a_secret_that_may_not_be_read_is_missing(world: World, monkeypatch: pytest.MonkeyPatch, reason: str) -> None:
+@pytest.mark.parametrize(
+    ("reason", "said", "code", "word"),
+    [
+        (
+            "ResourceNotFoundException",
+            "no such secret",
+            "ACCOUNT_MISSING",
+            "not exist",
+        ),
+        (
+            "AccessDeniedException",
+            "is not authorized to GetSecretValue",
+            "ACCOUNT_MISSING",
+            "cannot be read",
+        ),
+        ("InvalidRequestException", "it was marked for deletion", "ACCOUNT_MISSING", "marked for deletion"),
+        ("AccessDeniedException", "Access to KMS is not allowed", "ACCOUNT_UNREADABLE", "kms:Decrypt"),
+        ("DecryptionFailure", "can't decrypt the protected secret text", "ACCOUNT_UNREADABLE", "decrypted"),
+    ],
+)
+def test_a_secret_that_may_not_be_read_says_whether_it_its_permission_or_its_key_is_missing(
+    world: World, monkeypatch: pytest.MonkeyPatch, reason: str, said: str, code: str, word: str
+) -> None:
     from aws_lambda_powertools.utilities import parameters
     from botocore.exceptions import ClientError
 
     def refused(*_: object, **__: object) -> str:
-        cause = ClientError({"Error": {"Code": reason, "Message": "no"}}, "GetSecretValue")
+        cause = ClientError({"Error": {"Code": reason, "Message": said}}, "GetSecretValue")
         raise parameters.exceptions.GetParameterError("no") from cause
 
     monkeypatch.setattr(parameters, "get_secret", refused)
-    with pytest.raises(AccountError, match="cannot be read") as caught:
+    with pytest.raises(AccountError, match=word) as caught:
         load_account("scripted", "scripted")
-    assert caught.value.code == "ACCOUNT_MISSING"
+    assert caught.value.code == code

@@ -601,3 +601,10 @@ def test_what_may_not_leave_takes_nobodys_turn() -> None:
     with pytest.raises(AddressRefused):
         Outbound().paced(passed.append).call("GET", "https://elsewhere.example/", hosts=["vendor.example"])
     assert passed == []
+
+
+def test_a_call_of_a_step_whose_time_is_short_ends_with_it(outbound: Outbound) -> None:
+    with serving(lambda h: time.sleep(2)) as (url, _), pytest.raises(NoReply, match="in time"):
+        outbound.within(lambda: 0.2).call("GET", url, hosts=[])
+    with serving(lambda h: h.reply(200)) as (url, _):
+        assert outbound.within(lambda: 5.0).call("GET", url, hosts=[]).status == 200

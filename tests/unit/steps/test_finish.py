@@ -10,7 +10,8 @@ from botocore.exceptions import ClientError
 from clipferry import transfer
 from clipferry.aws import events
 from clipferry.jobs import FileStatus, Job, JobStatus
-from clipferry.steps.finish import NotNow
+from clipferry.steps.conclusion import DUTY_ROOM
+from clipferry.steps.finish import CONCLUDING, Closing, NotNow
 from clipferry.store.job_records import NotFound, Superseded
 from clipferry.vendors.contract import Look, LookStatus, VendorRefused, VendorUnavailable
 
@@ -345,3 +346,24 @@ def test_the_rows_of_the_files_go_when_the_jobs_does(world: World) -> None:
 
 def _crash() -> None:
     raise Crash("in the copy")
+
+
+def test_a_cancel_with_little_time_ends_the_job_and_leaves_the_rest_to_the_sweep(world: World) -> None:
+    job_id = waiting(world)
+    closing = Closing(world.rt, world.s3)
+    assert closing.within(lambda: DUTY_ROOM - 1).cancel(job_id).status is JobStatus.CANCELLED
+    assert (world.edge.sent, world.stage.aborted) == ([], [])
+    world.wait(CONCLUDING.total_seconds())
+    world.settle()
+    world.assert_honest(job_id, JobStatus.CANCELLED, stored=0)
+    assert (len(world.edge.sent), len(world.stage.aborted)) == (1, 1)
+
+
+def test_a_cancel_of_many_files_stops_between_two_of_them_when_its_time_is_over(world: World) -> None:
+    job_id = downloading(world)
+    left = iter([60.0] * 4)  # of four looks at the clock; then the time is over
+    assert Closing(world.rt, world.s3).within(lambda: next(left, 0.0)).cancel(job_id).status is JobStatus.CANCELLED
+    assert world.edge.sent == []
+    world.wait(CONCLUDING.total_seconds())
+    world.settle()
+    world.assert_honest(job_id, JobStatus.CANCELLED, stored=1)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import zlib
 from datetime import UTC, datetime, timedelta
+from types import ModuleType
 
 import pytest
 from clipferry.transfer import checksums
@@ -46,8 +48,11 @@ def test_crcs_are_the_published_ones() -> None:
     assert crc64ecma(check, len(check)) == 0x995DC9BBDF1939FA  # CRC-64/XZ
 
 
-def test_without_awscrt_the_object_checksum_is_crc32(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "awscrt", None)
+@pytest.mark.parametrize("found", [None, ModuleType("awscrt.checksums")], ids=["no awscrt", "one without crc64nvme"])
+def test_without_awscrts_crc64nvme_the_object_checksum_is_crc32(
+    monkeypatch: pytest.MonkeyPatch, found: ModuleType | None
+) -> None:
+    monkeypatch.setitem(sys.modules, "awscrt.checksums", found)  # None: importing it raises ImportError
     object_crc.cache_clear()
     try:
         assert object_crc().name == "CRC32"

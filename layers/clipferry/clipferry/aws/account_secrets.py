@@ -19,10 +19,15 @@ from clipferry.vendors.contract import Account
 CACHE_SECONDS = 300
 CONNECTIONS_MAX = 64  # as the template's parameter allows
 IN_FLIGHT_MAX = 10_000  # more tasks at once are as good as no cap
-#: GetSecretValue's errors that mean so: no such secret, no right to it or to its key, marked for deletion, no such key.
-_UNREADABLE = frozenset(
-    {"ResourceNotFoundException", "AccessDeniedException", "InvalidRequestException", "DecryptionFailure"}
-)
+_KEY_REFUSED = "KMS AccessDeniedException"
+#: GetSecretValue's errors that no repetition mends, and what the message says of the secret.
+_UNREADABLE = {
+    "ResourceNotFoundException": "does not exist",
+    "InvalidRequestException": "is marked for deletion, or has no value yet",
+    "AccessDeniedException": "cannot be read: the functions' roles or the secret's own policy do not allow it",
+    "DecryptionFailure": "cannot be decrypted: its KMS key is disabled or deleted, or refuses the functions",
+    _KEY_REFUSED: "cannot be decrypted: the functions' roles or its KMS key's own policy do not allow kms:Decrypt",
+}
 _OBJECTS = frozenset({"rate", "download_headers"})  # the only keys whose values are no strings
 _WHOLE = {"connections": CONNECTIONS_MAX, "max_in_flight": IN_FLIGHT_MAX}
 
@@ -38,8 +43,9 @@ class AccountError(Exception):
 def load_account(name: str, vendor: str, *, fresh: bool = False) -> Account:
     """The credentials of an account of this vendor.
 
-    Raises AccountError: ACCOUNT_MISSING (no such secret, or no right to read it), ACCOUNT_MALFORMED (not a JSON object
-    of strings, a required key absent, a limit or header that makes no sense, or another vendor's).
+    Raises AccountError: ACCOUNT_MISSING (no such secret, or no right to it), ACCOUNT_UNREADABLE (its KMS key does not
+    decrypt it), ACCOUNT_MALFORMED (not a JSON object of strings, a required key absent, a limit or header that makes no
+    sense, or another vendor's).
     """
     from aws_lambda_powertools.utilities import parameters  # here: it costs a cold start that not every path needs
 
@@ -48,9 +54,8 @@ def load_account(name: str, vendor: str, *, fresh: bool = False) -> Account:
         text = parameters.get_secret(secret_id, max_age=CACHE_SECONDS, force_fetch=fresh)
     except parameters.exceptions.GetParameterError as error:
         cause = error.__cause__ or error.__context__
-        reason = cause.response["Error"]["Code"] if isinstance(cause, ClientError) else ""
-        if reason in _UNREADABLE:
-            raise AccountError("ACCOUNT_MISSING", f"the secret {secret_id} does not exist or cannot be read") from None
+        if isinstance(cause, ClientError) and (final := _unreadable(secret_id, cause)):
+            raise final from None
         raise
     try:
         return _parse(name, vendor, secret_id, text)
@@ -58,6 +63,20 @@ def load_account(name: str, vendor: str, *, fresh: bool = False) -> Account:
         if fresh:
             raise
         return load_account(name, vendor, fresh=True)  # what is in memory may have been mended since
+
+
+def _unreadable(secret_id: str, error: ClientError) -> AccountError | None:
+    """None: the trouble may pass, and the call is repeated.
+
+    Secrets Manager answers AccessDeniedException for KMS too; only the message tells: "Access to KMS is not allowed".
+    """
+    name, said = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
+    if name == "AccessDeniedException" and "kms" in said.lower():
+        name = _KEY_REFUSED
+    if name not in _UNREADABLE:
+        return None
+    code = "ACCOUNT_UNREADABLE" if name in ("DecryptionFailure", _KEY_REFUSED) else "ACCOUNT_MISSING"
+    return AccountError(code, f"the secret {secret_id} {_UNREADABLE[name]}")
 
 
 def _parse(name: str, vendor: str, secret_id: str, text: str | bytes) -> Account:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from clipferry.aws.sdk import client_options
 from clipferry.jobs import FileStatus, Job, JobStatus, iso
 from clipferry.redaction import bare
 from clipferry.settings import settings
@@ -35,8 +36,9 @@ class EventNotSent(Exception):
 @cache
 def _client() -> EventBridgeClient:
     import boto3
+    from botocore.config import Config
 
-    return boto3.client("events")
+    return boto3.client("events", config=Config(**client_options()))
 
 
 def announce(job: Job) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from clipferry.aws.sdk import client_options
 from clipferry.batches import Batch
 from clipferry.jobs import Job
 from clipferry.settings import settings
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 @cache
 def _client() -> SFNClient:
     import boto3
+    from botocore.config import Config
 
-    return boto3.client("stepfunctions")
+    return boto3.client("stepfunctions", config=Config(**client_options()))
 
 
 def execution_name(job: Job) -> str:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from clipferry.aws.sdk import client_options
 from clipferry.intake.checks import FieldError, InvalidBody
 from clipferry.intake.schedule_body import Schedule, is_name
 from clipferry.settings import settings
@@ -47,8 +48,9 @@ class BadToken(Exception):
 @cache
 def _client() -> EventBridgeSchedulerClient:
     import boto3
+    from botocore.config import Config
 
-    return boto3.client("scheduler")
+    return boto3.client("scheduler", config=Config(**client_options()))
 
 
 def put(wanted: Schedule, now: datetime) -> tuple[Schedule, bool]:

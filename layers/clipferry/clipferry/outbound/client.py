@@ -49,6 +49,7 @@ logger = logging.getLogger(__name__)
 
 API_TIMEOUTS = Timeouts(connect=5.0, read=20.0, total=60.0)
 DOWNLOAD_TIMEOUTS = Timeouts(connect=10.0, read=30.0, total=3600.0)
+LEAST_TIME = 0.1  # seconds of a call in a step whose time is over: it fails as one that had no reply
 MAX_BODY = 8 * 1024 * 1024
 MAX_REDIRECTS = 5
 USER_AGENT = "clipferry/0.1"
@@ -106,6 +107,7 @@ class Outbound:
         self._gate: Callable[[str], None] | None = None
         self._file_headers: FileHeaders | None = None
         self._origin: Outbound | None = None
+        self._time_left: Callable[[], float] | None = None
 
     def paced(self, gate: Callable[[str], None]) -> Outbound:
         """The same way out with a gate: it is told the operation ahead of each API call, and may wait, or raise.
@@ -120,6 +122,12 @@ class Outbound:
         """The same way out, whose downloads carry an account's headers to the hosts that are to get them."""
         twin = copy(self)
         twin._file_headers, twin._origin = headers, self.origin
+        return twin
+
+    def within(self, time_left: Callable[[], float]) -> Outbound:
+        """The same way out, whose API calls are over when so many seconds have passed."""
+        twin = copy(self)
+        twin._time_left, twin._origin = time_left, self.origin
         return twin
 
     @property
@@ -160,6 +168,7 @@ class Outbound:
 
         target = self._check(url, hosts)
         self.admit(operation)
+        timeout = self._bounded(timeout)
         started = time.monotonic()
         adapter = GuardedAdapter(lambda prepared: self._check(prepared, hosts), self._connect, timeout, max_body)
         with GuardedSession(adapter, _OF_CALLS) as session:
@@ -205,6 +214,12 @@ class Outbound:
             self._idle.clear()  # in place: a way out made from this one has the same
         for connection in connections:
             connection.close()
+
+    def _bounded(self, timeout: Timeouts) -> Timeouts:
+        if self._time_left is None:
+            return timeout
+        left = max(self._time_left(), LEAST_TIME)
+        return Timeouts(min(timeout.connect, left), min(timeout.read, left), min(timeout.total, left))
 
     def _check(self, url: str, hosts: Sequence[str]) -> Target:
         return check_url(url, (*hosts, *self._extra_hosts), allow_private=self._allow_private)

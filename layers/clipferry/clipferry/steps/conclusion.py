@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from clipferry.aws import events, executions
 from clipferry.aws.bucket import bucket_owner
+from clipferry.aws.sdk import AWS_CALL_MAX
 from clipferry.jobs import FileStatus, Job, JobStatus, Problem
 from clipferry.pacing.poll_plan import STAY
 from clipferry.settings import settings
@@ -30,9 +31,13 @@ from clipferry.steps.job_manifest import write_manifest
 from clipferry.steps.slots import give_back
 from clipferry.steps.vendor_errors import ASKING_ERRORS, decide
 from clipferry.store.job_records import Superseded
+from clipferry.vendors.contract import OutOfTime
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+
+DUTY_ROOM = AWS_CALL_MAX + 1.0  # seconds: a duty goes on as long as one call to AWS may take
 
 
 class Conclusion:
@@ -42,17 +47,41 @@ class Conclusion:
         self.rt, self.s3, self.job = rt, s3, job
 
     def carry_out(self) -> None:
-        """All of them, in this order. Raises Superseded when the job was taken up again: its next end has its own."""
+        """All of them, in this order.
+
+        Raises Superseded when the job was taken up again: its next end has its own; and OutOfTime when a step that has
+        an end would not see the next duty through: the sweep carries out the rest.
+        """
+        self.job.reservation = None  # a place in the budget is for what the job wanted before it ended
+        for duty in (
+            self._stop_execution,
+            self._give_back,
+            self._close_files,
+            self._end_uploads,
+            self._stop_vendor_work,
+            self._write_manifest,
+            self._tell,
+        ):
+            self._leave_in_time()
+            duty()
+
+    def _leave_in_time(self) -> None:
+        if self.rt.time_left() < DUTY_ROOM:
+            raise OutOfTime
+
+    def _stop_execution(self) -> None:
+        if self.job.status is JobStatus.CANCELLED:
+            executions.stop(self.job, "the job was cancelled")
+
+    def _give_back(self) -> None:
+        give_back(self.rt, self.job)
+
+    def _write_manifest(self) -> None:
+        write_manifest(self.s3, self.job, self._check)
+
+    def _tell(self) -> None:
+        """The event, and the row's last word."""
         job = self.job
-        if job.status is JobStatus.CANCELLED:
-            executions.stop(job, "the job was cancelled")
-        give_back(self.rt, job)
-        job.reservation = None  # a place in the budget is for what the job wanted before it ended
-        self._close_files()
-        self._end_uploads()
-        if job.status in (JobStatus.CANCELLED, JobStatus.TIMED_OUT):
-            self._stop_vendor_work()
-        write_manifest(self.s3, job, self._check)
         self.rt.jobs.expire_rows(job)
         self._check()
         events.announce(job)
@@ -74,6 +103,7 @@ class Conclusion:
         self._read_files()
         while unsettled := [f for f in job.files if not f.status.settled]:
             for file in unsettled:
+                self._leave_in_time()
                 checkpoint = file.checkpoint
                 try:
                     self.rt.jobs.change_file(job, file, FileStatus.FAILED, error=problem, checkpoint={})
@@ -98,6 +128,7 @@ class Conclusion:
         if found:
             self._check()  # what was begun before this is no retry's
         for upload in found:
+            self._leave_in_time()
             with suppress(self.s3.exceptions.NoSuchUpload):
                 self.s3.abort_multipart_upload(**place, Key=upload["Key"], UploadId=upload["UploadId"])
 
@@ -107,12 +138,13 @@ class Conclusion:
         Where the account's calls queue for longer than this call can wait, or it is on hold, the vendor is not asked.
         """
         job = self.job
-        if not job.vendor_refs or job.listed:
+        if job.status not in (JobStatus.CANCELLED, JobStatus.TIMED_OUT) or not job.vendor_refs or job.listed:
             return
         self._check()
+        rt = self.rt.leaving(DUTY_ROOM)
         try:
-            pacer = self.rt.pacer(job, near=STAY)
-            stopped = self.rt.ask(job, lambda vendor: vendor.abort(task_of(job, self.rt.now())), pacer=pacer)
+            pacer = rt.pacer(job, near=max(0.0, min(STAY, rt.time_left() / 2)))
+            stopped = rt.ask(job, lambda vendor: vendor.abort(task_of(job, self.rt.now())), pacer=pacer)
         except ASKING_ERRORS as error:
             said = decide(error, self.rt.rng).problem.message
             self.rt.logger.warning("the vendor's task could not be stopped", reason=said, job_id=job.job_id)

@@ -6,7 +6,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
@@ -63,6 +63,14 @@ class Runtime:
 
     def epoch(self) -> float:
         return self.now().timestamp()
+
+    def leaving(self, seconds: float) -> Runtime:
+        """The same for what has to be over that many seconds before this step has: its calls to vendors end by then."""
+
+        def time_left() -> float:
+            return self.time_left() - seconds
+
+        return replace(self, time_left=time_left, outbound=self.outbound.within(time_left))
 
     def account(self, job: Job) -> Account:
         """The job's account, as read within the last minutes. Raises AccountError."""

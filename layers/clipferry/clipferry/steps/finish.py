@@ -5,8 +5,9 @@ The terminal move comes first and is a conditional write: of several ends one is
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from clipferry.steps.conclusion import Conclusion
 from clipferry.steps.context import Runtime
 from clipferry.steps.step_result import is_current
 from clipferry.store.job_records import Superseded
+from clipferry.vendors.contract import OutOfTime
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -48,6 +50,10 @@ class Closing:
 
     def __init__(self, rt: Runtime, s3: S3Client) -> None:
         self.rt, self.s3 = rt, s3
+
+    def within(self, time_left: Callable[[], float]) -> Closing:
+        """The same for a request that has to be answered in so many seconds."""
+        return Closing(replace(self.rt, time_left=time_left), self.s3)
 
     def finish(self, job_id: str, generation: int, caught: str | None) -> FinishResult:
         """The end of an execution. `caught` names the state whose retries ran out. Raises NotFound."""
@@ -95,11 +101,17 @@ class Closing:
         return True
 
     def conclude(self, job: Job) -> None:
-        """Every duty of a terminal job, once in effect, unless it is taken up again meanwhile."""
+        """Every duty of a terminal job, once in effect, unless it is taken up again meanwhile.
+
+        Those that a step with an end has no time for are left to the sweep.
+        """
         if job.event_sent:
             return
         with suppress(Superseded):
-            Conclusion(self.rt, self.s3, job).carry_out()
+            try:
+                Conclusion(self.rt, self.s3, job).carry_out()
+            except OutOfTime:
+                self.rt.logger.info("the job has ended; the sweep does what is left of it", job_id=job.job_id)
 
     def _end(self, job: Job, status: JobStatus, problem: Problem | None) -> None:
         now = self.rt.now()

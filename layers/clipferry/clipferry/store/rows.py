@@ -27,7 +27,7 @@ from pynamodb.models import Model
 
 from clipferry.batches import BatchStatus
 from clipferry.jobs import FileStatus, JobStatus, Problem
-from clipferry.settings import settings
+from clipferry.settings import CONNECT_MAX, READ_MAX, settings
 
 
 class _Status(Attribute[JobStatus]):
@@ -82,6 +82,8 @@ class Item(Model):
 
     class Meta:
         table_name = settings().table_name or "clipferry"
+        connect_timeout_seconds = CONNECT_MAX
+        read_timeout_seconds = READ_MAX
 
     pk = UnicodeAttribute(hash_key=True)
     sk = UnicodeAttribute(range_key=True)
@@ -239,8 +241,8 @@ class TallyRow(Item, discriminator="tally"):
 class _Apart(Model):
     """An item outside the jobs' partitions, read by its own model only: it needs no discriminator."""
 
-    class Meta:
-        table_name = Item.Meta.table_name
+    class Meta(Item.Meta):
+        pass
 
     pk = UnicodeAttribute(hash_key=True)
     sk = UnicodeAttribute(range_key=True)
@@ -319,8 +321,8 @@ class Due(GlobalSecondaryIndex["Entry"]):  # type: ignore[no-untyped-call]
 class Entry(Model):
     """What an index holds of an item: its keys. Apart from Item, whose discriminator the indexes do not carry."""
 
-    class Meta:
-        table_name = Item.Meta.table_name
+    class Meta(Item.Meta):
+        pass
 
     pk = UnicodeAttribute(hash_key=True)
     sk = UnicodeAttribute(range_key=True)

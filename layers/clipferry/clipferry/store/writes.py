@@ -17,6 +17,7 @@ from pynamodb.models import Model
 from pynamodb.transactions import TransactWrite
 
 from clipferry.jobs import Job, JobStatus
+from clipferry.settings import CONNECT_MAX, READ_MAX
 from clipferry.store.rows import BatchRow, ChunkRow, FileRow, JobRow, TallyRow
 
 CONFLICT_WAITS = (0.05, 0.1, 0.2, 0.4, 0.8)  # seconds: two transactions on one row for a moment, as two clicks are
@@ -30,7 +31,7 @@ class Superseded(Exception):
 @cache
 def connection() -> Connection:
     """For transactions, which no model's own connection offers. Making one costs a tenth of a second or two."""
-    return Connection()
+    return Connection(connect_timeout_seconds=CONNECT_MAX, read_timeout_seconds=READ_MAX)
 
 
 def tally_row(batch_pk: str, shard: int) -> TallyRow:

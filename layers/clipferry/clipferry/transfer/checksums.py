@@ -76,10 +76,10 @@ _NVME_POLYNOMIAL = 0x9A6C9329AC4BC9B5
 def object_crc() -> Crc:
     """The full-object checksum to send to S3: CRC-64/NVME where awscrt computes it in hardware, else CRC-32."""
     try:
-        from awscrt import checksums  # type: ignore[import-untyped,import-not-found,unused-ignore]
-    except ImportError:
+        from awscrt.checksums import crc64nvme  # type: ignore[import-untyped,import-not-found,unused-ignore]
+    except ImportError:  # no awscrt, or one older than 0.21, which has no crc64nvme
         return CRC32
-    return Crc("CRC64NVME", 64, _NVME_POLYNOMIAL, checksums.crc64nvme)
+    return Crc("CRC64NVME", 64, _NVME_POLYNOMIAL, crc64nvme)
 
 
 def crc_named(name: str) -> Crc | None:
