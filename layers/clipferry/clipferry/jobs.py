@@ -275,7 +275,7 @@ class Job:
     clean_at: datetime | None = None  # when the sweep looks for objects that no row names; None: there are none
     reservation: dict[str, Any] | None = None  # the job's place in its account's budget, while it waits for one
     refused_at: datetime | None = None  # since when nothing can be asked for under its account: see `account_holds`
-    ticket: int | None = None  # its number in the account's line for a vendor task
+    ticket: int | None = None  # its number in the account's queue for a task slot
     in_flight: dict[str, Any] | None = None  # the slot that its vendor task takes: {"slot", "until"}
     last_look: float | None = None  # seconds after the trigger of the last look that worked
     reported: list[float] | None = None  # [seconds after the trigger, percent] as that look reported progress

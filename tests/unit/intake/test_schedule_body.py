@@ -268,7 +268,7 @@ def test_each_firing_fills_in_its_own_time_in_the_schedules_zone() -> None:
 
 
 def test_a_template_elsewhere_is_just_text() -> None:
-    job = request(IMS, user_data="{date}")
+    job = request(IMS, user_data="{date}") | {"destination": {"prefix": "a", "key": "{date}"}, "account": "{time}"}
     assert fill(job, NOW) == job
 
 

@@ -33,7 +33,6 @@ from clipferry.redaction import bare
 Value = TypeVar("Value")
 
 JOB_MAX = 200 * 1024  # bytes; EventBridge Scheduler hands over 256 KB at most
-TEMPLATED = ("destination", "labels")  # the fields of a job body whose values are templates
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$(?!\n)"
 
 SCHEMA: Mapping[str, Any] = {
@@ -196,29 +195,27 @@ def time_zone(name: str) -> ZoneInfo:
 
 def fill(job: Mapping[str, Any], scheduled: datetime) -> dict[str, Any]:
     """The job body of one firing. `scheduled` is in the schedule's time zone."""
-    filled = dict(job)
     values = {"{date}": f"{scheduled:%Y-%m-%d}", "{time}": f"{scheduled:%H-%M-%S}"}
-    for name in TEMPLATED:
-        if isinstance(filled.get(name), Mapping):
-            filled[name] = {key: _filled(value, values) for key, value in filled[name].items()}
+    filled = {name: dict(value) if isinstance(value, Mapping) else value for name, value in job.items()}
+    for name, key, text in _templates(job):
+        filled[name][key] = re.sub(r"\{date\}|\{time\}", lambda found: values[found[0]], text)
     return filled
 
 
-def _filled(value: Any, values: Mapping[str, str]) -> Any:
-    return re.sub(r"\{date\}|\{time\}", lambda found: values[found[0]], value) if isinstance(value, str) else value
+def _templates(job: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """(field, key in it, text) of what a firing fills in: the destination's prefix, and the values of the labels."""
+    for name, keys in (("destination", {"prefix"}), ("labels", None)):
+        given = job.get(name)
+        for key, text in given.items() if isinstance(given, Mapping) else ():
+            if isinstance(text, str) and (keys is None or key in keys):
+                yield name, key, text
 
 
 def _job_errors(job: Mapping[str, Any]) -> Iterator[FieldError]:
     """What `POST /jobs` would say of a firing's body, at its place in the schedule's."""
     sample = fill(job, datetime(2026, 11, 21, 8, 30, tzinfo=UTC))
     errors = check(sample)
-    braces = {
-        place((field, key))
-        for field in TEMPLATED
-        if isinstance(sample.get(field), Mapping)
-        for key, value in sample[field].items()
-        if isinstance(value, str) and re.search("[{}]", value)
-    }
+    braces = {place((name, key)) for name, key, text in _templates(sample) if re.search("[{}]", text)}
     for error in errors:
         told = "knows the templates {date} and {time}, and no other braces" if error.pointer in braces else error.detail
         yield FieldError(f"/job{error.pointer}", told)

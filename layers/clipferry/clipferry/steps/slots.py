@@ -15,19 +15,19 @@ from clipferry.vendors.contract import CallHeldBack
 if TYPE_CHECKING:
     from clipferry.steps.context import Runtime
 
-ROUNDS = 3  # looks at the line in one call, where others are quicker
+ROUNDS = 3  # looks at the queue in one call, where others are quicker
 DOWNLOADS = 3600  # seconds for which the copying of ready files may keep a job from renewing its lease
 
 
 class NoTaskSlot(CallHeldBack):
-    """The account runs as many vendor tasks as it may; the job has its place in the line."""
+    """The account runs as many vendor tasks as it may; the job has its place in the queue."""
 
     def __init__(self, wait: float) -> None:
         super().__init__(f"the account runs as many tasks as it may; asked again in {wait:.0f} s", wait)
 
 
 def take_slot(rt: Runtime, job: Job, max_in_flight: int) -> None:
-    """Give the job a slot, or a place in the line. Raises NoTaskSlot with the seconds until it should ask again."""
+    """Give the job a slot, or a place in the queue. Raises NoTaskSlot with the seconds until it should ask again."""
     if job.in_flight is not None:
         return
     for rounds_left in reversed(range(ROUNDS)):

@@ -118,7 +118,7 @@ class TaskSlots:
         return int(row.tickets or 0)
 
     def wait(self, account: str, ticket: int, holder: str, until: float) -> None:
-        """Stand in line, or go on standing in it."""
+        """Wait in the queue, or go on waiting in it."""
         TaskSlotRow(_queue_pk(account), _wait(ticket), holder=holder, until=int(until)).save()
 
     def forget(self, account: str, ticket: int, now: float) -> None:
@@ -126,7 +126,7 @@ class TaskSlots:
         self._delete(account, ticket, TaskSlotRow.until < int(now))
 
     def leave(self, account: str, ticket: int, holder: str) -> None:
-        """Out of the line, into a slot."""
+        """Out of the queue, into a slot."""
         self._delete(account, ticket, TaskSlotRow.holder == holder)
 
     def renew(self, account: str, slot: int, holder: str, until: float) -> bool:

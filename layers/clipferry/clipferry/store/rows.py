@@ -249,7 +249,7 @@ class _Apart(Model):
 
 
 class PaceRow(_Apart):
-    """When an account's next call of an operation group may be made; the words are those of `budget.Pace`."""
+    """When an account's next call of an operation group may be made; the words are those of `call_rates.Pace`."""
 
     next = NumberAttribute()
     shift = NumberAttribute()
@@ -257,7 +257,7 @@ class PaceRow(_Apart):
 
 
 class TaskSlotRow(_Apart):
-    """A slot, a waiting job or the tail of an account's line; the words are those of `inflight`."""
+    """A slot, a waiting job or the tail of an account's queue; the words are those of `task_slots`."""
 
     holder = UnicodeAttribute(null=True)
     until = Whole(null=True, attr_name="expires_at")  # the table's TTL too
