@@ -52,7 +52,7 @@ def _follow(tail: bytes, first: int | None) -> int | None:
         return None
     while (length := _tag_length(tail, at)) is not None:
         at += length + 4
-    return at if at > len(tail) or not tail[at:].strip(b"\0") else len(tail) + 1
+    return at
 
 
 def _first_tag(tail: bytes) -> int | None:
