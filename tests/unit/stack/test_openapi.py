@@ -18,10 +18,10 @@ from clipferry.intake.schedule_body import SCHEMA as SCHEDULE_SCHEMA
 from clipferry.intake.schedule_body import Schedule
 from clipferry.jobs import File, FileStatus, Job, JobStatus, Problem, warning
 
-from tests.unit.stack.transformed import ROOT, source
+from tests.unit.stack.transformed import ROOT, published_api
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
-COMPONENTS = source()["Resources"]["Api"]["Properties"]["DefinitionBody"]["components"]["schemas"]
+COMPONENTS = published_api()["components"]["schemas"]
 API_PAGE = (ROOT / "docs" / "api.md").read_text()
 FREE = ("request", "adopt", "vendor_refs", "labels")  # objects whose fields are the user's or the vendor's
 Tree = Mapping[str, Any]

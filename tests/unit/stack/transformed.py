@@ -30,8 +30,18 @@ def source() -> dict[str, Any]:
 
 
 @cache
+def published_api() -> dict[str, Any]:
+    """The OpenAPI definition as it is published and deployed. Not to be changed."""
+    include = source()["Resources"]["Api"]["Properties"]["DefinitionBody"]["Fn::Transform"]
+    assert include["Name"] == "AWS::Include"
+    return dict(parse_yaml_file(str(ROOT / include["Parameters"]["Location"])))
+
+
+@cache
 def _transformed() -> dict[str, Any]:
     template = copy.deepcopy(source())
+    # CloudFormation puts in what is included before the SAM transform sees the template.
+    template["Resources"]["Api"]["Properties"]["DefinitionBody"] = copy.deepcopy(published_api())
     for resource in template["Resources"].values():
         if resource["Type"] in LOCAL_CODE:  # the transform wants what `sam package` would put there
             resource["Properties"][LOCAL_CODE[resource["Type"]]] = "s3://bucket/key"
