@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from clipferry.intake.batch_body import KEY_MAX, check_batch, check_upload, format_of
 from clipferry.intake.checks import InvalidBody
+from clipferry.vendors import VENDORS
 
 GOOD: dict[str, Any] = {"manifest": {"key": "manifests/a.jsonl"}}
 
@@ -70,3 +71,11 @@ def test_an_upload_says_its_format_or_nothing() -> None:
 )
 def test_the_format_is_the_keys_suffix_unless_it_is_said(key: str, given_: str | None, found: str | None) -> None:
     assert format_of(key, given_) == found
+
+
+def test_a_batch_at_its_bounds_is_taken() -> None:
+    check_batch({"manifest": {"key": "manifests/" + "x" * (KEY_MAX - 10)}, "format": "csv"}, "videos")
+    check_batch({"manifest": {"key": "manifests/" + "é" * 443 + ".csv"}}, "videos")
+    assert pointers({"manifest": {"key": "manifests/" + "é" * 443 + "x.csv"}}) == ["/manifest/key"]
+    for vendor in VENDORS:
+        check_batch(GOOD | {"defaults": {"vendor": vendor}}, "videos")

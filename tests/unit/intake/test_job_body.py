@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from clipferry.intake.checks import BODY_MAX, InvalidBody
-from clipferry.intake.job_body import check, new_job
-from clipferry.jobs import JobStatus
+from clipferry.intake.job_body import ADOPT_MAX, check, new_job
+from clipferry.intake.values import fingerprint
+from clipferry.jobs import DEADLINE_MAX, DEADLINE_MIN, JobStatus
 from clipferry.vendors import VENDORS, vendor_class
 from hypothesis import given
 from hypothesis import strategies as st
@@ -204,3 +205,56 @@ def test_a_files_name_is_one_line_that_reads_as_it_is_stored(name: str) -> None:
 @pytest.mark.parametrize("name", ["👨\u200d👩\u200d👧.mp4", "1\ufe0f\u20e3.mp4", "می\u200cخواهم.mp4", "ünï 视频.mp4"])
 def test_a_files_name_may_be_in_any_script(name: str) -> None:
     assert check(request(CLOUDV, files=[{"fetch_url": "https://a.example/v", "file_name": name}])) == []
+
+
+def test_everything_that_is_given_is_in_the_job() -> None:
+    body = CLOUDV | {
+        "account": "second",
+        "destination": {"prefix": "site-a/gate-3"},
+        "deadline_seconds": 600,
+        "on_uncertain": "retrigger",
+        "labels": {"site": "gate-3"},
+    }
+
+    job = new_job(body, NOON, seed="a seed", source="a batch", line=7)
+
+    milliseconds = NOON.replace(microsecond=123_000)
+    assert (job.vendor, job.account, job.status) == ("cloudv", "second", JobStatus.QUEUED)
+    assert (job.created_at, job.updated_at) == (milliseconds, milliseconds)
+    assert (job.deadline_seconds, job.deadline_at) == (600, milliseconds + timedelta(seconds=600))
+    assert (job.prefix, job.on_uncertain, job.labels) == ("site-a/gate-3", "retrigger", {"site": "gate-3"})
+    assert (job.request, job.adopt) == (CLOUDV["request"], None)
+    assert (job.source, job.line, job.fingerprint) == ("a batch", 7, fingerprint(body))
+    assert job.job_id == new_job(GOOD, NOON, seed="a seed").job_id
+
+
+def test_what_is_not_given_has_its_default() -> None:
+    job = new_job(adopt("polyv", task_id="t"), NOON)
+
+    assert (job.account, job.prefix, job.on_uncertain, job.labels) == ("polyv", "", "fail", {})
+    assert (job.request, job.adopt, job.source, job.line) == (None, {"task_id": "t"}, None, None)
+    assert job.deadline_seconds == vendor_class("polyv").deadline_for(None)
+    assert job.job_id != new_job(adopt("polyv", task_id="t"), NOON).job_id
+
+
+@pytest.mark.parametrize("seconds", [DEADLINE_MIN, DEADLINE_MAX])
+def test_a_deadline_at_its_bounds_is_taken(seconds: int) -> None:
+    assert new_job(GOOD | {"deadline_seconds": seconds}, NOON).deadline_seconds == seconds
+
+
+def test_work_to_adopt_is_taken_up_to_its_bound() -> None:
+    def of_bytes(size: int) -> dict[str, Any]:
+        names = ["片" * 400] * 49
+        rest = size - len(json.dumps({"iot_id": "cam-1", "file_names": [*names, ""]}))
+        return adopt("linkvisual", iot_id="cam-1", file_names=[*names, "片" * (rest // 6) + "x" * (rest % 6)])
+
+    assert check(of_bytes(ADOPT_MAX)) == []
+    assert [error.pointer for error in check(of_bytes(ADOPT_MAX + 1))] == ["/adopt"]
+
+
+def test_a_body_is_taken_up_to_its_bound() -> None:
+    def of_bytes(size: int) -> dict[str, Any]:
+        return request(IMS, user_data={"a": "x" * (size - len(json.dumps(request(IMS, user_data={"a": ""}))))})
+
+    assert check(of_bytes(BODY_MAX)) == []
+    assert [error.pointer for error in check(of_bytes(BODY_MAX + 1))] == [""]

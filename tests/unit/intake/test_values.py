@@ -8,7 +8,7 @@ from time import process_time
 from typing import Any
 
 import pytest
-from clipferry.intake.values import WHOLE_MAX, canonical, fingerprint, fingerprints, value_errors
+from clipferry.intake.values import WHOLE_MAX, canonical, fingerprint, fingerprints, prose_fields, value_errors
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -86,3 +86,33 @@ def test_looking_through_a_body_takes_linear_time() -> None:
     list(value_errors(body, frozenset({"t"})))
 
     assert process_time() - began < 2
+
+
+def test_what_is_wrong_is_told_in_the_order_in_which_it_was_written() -> None:
+    body = {"z": "\x00", "a": ["\x00", {"y": "\x00", "b": 2**64}], "m\x00": 1, "c": float("nan")}
+
+    assert [place for place, _ in value_errors(body)] == ["", "/z", "/a/0", "/a/1/y", "/a/1/b", "/c"]
+
+
+def test_a_field_of_prose_may_hold_line_breaks_in_all_that_it_holds() -> None:
+    text = "one\ntwo"
+
+    assert list(value_errors({"note": text, "notes": [text, {"a": text}]}, frozenset({"note", "notes"}))) == []
+    assert [place for place, _ in value_errors({"note": text, "id": text}, frozenset({"note"}))] == ["/id"]
+    assert [place for place, _ in value_errors({"note": text})] == ["/note"]
+    assert [place for place, _ in value_errors({"a": {"b": text}, "note": text}, frozenset({"note"}))] == ["/a/b"]
+    assert list(value_errors({"note": {"a\nb": 1}}, frozenset({"note"}))) == []
+
+
+def test_fields_of_prose_are_found_at_any_depth_of_a_schema() -> None:
+    item = {"type": "object", "properties": {"title": {"x-prose": True}, "url": {}}}
+    schema = {"properties": {"note": {"x-prose": True}, "id": {"x-prose": False}, "all": {"items": item}, "one": item}}
+
+    assert prose_fields(schema) == {"note", "title"}
+    assert prose_fields({"items": item}) == {"title"}
+    assert prose_fields({}) == frozenset()
+
+
+@pytest.mark.parametrize("value", [True, False, None, 0, -1, 0.5, "", "x", [], {}])
+def test_ordinary_values_are_taken(value: Any) -> None:
+    assert list(value_errors({"a": value})) == []
