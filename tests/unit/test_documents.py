@@ -280,6 +280,30 @@ def anchors(path: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+def names_in_the_code() -> set[str]:
+    """Every class, every function of a class, and every field of one, as `Class` and `Class.name`."""
+    found: set[str] = set()
+    for path in CODE:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                own = [getattr(inner, "name", getattr(getattr(inner, "target", None), "id", "")) for inner in node.body]
+                found |= {node.name, *(f"{node.name}.{name}" for name in own)}
+    return found
+
+
+@pytest.mark.parametrize("name", ["docs/architecture.md", "docs/glossary.md", "CONTRIBUTING.md"])
+def test_a_page_for_those_who_change_the_code_names_what_is_there(name: str) -> None:
+    text = re.sub(r"^```.*?^```", "", (ROOT / name).read_text(), flags=re.M | re.S)
+    package, tests = ROOT / "layers" / "clipferry" / "clipferry", ROOT / "tests"
+    files = {path.name for path in (*CODE, *tests.rglob("*.py"))}
+
+    classes = set(re.findall(r"`([A-Z][a-z]+[A-Za-z]*\.\w+)`", text))
+    classes |= set(re.findall(r"`([A-Z][a-z]\w*)`", text)) if name.endswith("glossary.md") else set()
+    for path in re.findall(r"`(\w+(?:/\w+)*(?:\.py|/))`", text):
+        assert (ROOT / path).exists() or (package / path).exists() or path in files, path
+    assert classes <= names_in_the_code()
+
+
 def test_every_make_target_that_is_named_exists() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.M))
 
