@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import UTC, datetime
 
 import pytest
 from clipferry.intake.job_query import LIMIT_DEFAULT, BadQuery, Query, page_token, parse_file_query
 from clipferry.intake.job_query import parse_query as parse
 from clipferry.jobs import JobStatus
+from clipferry.store.job_records import Listing
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -153,3 +155,56 @@ def _decoded(token: str) -> object:
         return json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
     except ValueError:
         return token
+
+
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("given_", "listing"),
+    [
+        ({}, Listing()),
+        ({"vendor": ["polyv"]}, Listing(vendor="polyv")),
+        ({"status": ["QUEUED"]}, Listing(status=JobStatus.QUEUED)),
+        ({"schedule": ["nightly"]}, Listing(tag="schedule#nightly")),
+        ({"batch": ["b1"]}, Listing(tag="batch#b1")),
+        ({"label": ["a="]}, Listing(tag="label#a=", labels=("a=",))),
+        ({"since": ["2026-11-21T12:00:00"]}, Listing(since=NOON)),
+        ({"until": ["2026-11-21T20:00:00+08:00"]}, Listing(until=NOON)),
+        ({"since": ["2026-11-21T12:00:00Z"], "until": ["2026-11-21T12:00:00Z"]}, Listing(since=NOON, until=NOON)),
+        ({"vendor": []}, Listing()),
+    ],
+)
+def test_what_is_asked_for_is_what_is_listed(given_: dict[str, list[str]], listing: Listing) -> None:
+    assert parse(given_) == Query(listing, LIMIT_DEFAULT, None)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 99, 100])
+def test_a_page_may_have_from_one_to_a_hundred_jobs(limit: int) -> None:
+    assert parse_query({"limit": str(limit)}).limit == limit
+
+
+def test_values_are_taken_up_to_their_bounds() -> None:
+    assert parse_query({"batch": "x" * 1024}).listing.tag == "batch#" + "x" * 1024
+    with pytest.raises(BadQuery, match="is not one of ours"):
+        parse_query({"next_token": "x" * 4096})
+    assert parse_file_query({"files_after": ["f" + "9" * 9]}) == 999_999_999
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"since": "2026-11-21"}, {"since": "2026-11-22"}),
+        ({"until": "2026-11-21"}, {"until": "2026-11-22"}),
+        ({"label": "a=1"}, {"label": "a=2"}),
+        ({"batch": "a"}, {"schedule": "a"}),
+        ({"status": "QUEUED"}, {"status": "FAILED"}),
+    ],
+)
+def test_a_token_goes_with_its_filters_alone(one: dict[str, str], other: dict[str, str]) -> None:
+    token = page_token(parse_query(one), LAST)
+
+    assert "=" not in token
+    assert parse_query(one | {"next_token": token}).before == LAST
+    with pytest.raises(BadQuery):
+        parse_query(other | {"next_token": token})

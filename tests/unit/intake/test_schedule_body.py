@@ -300,3 +300,104 @@ def test_no_body_whatever_is_more_than_invalid(body: dict[str, Any]) -> None:
     except InvalidBody as invalid:
         reasons = [error.detail for error in invalid.errors]
     assert all(reasons)
+
+
+# -- value by value ----------------------------------------------------------------------------------------------------
+
+FULL = Schedule(
+    "nightly",
+    "rate(2 days)",
+    JOB,
+    "Asia/Shanghai",
+    start=datetime(2026, 11, 20, 1, tzinfo=UTC),
+    end=datetime(2026, 12, 1, tzinfo=UTC),
+    created_at=datetime(2026, 11, 19, tzinfo=UTC),
+    updated_at=datetime(2026, 11, 19, 1, tzinfo=UTC),
+    token="secret",
+)
+
+
+def test_a_schedule_is_shown_whole_and_without_its_token() -> None:
+    assert FULL.public(NOW) == {
+        "name": "nightly",
+        "expression": "rate(2 days)",
+        "time_zone": "Asia/Shanghai",
+        "start": "2026-11-20T01:00:00.000Z",
+        "end": "2026-12-01T00:00:00.000Z",
+        "enabled": True,
+        "next_at": "2026-11-22T01:00:00.000Z",
+        "job": JOB,
+        "created_at": "2026-11-19T00:00:00.000Z",
+        "updated_at": "2026-11-19T01:00:00.000Z",
+    }
+    assert "secret" not in repr(FULL)
+
+
+@pytest.mark.parametrize(
+    ("change", "next_firing"),
+    [
+        ({}, datetime(2026, 11, 22, 1, tzinfo=UTC)),
+        ({"end": datetime(2026, 11, 22, 1, tzinfo=UTC)}, datetime(2026, 11, 22, 1, tzinfo=UTC)),
+        ({"end": datetime(2026, 11, 22, 0, 59, 59, tzinfo=UTC)}, None),
+        ({"expression": "at(2026-11-21T20:00:00)"}, None),
+        ({"expression": "at(2026-11-21T20:00:01)"}, datetime(2026, 11, 21, 12, 0, 1, tzinfo=UTC)),
+        ({"expression": "cron(0 8 21 11 ? *)", "start": datetime(2026, 11, 22, tzinfo=UTC)}, None),
+        (
+            {"expression": "cron(0 8 22 11 ? *)", "start": datetime(2026, 11, 22, tzinfo=UTC)},
+            datetime(2026, 11, 22, tzinfo=UTC),
+        ),
+        ({"expression": "cron(0 20 21 11 ? 2026)", "start": None}, None),
+        ({"expression": "cron(1 20 21 11 ? 2026)", "start": None}, datetime(2026, 11, 21, 12, 1, tzinfo=UTC)),
+    ],
+)
+def test_the_next_firing_lies_behind_now_and_within_the_bounds(
+    change: dict[str, Any], next_firing: datetime | None
+) -> None:
+    assert replace(FULL, **change).next_firing(NOW) == next_firing
+
+
+@pytest.mark.parametrize(
+    ("change", "begins"),
+    [
+        ({}, datetime(2026, 11, 22, 1, tzinfo=UTC)),
+        ({"start": None}, None),
+        ({"expression": "cron(0 2 * * ? *)"}, None),
+        ({"expression": "cron(0 2 * * ? *)", "start": NOW}, None),
+        (
+            {"expression": "cron(0 2 * * ? *)", "start": NOW.replace(second=1)},
+            NOW.replace(second=1),
+        ),
+    ],
+)
+def test_scheduler_is_asked_for_a_start_that_is_to_come(change: dict[str, Any], begins: datetime | None) -> None:
+    assert replace(FULL, **change).begins(NOW) == begins
+
+
+def test_who_asks_for_the_same_has_it_whatever_the_store_keeps_beside_it() -> None:
+    asked = replace(FULL, created_at=None, updated_at=None, token=None)
+
+    assert asked.wants_the_same(FULL)
+    assert not asked.wants_the_same(None)
+    for change in ({"enabled": False}, {"end": None}, {"job": {}}, {"time_zone": "UTC"}, {"name": "x"}):
+        assert not replace(asked, **change).wants_the_same(FULL)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("body", [{"start": "1970-01-01T00:00:00Z"}, {"end": "2199-12-31T23:59:59Z"}])
+def test_a_bound_in_the_first_and_the_last_year_is_taken(body: dict[str, Any]) -> None:
+    assert define("nightly", NIGHTLY | body, NOW)
+
+
+@pytest.mark.parametrize("name", ["a", "x" * 64, "0._-", "Nightly-2"])
+def test_a_name_is_letters_digits_and_signs(name: str) -> None:
+    assert define(name, NIGHTLY | {"name": name}, NOW).name == name
+
+
+def test_an_end_at_the_first_firing_is_late_enough() -> None:
+    assert define("nightly", NIGHTLY | {"end": "2026-11-22T02:00:00Z"}, NOW).end
+    assert define("nightly", NIGHTLY | {"enabled": False, "end": "2026-11-21T13:00:00Z"}, NOW).enabled is False
+    assert define("nightly", NIGHTLY | {"expression": "rate(1 day)", "end": "2026-11-21T12:00:01Z"}, NOW).end
+
+
+def test_a_field_that_is_null_is_as_if_it_were_absent() -> None:
+    body = NIGHTLY | dict.fromkeys(("time_zone", "start", "end", "enabled", "name", "next_at"))
+    assert define("nightly", body, NOW) == define("nightly", NIGHTLY, NOW)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import calendar
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from clipferry.intake.schedule_expressions import At, BadExpression, Cron, RateExpression, parse
+from clipferry.intake.schedule_expressions import At, BadExpression, Cron, Days, RateExpression, exists, parse
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -253,3 +253,98 @@ def test_every_range_but_that_of_years_may_pass_the_highest_number() -> None:
     assert isinstance(days, Cron)
     assert list(days.days.of(2027, 2)) == [1, 2]
     assert list(days.days.of(2027, 1)) == [1, 2, 30, 31]
+
+
+def test_a_cron_expression_is_its_six_fields() -> None:
+    assert parse("cron(0,30 8-9 1,15W JAN/6 ? 2027-2028)") == Cron(
+        ("0,30", "8-9", "1,15W", "JAN/6", "?", "2027-2028"),
+        minutes=frozenset({0, 30}),
+        hours=frozenset({8, 9}),
+        months=frozenset({1, 7}),
+        years=frozenset({2027, 2028}),
+        days=Days(numbers=frozenset({1}), near=frozenset({15})),
+    )
+
+
+@pytest.mark.parametrize(
+    ("day", "weekday", "days"),
+    [
+        ("*", "?", Days(numbers=frozenset(range(1, 32)))),
+        ("L", "?", Days(last=True)),
+        ("l,1", "?", Days(numbers=frozenset({1}), last=True)),
+        ("lw", "?", Days(last_working=True)),
+        ("1w,31W", "?", Days(near=frozenset({1, 31}))),
+        ("28-2/2", "?", Days(numbers=frozenset({28, 30, 1}))),
+        ("?", "*", Days(weekdays=frozenset(range(1, 8)))),
+        ("?", "L", Days(weekdays=frozenset({7}))),
+        ("?", "sun,6l", Days(weekdays=frozenset({1}), last_weekdays=frozenset({6}))),
+        ("?", "satL", Days(last_weekdays=frozenset({7}))),
+        ("?", "1#1", Days(nth=(1, 1))),
+        ("?", "sat#5", Days(nth=(7, 5))),
+    ],
+)
+def test_days_are_read_as_scheduler_reads_them(day: str, weekday: str, days: Days) -> None:
+    expression = parse(f"cron(0 0 {day} * {weekday} *)")
+    assert isinstance(expression, Cron)
+    assert expression.days == days
+    assert expression.months == set(range(1, 13))
+    assert expression.years == set(range(1970, 2200))
+
+
+START = datetime(2027, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("rate", "moment", "firing"),
+    [
+        ("rate(5 minutes)", START - timedelta(seconds=1), START),
+        ("rate(5 minutes)", START, START + timedelta(minutes=5)),
+        ("rate(5 minutes)", START + timedelta(minutes=4, seconds=59), START + timedelta(minutes=5)),
+        ("rate(5 minutes)", START + timedelta(minutes=5), START + timedelta(minutes=10)),
+        ("rate(1 minute)", START, START + timedelta(minutes=1)),
+        ("rate(2 hours)", START + timedelta(hours=5), START + timedelta(hours=6)),
+        ("rate(1 hour)", START, START + timedelta(hours=1)),
+        ("rate(1 day)", START, START + timedelta(days=1)),
+        ("rate(3 days)", START + timedelta(days=7), START + timedelta(days=9)),
+    ],
+)
+def test_a_rate_fires_in_steps_from_its_start(rate: str, moment: datetime, firing: datetime) -> None:
+    expression = parse(rate)
+    assert isinstance(expression, RateExpression)
+    assert expression.after(moment, START) == firing
+
+
+def test_an_at_is_its_time() -> None:
+    assert parse("at(2199-12-31T23:59:59)") == At(datetime(2199, 12, 31, 23, 59, 59))
+    assert parse("at(0001-01-01T00:00:00)") == At(datetime(1, 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("text", "low", "high"),
+    [
+        ("cron(59 23 31 12 ? 2199)", 59, 2199),
+        ("cron(0 0 1 1 ? 1970)", 0, 1970),
+        ("cron(0/59 0 1 DEC ? 2027)", 59, 2027),
+    ],
+)
+def test_the_bounds_of_the_fields_are_inside(text: str, low: int, high: int) -> None:
+    expression = parse(text)
+    assert isinstance(expression, Cron)
+    assert max(expression.minutes) == low
+    assert expression.years == {high}
+
+
+@pytest.mark.parametrize(
+    ("local", "shown"),
+    [
+        (datetime(2027, 3, 28, 1, 59), True),
+        (datetime(2027, 3, 28, 2, 0), False),
+        (datetime(2027, 3, 28, 2, 59), False),
+        (datetime(2027, 3, 28, 3, 0), True),
+        (datetime(2027, 10, 31, 2, 30), True),
+        (datetime(2027, 10, 31, 2, 30, fold=1), True),
+        (datetime(1, 1, 1), False),
+    ],
+)
+def test_a_time_that_the_clocks_leave_out_does_not_exist(local: datetime, shown: bool) -> None:
+    assert exists(local.replace(tzinfo=BERLIN)) is shown
