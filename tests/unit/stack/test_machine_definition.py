@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from clipferry.jobs import DEADLINE_MAX
+from clipferry.steps.step_result import HAND_OVER_AT
 
 from tests.unit.stack.second_opinion import FUNCTIONS, definition, lambda_states, levels
 
@@ -81,7 +82,7 @@ def test_whatever_a_function_raises_is_tried_again_with_backoff_a_cap_and_full_j
     } <= set(service["ErrorEquals"])
     for retrier in (throttled, service, anything):
         assert retrier["BackoffRate"] > 1
-        assert retrier["MaxDelaySeconds"] <= 120
+        assert retrier["MaxDelaySeconds"] <= 300
         assert retrier["JitterStrategy"] == "FULL"
 
 
@@ -96,14 +97,19 @@ def test_every_state_of_both_machines_that_calls_a_function_tries_again_in_the_s
     assert {where for where, block in blocks.items() if block != json.dumps(LAMBDAS["Poll"]["Retry"])} == set()
 
 
-@pytest.mark.parametrize("name", LAMBDAS)
-def test_a_full_account_holds_a_job_up_for_an_hour_or_more_and_does_not_fail_it(name: str) -> None:
-    throttled = LAMBDAS[name]["Retry"][0]
+def test_a_throttled_call_waits_for_as_long_as_it_takes_and_never_fails_the_job() -> None:
+    throttled = LAMBDAS["Poll"]["Retry"][0]
 
-    assert throttled["ErrorEquals"] == ["Lambda.TooManyRequestsException"]
-    usual = throttled["MaxDelaySeconds"] / 2  # full jitter waits half of it on average
-    assert throttled["MaxAttempts"] * usual > 3600
-    assert throttled["MaxAttempts"] * 3 < 1000, "events of the 25,000 that an execution may have"
+    assert throttled["ErrorEquals"] == [
+        "Lambda.TooManyRequestsException",
+        "Lambda.EC2ThrottledException",
+        "Lambda.ENILimitReachedException",
+    ]
+    assert throttled["MaxAttempts"] == 99_999_999, "the most that Step Functions takes"
+    tries_an_hour = 3600 / (throttled["MaxDelaySeconds"] / 2)  # full jitter waits half of it on average
+    left = 25_000 - HAND_OVER_AT
+    assert left / (tries_an_hour * 3) > 7 * 24, "a week of nothing else until the history is full and the sweep goes on"
+    assert left / (tries_an_hour * 3 * STATES["DownloadReady"]["MaxConcurrency"]) > 2 * 24
 
 
 def test_a_caught_error_leads_to_finish_by_the_name_of_its_state() -> None:

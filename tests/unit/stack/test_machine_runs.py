@@ -264,6 +264,20 @@ def test_no_loop_adds_more_events_than_are_counted_for_it() -> None:
     assert counted < 2 * run.events
 
 
+def test_the_retries_of_a_throttled_call_are_counted_as_the_events_that_they_are() -> None:
+    busy = [refused("TooManyRequestsException")] * 12
+    polls: list[Answer] = [*busy, turn("DOWNLOAD", 5, ["f001"]), *busy, turn("WAIT", 5), turn("FINISH")]
+    files: dict[str, list[Answer]] = {"f001": [*busy, leg(more=True), *busy, leg()]}
+    finishes: list[Answer] = [*busy, ending("WAITING", "WAIT", 40), DONE]
+
+    run = execute(Script(trigger=[*busy, turn("WAIT", 5)], poll=polls, download=files, finish=finishes))
+
+    counted = run.called("Poll")[-1]["events"]
+    assert run.retries == 12 * 6
+    assert run.events <= counted + 30
+    assert counted < 2 * run.events
+
+
 def test_a_file_that_needs_more_calls_than_its_share_is_left_to_the_next_execution() -> None:
     poll: list[Answer] = [turn("DOWNLOAD", 5, ["f001", "f002", "f003"], then="FINISH"), turn("HANDOVER")]
     files: dict[str, list[Answer]] = {"f001": [leg(more=True)], "f002": [leg()], "f003": [FunctionRaised("KeyError")]}
