@@ -144,7 +144,7 @@ def test_a_file_begins_so() -> None:
         "ref": "ref",
         "name": "clip.mp4",
         "status": FileStatus.PENDING,
-        "kind": "file",
+        "media": "file",
         "size": None,
         "declared": None,
         "part_size": None,
