@@ -299,7 +299,7 @@ def test_a_page_for_those_who_change_the_code_names_what_is_there(name: str) -> 
 
     classes = set(re.findall(r"`([A-Z][a-z]+[A-Za-z]*\.\w+)`", text))
     classes |= set(re.findall(r"`([A-Z][a-z]\w*)`", text)) if name.endswith("glossary.md") else set()
-    for path in re.findall(r"`(\w+(?:/\w+)*(?:\.py|/))`", text):
+    for path in re.findall(r"`(\w+(?:/\w+)*(?:\.py|\.yaml|\.md|/))`", text):
         assert (ROOT / path).exists() or (package / path).exists() or path in files, path
     assert classes <= names_in_the_code()
 

@@ -37,7 +37,7 @@ Parameters = Mapping[str, str | int]
 
 @dataclass(frozen=True)
 class Scheme:
-    """One generation of the signature: the same algorithm under other names."""
+    """One version of the signature: the same algorithm under other names."""
 
     label: str
     access_key_header: str
