@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from clipferry.intake.manifest import division as module
-from clipferry.intake.manifest.division import ManifestDivision
+from clipferry.intake.manifest.division import ManifestChunk, ManifestDivision
 from clipferry.intake.manifest.layout import ManifestError, ManifestLayout
 from clipferry.intake.manifest.records import ManifestRecord
 from hypothesis import given, settings
@@ -199,3 +199,59 @@ def test_memory_grows_with_the_number_of_chunks_alone() -> None:
         return most
 
     assert peak(4000) - peak(1000) < 3000 / module.CHUNK_LINES * 1024
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_what_was_divided_in_one_call_is_gone_on_with_in_another(kind: str) -> None:
+    header = b"\nsep=;\nrequest.vids;label.a\n" if kind == "csv" else b"\n"
+    text = header + b"{}\n" * 60
+
+    first = ManifestDivision(kind)
+    first.feed(text[:150])
+    stored = json.loads(first.dump())
+    second = ManifestDivision.parse(first.dump())
+    second.feed(text[second.offset :])
+    second.finish()
+
+    whole = divided(text, kind)
+    assert (second.chunks, second.lines, second.layout) == (whole.chunks, whole.lines, whole.layout)
+    assert stored == {
+        "format": kind,
+        "layout": first.layout.stored() | {"columns": list(first.layout.columns)},
+        "delimiter": ";" if kind == "csv" else None,
+        "chunks": [[len(header) if kind == "csv" else 0, len(header) + 75, 4 if kind == "csv" else 1]],
+        "lines": 25,
+        "offset": len(header) + 75,
+        "next_line": header.count(b"\n") + 26,
+    }
+
+
+def test_a_division_of_which_nothing_is_in_a_chunk_begins_anew() -> None:
+    first = ManifestDivision("csv")
+    first.feed(b"\xef\xbb\xbf")
+    second = ManifestDivision.parse(first.dump())
+    second.feed(b"\xef\xbb\xbfrequest.vids\na\n")
+    second.finish()
+
+    assert second.lines == 1
+    assert (second.chunks[0].start, second.chunks[0].line) == (16, 2)
+
+
+def test_chunks_are_numbered_from_zero_and_end_where_the_next_one_begins() -> None:
+    chunks = divided(b"{}\n" * 60).chunks
+
+    assert chunks == [ManifestChunk(0, 0, 75, 1), ManifestChunk(1, 75, 150, 26), ManifestChunk(2, 150, 180, 51)]
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [(b'{"a": [1]}\n[', 2), (b"[1, 2]\n{}", 2), (b" [1]", 1), (b"[" * 100_000, 1), (b"x\n[", 2)],
+)
+def test_a_line_that_is_no_beginning_of_an_array_is_a_line(text: bytes, lines: int) -> None:
+    assert divided(text).lines == lines
+
+
+@pytest.mark.parametrize("text", [b"[{}", b" \t[", b"\n\n[\n{}\n]", b'["a",\n'])
+def test_an_array_over_several_lines_is_refused_at_its_first_one(text: bytes) -> None:
+    with pytest.raises(ManifestError, match="one JSON array"):
+        divided(text)

@@ -155,3 +155,28 @@ def test_the_first_releases_layout_is_read_by_its_rules() -> None:
     assert [(record.line, record.start, record.content) for record in records] == [(7, 100, b'"a'), (8, 103, b'b";c')]
     assert [layout.skips(content) for content in (b",;", b"request.vids;label.a")] == [True, False]
     assert ManifestLayout.parse(layout.stored()) == layout
+
+
+@pytest.mark.parametrize(
+    ("layout", "records"),
+    [
+        (ManifestLayout("jsonl"), [(7, b'"a'), (8, b'b"'), (9, b"c\rd")]),
+        (ManifestLayout("csv", rules=1), [(7, b'"a'), (8, b'b"'), (9, b"c\rd")]),
+        (ManifestLayout("csv"), [(7, b'"a\nb"'), (9, b"c\rd")]),
+    ],
+)
+def test_records_are_read_as_the_layout_says(layout: ManifestLayout, records: list[tuple[int, bytes]]) -> None:
+    splitter = layout.splitter(100, 7)
+
+    found = [*splitter.feed(b'"a\nb"\nc\rd\n'), *splitter.end()]
+
+    assert [(record.line, record.content) for record in found] == records
+    assert (found[0].start, found[-1].end) == (100, 110)
+
+
+def test_records_of_csv_are_read_by_the_delimiter_and_the_line_breaks_of_their_layout() -> None:
+    splitter = ManifestLayout("csv", ";", newline="\r").splitter(100, 7)
+
+    found = [*splitter.feed(b'a,"b;"c\rd"\re\nf\r'), *splitter.end()]
+
+    assert [(record.line, record.content) for record in found] == [(7, b'a,"b;"c\rd"'), (9, b"e\nf")]
