@@ -23,10 +23,15 @@ def answer(functions: Functions, method: str, path: str, **more: Any) -> dict[st
     return found.body
 
 
-@pytest.mark.parametrize("text", ["x" * 80_000, "\\" * 80_000, '"' * 60_000, "片" * 40_000])
-def test_a_page_ends_where_a_reply_is_full_and_the_next_one_goes_on(functions: Functions, text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "jobs"),
+    [("x" * 80_000, 70), ("\\" * 80_000, 25), ('"' * 60_000, 35), ("片" * 40_000, 70)],
+    ids=["plain", "backslashes", "quotes", "beyond ASCII"],
+)
+def test_a_page_ends_where_a_reply_is_full_and_the_next_one_goes_on(functions: Functions, text: str, jobs: int) -> None:
+    """Of each text, as many jobs as more than fill a reply, in which it is escaped twice."""
     made = []
-    for number in range(70):
+    for number in range(jobs):
         made.append(functions.world.submit(request={"url": f"{text}{number}"}))
         functions.world.wait(1)
     found, query, pages = [], {"limit": "100"}, 0
@@ -53,11 +58,11 @@ def test_one_job_as_large_as_it_may_be_is_a_page(functions: Functions) -> None:
 def many_files(functions: Functions) -> str:
     """A job of 1,200 files, each with a long name and a long error."""
     job_id = functions.world.submit(destination={"prefix": "p" * 509})
-    job = functions.world.job(job_id)
-    for number in range(1, 1201):
-        error = Problem("VENDOR_FILE_FAILED", "片" * 900)
-        file = File(f"f{number:03d}", str(number), "片" * 500, FileStatus.FAILED, error=error)
-        functions.world.rt.jobs.add_files(job, [file])
+    error = Problem("VENDOR_FILE_FAILED", "片" * 900)
+    files = [
+        File(f"f{number:03d}", str(number), "片" * 500, FileStatus.FAILED, error=error) for number in range(1, 1201)
+    ]
+    functions.world.rt.jobs.add_files(functions.world.job(job_id), files)
     return job_id
 
 
