@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -11,6 +12,7 @@ from typing import Any
 
 import boto3
 import botocore.client
+import moto.core.models
 import pytest
 import yaml
 from aws_lambda_powertools.utilities.parameters.base import DEFAULT_PROVIDERS
@@ -133,13 +135,14 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Edge]:
         "BATCH_MACHINE_ARN": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:batch",
     }.items():
         monkeypatch.setenv(name, value)
+    # moto would mock the calls of `requests` to AWS too, by 1,288 patterns each time; nothing here makes any.
+    monkeypatch.setattr(moto.core.models, "RESPONSES_METHODS", [])
     with mock_aws():
         monkeypatch.setattr(events, "_client", lambda: client("events"))
         monkeypatch.setattr(executions, "_client", lambda: client("stepfunctions"))
         monkeypatch.setattr(scheduler, "_client", lambda: client("scheduler"))
         forget_values()
         settings.cache_clear()
-        client("s3").create_bucket(Bucket=BUCKET)
         edge, real, table = Edge(), botocore.client.BaseClient._make_api_call, DynamoDB()
         table.create_table(Item.Meta.table_name, table_properties())
         services = {
@@ -147,6 +150,11 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Edge]:
             "secretsmanager": SecretsManager(),
             "events": EventBridge(),
         }
+        deployed_first = {  # at the first call of its service: most tests use few of them
+            "s3": ("CreateBucket", {"Bucket": BUCKET}),
+            "scheduler": ("CreateScheduleGroup", {"Name": GROUP}),
+        }
+        lock = threading.Lock()
 
         def call(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
             name = client.meta.service_model.service_name
@@ -154,6 +162,9 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Edge]:
                 return table.call(operation, parameters)
             if name in services:
                 return services[name].call(client, operation, parameters)
+            with lock:
+                if name in deployed_first:
+                    real(client, *deployed_first.pop(name))
             return real(client, operation, parameters)
 
         def through_the_edge(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
@@ -170,9 +181,8 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Edge]:
 
 
 def _deploy() -> None:
-    """What the template deploys beside the table and the bucket."""
+    """The bus and the machines that the template deploys."""
     client("events").create_event_bus(Name=BUS)
-    client("scheduler").create_schedule_group(Name=GROUP)
     for name in ("retrieve", "batch"):
         client("stepfunctions").create_state_machine(
             name=name,
