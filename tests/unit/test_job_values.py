@@ -366,6 +366,12 @@ def test_a_job_is_shown_so() -> None:
     assert (adopted["adopt"], adopted["request"], adopted["error"]) == ({"task": "t-1"}, None, None)
 
 
+@pytest.mark.parametrize("name", ["request", "adopt", "vendor_refs", "labels"])
+def test_whatever_users_and_vendors_name_is_shown_without_queries(name: str) -> None:
+    shown = a_job(**{name: {"url": SIGNED}}).public()
+    assert shown[name] == {"url": "https://a.example/v.mp4"}
+
+
 def test_the_key_at_the_vendor_is_the_same_in_every_release() -> None:
     """Work that another release began is found by it."""
     assert a_job(job_id="J", trigger_round=2).key == "c22b751605ecb3381692bc704bc1747c"

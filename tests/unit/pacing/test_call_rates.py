@@ -152,6 +152,21 @@ def test_every_vendor_has_a_rate_for_everything() -> None:
     assert rate_for(linkvisual, "TriggerRecord") == rate_for(linkvisual)
 
 
+@pytest.mark.parametrize(
+    ("vendor", "rates"),
+    [
+        ("linkvisual", {ANY: Rate(50, 1.0, 5.0), "QueryRecord": Rate(250, 1.0, 5.0)}),
+        ("ims", {ANY: Rate(50, 1.0, 5.0)}),
+        ("cloudv", {ANY: Rate(300, 300.0, 60.0)}),
+        ("polyv", {ANY: Rate(1500, 10.0, 300.0)}),  # an address that called too often is blocked for 5 minutes
+    ],
+)
+def test_a_vendor_is_called_as_often_as_it_publishes_and_left_alone_as_long(
+    vendor: str, rates: dict[str, Rate]
+) -> None:
+    assert vendor_class(vendor).rates == rates
+
+
 def test_an_account_may_have_its_own_rate() -> None:
     group, rate = rate_for(CLOUDV, "pullVideoQuery", {"calls": "600", "per": "300"})
     assert (group, rate.calls, rate.per) == (ANY, 600, 300.0)
