@@ -104,3 +104,67 @@ def test_bytes_that_only_begin_like_a_format_are_of_none(data: bytes) -> None:
 
 def test_unknown_bytes_are_described_without_quoting_them() -> None:
     assert describe(NOISE) == "data in no format that is known here"
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("<svg xmlns='http://www.w3.org/2000/svg'>", "an SVG image"),
+        ("<?xml version='1.0'?><SmoothStreamingMedia MajorVersion='2'>", "a Smooth Streaming manifest"),
+        ("<mpd:MPD xmlns:mpd='urn:mpeg:dash:schema:mpd:2011'>", "a DASH manifest"),
+        ("<!DOCTYPE html>", "an HTML page"),
+        ("<!--[if IE]>", "an HTML page"),
+        ("<pre>Forbidden", "an HTML page"),
+        ("<preface>", "an XML document"),
+        ("<note><html>", "an HTML page"),
+        ("<>", "an XML document"),
+        ("  [1]", "a JSON document"),
+        ("(1)", "text"),
+    ],
+)
+def test_a_text_is_told_by_how_it_begins(text: str, what: str) -> None:
+    assert identify(text.encode(), len(text.encode())) == NotMedia(what)
+    assert describe(text.encode()) == what
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("<tt xmlns='http://www.w3.org/ns/ttml'>", formats.TTML),
+        ("<?xml version='1.0'?>\n<tt:tt xmlns:tt='http://www.w3.org/ns/ttml'>", formats.TTML),
+        ("WEBVTT", formats.VTT),
+        ("WEBVTT - title", formats.VTT),
+        ("WEBVTT\t", formats.VTT),
+        ("1\n00:00:01,000 --> 00:00:02,000\nHi", formats.SRT),
+        ("\r\n12\r\n 1:00:01.0 --> 00:00:02,000\r\nHi", formats.SRT),
+        ("\n" * 5 + "#EXTM3U", formats.HLS),
+        ("# a\n" * 101 + "#EXTM3U", NotMedia("text")),
+        ("# a\n" * 100 + "#EXTM3U", formats.HLS),
+        ("WEBVTTX", NotMedia("text")),
+        ("1\n00:00:01,000 -> 00:00:02,000", NotMedia("text")),
+        ("1234567890\n00:00:01,000 --> 00:00:02,000", NotMedia("text")),
+    ],
+)
+def test_subtitles_and_playlists_are_told_by_how_they_begin(text: str, kind: object) -> None:
+    assert identify(text.encode(), len(text.encode())) == kind
+
+
+@pytest.mark.parametrize(
+    ("signature", "what"),
+    [
+        (b"PK\x05\x06", "a ZIP archive"),
+        (b"BZh", "bzip2 data"),
+        (b"\xfd7zXZ\x00", "xz data"),
+        (b"\x28\xb5\x2f\xfd", "zstd data"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Office document"),
+        (b"SQLite format 3\x00", "an SQLite database"),
+    ],
+)
+def test_a_signature_is_looked_for_where_it_stands(signature: bytes, what: str) -> None:
+    assert identify(signature + NOISE, 5000) == NotMedia(what)
+    assert identify(b"\x01" + signature + NOISE, 5000) != NotMedia(what)
+
+
+@pytest.mark.parametrize(("size", "what"), [(0, "an empty file"), (1, "1 bytes"), (127, "127 bytes"), (128, None)])
+def test_a_file_of_less_than_a_frame_is_told_by_its_size(size: int, what: str | None) -> None:
+    assert identify(NOISE[:size], size) == (NotMedia(what) if what else None)
