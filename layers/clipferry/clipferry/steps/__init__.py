@@ -1,5 +1,5 @@
-"""What each function does, without Lambda: the job's life as steps over the store, the vendors and the transfer.
+"""What each Lambda function does, without Lambda itself: the steps of a job, on the store, the vendors and transfer.
 
-A step is called with a job id and a generation, may be repeated after any crash, and answers with data that the
-state machine routes on. An exception means "try me again"; everything else is a return value.
+A step is called with a job id and a generation. It may be repeated after any crash. It returns data by which the
+state machine chooses its next state. An exception means "call me again"; every other outcome is a return value.
 """

@@ -1,11 +1,11 @@
-"""An account that is refused, or whose secret cannot be read, while vendor work of its jobs runs.
+"""What happens when a vendor refuses an account, or its secret cannot be read, while its jobs have work there.
 
-The work is not lost for that: credentials expire, are rotated late, a secret is deleted by mistake. So the jobs wait,
-each for `AccountGraceSeconds` at most. The account's hold, one row that all its jobs share, says when it may be tried
-again: one job at a time asks, with the secret read afresh, and the others wait without a call. The first question that
-is answered lifts the hold.
+The work at the vendor is not lost: credentials may have expired, or somebody deleted the secret by mistake. So the jobs
+wait, each for at most `AccountGraceSeconds`. All jobs of the account share one row, its hold. It says when the account
+may be tried again: then one job reads the secret again and calls the vendor, while the others wait without a call. The
+first call that succeeds deletes the hold.
 
-New work is another matter: a trigger that is refused has started nothing, so its job fails at once.
+A job without work at the vendor does not wait: a refused trigger has started nothing, so the job fails at once.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from clipferry.store.account_limits import Hold
 if TYPE_CHECKING:
     from clipferry.steps.context import Runtime
 
-PROBE_INTERVAL = 30.0  # seconds between two calls under an account on hold, whoever makes them
-LONGEST_WAIT = 120.0  # seconds between two wakes of a job that waits for its account, but for the jitter
+PROBE_INTERVAL = 30.0  # seconds between two calls with an account on hold, counted over all its jobs
+LONGEST_WAIT = 120.0  # seconds that a job waits for its account between two attempts, before jitter is added
 ACCOUNT_REFUSED = "ACCOUNT_REFUSED"
 
 
 def hold_to_probe(rt: Runtime, job: Job, *, at_once: bool = False) -> Hold | None:
-    """The hold of the job's account, which the caller's question is to try; None: there is no hold.
+    """The hold of the job's account, if the caller is the one to try the account now; None: there is no hold.
 
-    Raises AccountOnHold when it is too early, or another job's turn. `at_once`: try it whatever the hold says.
+    Raises AccountOnHold when it is too early, or when another job tries it. `at_once`: try it in any case.
     """
     hold = rt.holds.read(job.vendor, job.account)
     if hold is None:
@@ -41,16 +41,16 @@ def hold_to_probe(rt: Runtime, job: Job, *, at_once: bool = False) -> Hold | Non
 
 
 def put_on_hold(rt: Runtime, job: Job, decision: Decision) -> None:
-    """Write down for the account's other jobs what this one was told."""
+    """Store the problem as the account's hold, so that its other jobs do not call the vendor for now."""
     if decision.tried:
         now = rt.epoch()
         rt.holds.put(job.vendor, job.account, now, now + PROBE_INTERVAL, decision.problem)
 
 
 def seconds_to_wait(rt: Runtime, job: Job, asker: Job | File, decision: Decision) -> float | None:
-    """Seconds until the asker (a job, or one of its files) should ask again; None: its grace is over.
+    """Seconds until the asker (a job, or one of its files) should call again; None: its grace period has ended.
 
-    Sets the asker's `refused_at`, to be written with its next change.
+    Sets the asker's `refused_at`; the caller stores it with the asker's next change.
     """
     put_on_hold(rt, job, decision)
     now = rt.now()

@@ -1,9 +1,9 @@
 """A batch's execution: divide the manifest, submit each line once, report what was not accepted.
 
-Every step may be repeated after any crash, and an execution may be stopped anywhere and another one started:
-the chunks are a function of the manifest's content, a line's job id is a function of the batch and the line's body, and
-a chunk is counted in the write that makes it done. So a line that comes again finds its job, and a line that says the
-same as another finds the other's: it is told as a duplicate and costs nothing more.
+Every step may be repeated after any crash, and an execution may be stopped anywhere and another one started. This is
+safe because the chunks depend only on the manifest's content, a line's job id depends only on the batch and the line's
+body, and the write that marks a chunk as done also counts it. So a line that is submitted again finds its own job. A
+line with the same body as an earlier line finds the job of that line, and is reported as a duplicate.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from clipferry.intake.manifest.division import ManifestChunk, ManifestDivision
 from clipferry.intake.manifest.layout import ManifestError
 from clipferry.jobs import Problem
 from clipferry.steps.batch_context import BatchContext
-from clipferry.steps.batch_lines import Told, WantedJob, read_lines, submit_line
+from clipferry.steps.batch_lines import ReportEntry, WantedJob, read_lines, submit_line
 from clipferry.steps.batch_objects import (
     blocks,
     load_division,
@@ -28,7 +28,7 @@ from clipferry.steps.batch_objects import (
 )
 from clipferry.store.job_records import Superseded
 
-RESERVE = 30.0  # seconds of a call kept back to write down how far it came
+RESERVE = 30.0  # seconds of a call reserved for storing its progress
 
 
 def prepare(context: BatchContext, batch_id: str, generation: int, time_left: Callable[[], float]) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def prepare(context: BatchContext, batch_id: str, generation: int, time_left: Ca
     batch = context.batches.load(batch_id)
     if batch.generation != generation:
         return _state(batch, generation, "STOP")
-    if batch.status.settled:  # an answer of this step was lost
+    if batch.status.settled:  # this step is repeated, because its earlier result was lost
         return _state(batch, generation, "CLOSE")
     if batch.status is BatchStatus.CANCELLING:
         return _state(batch, generation, "CANCEL" if batch.chunks else "CLOSE")
@@ -58,7 +58,7 @@ def prepare(context: BatchContext, batch_id: str, generation: int, time_left: Ca
 
 
 def _divide(context: BatchContext, batch: Batch, time_left: Callable[[], float]) -> ManifestDivision | None:
-    """The whole division; None when the time was short, and what is done of it written down. Raises ManifestError."""
+    """The whole division; None when the time did not suffice and the progress was stored. Raises ManifestError."""
     division = load_division(context, batch)
     for block in blocks(context, batch, division.offset, batch.size):
         division.feed(block)
@@ -78,64 +78,77 @@ def submit_chunk(context: BatchContext, batch_id: str, generation: int, place: M
     if known and known.done:
         return True
     try:
-        wanted, told = read_lines(context, batch, records_of(context, batch, chunk))
+        wanted, rejected = read_lines(context, batch, records_of(context, batch, chunk))
     except ManifestError as error:
         _end(context, batch, BatchStatus.FAILED, Problem(error.code, error.message))
         return False
-    # Written down before it is looked whether the batch is being cancelled: a cancel that this call does not see is
-    # one that sees this call's jobs.
+    # The order matters: the job ids are stored first, and the batch is read again after that. If this read does not
+    # show a cancel, the cancel comes later, and then it finds the job ids.
     job_ids = [each.job.job_id for each in wanted]
     if not context.batches.begin(batch, chunk.number, job_ids, context.rt.now()):
         return True
     if not _submitting(context.batches.load(batch_id), generation):
         return False
-    _submit(context, batch, chunk, wanted, told)
+    _submit(context, batch, chunk, wanted, rejected)
     return True
 
 
 def _submit(
-    context: BatchContext, batch: Batch, chunk: ManifestChunk, wanted: list[WantedJob], rejected: list[Told]
+    context: BatchContext, batch: Batch, chunk: ManifestChunk, wanted: list[WantedJob], rejected: list[ReportEntry]
 ) -> None:
-    """Make the jobs of a chunk, put what is to be told of it where the report is made from, and count it."""
+    """Create the jobs of a chunk, save its entries of the report, and count the chunk as done."""
     refused = [entry for each in wanted if (entry := submit_line(context, each))]
-    told = sorted([*rejected, *refused], key=lambda entry: entry["line"])
-    if told:
-        save_rejected(context, batch, chunk.number, told)
+    entries = sorted([*rejected, *refused], key=lambda entry: entry["line"])
+    if entries:
+        save_rejected(context, batch, chunk.number, entries)
     duplicates = sum("job_id" in entry for entry in refused)
     context.batches.settle(
         batch,
         chunk.number,
         accepted=len(wanted) - len(refused),
-        rejected=len(told) - duplicates,
+        rejected=len(entries) - duplicates,
         duplicates=duplicates,
     )
 
 
 def close(context: BatchContext, batch_id: str, generation: int) -> dict[str, Any]:
-    """The end of an execution: the report, and the status that what was done amounts to. Raises NotFound."""
+    """End the execution: write the report and the batch's last status. Raises NotFound."""
     batch = context.batches.load(batch_id)
     if batch.generation != generation:
         return _state(batch, generation, "STOP")
-    if batch.status is BatchStatus.SUBMITTING:
-        left = _report(context, batch)
-        if not left:
-            return _end(context, batch, BatchStatus.SUBMITTED)
-        message = f"{left} of {batch.chunks} chunks of lines could not be submitted; the batch function's log says why"
-        return _end(context, batch, BatchStatus.FAILED, Problem("LINES_LEFT", message))
-    if batch.status is BatchStatus.CANCELLING:
-        if batch.chunks:
-            if not batch.report:
-                _report(context, batch)
-            closed = sum(chunk.cancelled for chunk in context.batches.chunks(batch_id))
-            if closed < batch.chunks:  # the sweep starts it again
-                return _state(batch, generation, "FAILED")
-        return _end(context, batch, BatchStatus.CANCELLED)
-    if batch.status is BatchStatus.FAILED:
-        if batch.chunks and not batch.report:  # it failed while it was submitted: told is what was rejected until then
-            _report(context, batch)
-            return _end(context, batch, BatchStatus.FAILED, batch.error)
-        return _state(batch, generation, "FAILED")
+    match batch.status:
+        case BatchStatus.SUBMITTING:
+            return _close_submitted(context, batch)
+        case BatchStatus.CANCELLING:
+            return _close_cancelled(context, batch)
+        case BatchStatus.FAILED:
+            return _close_failed(context, batch)
     return _state(batch, generation, "END")
+
+
+def _close_submitted(context: BatchContext, batch: Batch) -> dict[str, Any]:
+    left = _report(context, batch)
+    if not left:
+        return _end(context, batch, BatchStatus.SUBMITTED)
+    message = f"{left} of {batch.chunks} chunks of lines could not be submitted; the batch function's log says why"
+    return _end(context, batch, BatchStatus.FAILED, Problem("LINES_LEFT", message))
+
+
+def _close_cancelled(context: BatchContext, batch: Batch) -> dict[str, Any]:
+    if batch.chunks:
+        if not batch.report:
+            _report(context, batch)
+        cancelled = sum(chunk.cancelled for chunk in context.batches.chunks(batch.batch_id))
+        if cancelled < batch.chunks:  # the execution fails, and the sweep starts another one for the rest
+            return _state(batch, batch.generation, "FAILED")
+    return _end(context, batch, BatchStatus.CANCELLED)
+
+
+def _close_failed(context: BatchContext, batch: Batch) -> dict[str, Any]:
+    if batch.chunks and not batch.report:  # some lines may have been rejected before the batch failed
+        _report(context, batch)
+        return _end(context, batch, BatchStatus.FAILED, batch.error)
+    return _state(batch, batch.generation, "FAILED")
 
 
 def _submitting(batch: Batch, generation: int) -> bool:
@@ -167,7 +180,7 @@ def _state(batch: Batch, generation: int, following: str) -> dict[str, Any]:
 
 
 def _report(context: BatchContext, batch: Batch) -> int:
-    """Write the rejected lines next to the manifest, in order, if there are any; how many chunks are not done."""
+    """Write the rejected lines, in order, to an object next to the manifest; return how many chunks are not done."""
     done, reported = 0, []
     for chunk in context.batches.chunks(batch.batch_id):
         done += chunk.done

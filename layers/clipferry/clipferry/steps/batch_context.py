@@ -1,4 +1,4 @@
-"""What the steps and the requests of batches work with."""
+"""The clients and stores that the steps and the requests of batches use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The objects of a batch in the bucket: its manifest, what is known of it while it is read, its rejected lines."""
+"""The objects of a batch in the bucket: its manifest, the progress of reading it, its chunks and its report."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ READS_AT_ONCE = 16
 
 
 def blocks(context: BatchContext, batch: Batch, start: int, end: int) -> Iterator[bytes]:
-    """The manifest's bytes [start, end), of the content the batch was made for and no other. Raises ManifestError."""
+    """The manifest's bytes [start, end). Raises ManifestError, also when the object's content has changed."""
     if start >= end:
         return
     span = f"bytes={start}-{end - 1}"
@@ -51,30 +51,31 @@ def records_of(context: BatchContext, batch: Batch, chunk: ManifestChunk) -> Ite
 
 
 def load_division(context: BatchContext, batch: Batch) -> ManifestDivision:
-    """As far as an earlier call came; from the beginning when there was none."""
+    """The division as an earlier call saved it; a new one when no call has saved any."""
     rules = ManifestLayout.parse(batch.layout).rules if batch.layout else RULES
     try:
         reply = context.s3.get_object(Bucket=batch.bucket, Key=batch.progress_key, **bucket_owner())
     except ClientError as error:
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] not in (403, 404):  # 403: S3 tells only whom may list
+        # S3 says 403 instead of 404 to a caller without permission to list the bucket.
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] not in (403, 404):
             raise
         return ManifestDivision(batch.format, rules)
     return ManifestDivision.parse(reply["Body"].read(), rules)
 
 
 def save_division(context: BatchContext, batch: Batch, division: ManifestDivision) -> None:
-    """For another call to go on with."""
+    """Save the division, so that the next call continues it."""
     _put(context, batch, batch.progress_key, division.dump())
 
 
 def save_chunks(context: BatchContext, batch: Batch, chunks: Sequence[ManifestChunk]) -> None:
-    """What the machine's maps read, one chunk an item."""
+    """Write the list that the state machine's Map states read; each chunk is one item."""
     _put(context, batch, batch.index_key, json.dumps([asdict(chunk) for chunk in chunks]))
 
 
-def save_rejected(context: BatchContext, batch: Batch, chunk: int, told: Sequence[dict[str, Any]]) -> None:
-    """A chunk's part of the report."""
-    _put(context, batch, batch.rejected_key(chunk), "".join(f"{json.dumps(entry)}\n" for entry in told))
+def save_rejected(context: BatchContext, batch: Batch, chunk: int, entries: Sequence[dict[str, Any]]) -> None:
+    """Save a chunk's part of the report."""
+    _put(context, batch, batch.rejected_key(chunk), "".join(f"{json.dumps(entry)}\n" for entry in entries))
 
 
 def save_report(context: BatchContext, batch: Batch, chunks: Sequence[int]) -> None:
@@ -107,7 +108,7 @@ def _put(context: BatchContext, batch: Batch, key: str, text: str) -> None:
 
 
 class _Joined:
-    """Pieces of bytes as one file to read, a piece or two of them in memory."""
+    """Reads an iterator of bytes as one file, with at most two pieces in memory."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces, self._held = pieces, b""

@@ -1,9 +1,9 @@
 """Cancelling the jobs of a batch, and starting a lost execution again.
 
-It runs in the function sweep, which has the permissions to end jobs.
+It runs in the function sweep, because that function has the permissions to end jobs.
 
-A cancelled batch's jobs are found by its chunks, each of which names its jobs before the first of them is made, in
-consistent reads: an index of jobs may lag behind, and a job that it does not show yet would live on.
+The jobs of a cancelled batch are found by consistent reads of its chunks. A chunk's row names its jobs before the first
+of them is created. An index of jobs would not do: it may lag behind, and a job that it does not show yet would go on.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from clipferry.store.batch_records import Batches
 from clipferry.store.job_records import NotFound
 
 RESTART_BUDGET = 5  # executions of one batch that may be lost in a row
-LOOK_AGAIN = 5  # seconds: a chunk is submitted within a few
+LOOK_AGAIN = 5  # seconds; a chunk is usually submitted within a few seconds
 
 
 @dataclass
@@ -29,10 +29,10 @@ class BatchRecovery:
     batches: Batches
 
     def cancel_chunk(self, batch_id: str, generation: int, number: int) -> int:
-        """Cancel the jobs of one chunk; seconds after which to come again, 0 when none of them lives. Raises NotFound.
+        """Cancel the jobs of one chunk; the seconds after which to call again, 0 when all are ended. Raises NotFound.
 
-        A chunk that was begun and is not done may be with a call that still makes jobs: that one is waited for, for no
-        longer than a call can live.
+        When a chunk was begun and is not done, another call may still create its jobs. So this waits until that call
+        cannot run any more.
         """
         batch = self.batches.load(batch_id)
         if batch.generation != generation or batch.status is not BatchStatus.CANCELLING:
@@ -43,13 +43,13 @@ class BatchRecovery:
         if chunk and not chunk.done and now < chunk.begun_at + CALL_LIFETIME:
             return min(LOOK_AGAIN, ceil((chunk.begun_at + CALL_LIFETIME - now).total_seconds()))
         for job_id in chunk.job_ids if chunk else ():
-            with suppress(NotFound, NotNow):  # it was never made, or has ended by itself
+            with suppress(NotFound, NotNow):  # the job was never created, or has already ended
                 self.closing.cancel(job_id)
         self.batches.close(batch, number, now)
         return 0
 
     def revive(self, batch_id: str, generation: int | None) -> bool:
-        """Start a batch's execution again when it is gone before its time. Raises NotFound, Superseded."""
+        """Start a batch's execution again when it has ended before the batch has. Raises NotFound, Superseded."""
         batch, now = self.batches.load(batch_id), self.closing.rt.now()
         if batch.status.settled or generation not in (None, batch.generation):
             return False
@@ -62,7 +62,7 @@ class BatchRecovery:
             executions.start_batch(batch)
             return True
         if batch.restarts >= RESTART_BUDGET:
-            message = f"its executions ended {batch.restarts + 1} times before the batch did; it can be resumed"
+            message = f"its executions ended {batch.restarts + 1} times before the batch did; the batch can be resumed"
             problem = Problem("EXECUTION_LOST", message)
             self.batches.change(batch, now, BatchStatus.FAILED, error=problem, finished_at=now)
             return False

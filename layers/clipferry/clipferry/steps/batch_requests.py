@@ -1,4 +1,4 @@
-"""What users ask of batches: make one of a manifest in the bucket, once; cancel it, resume it, links to its files."""
+"""What users can do with batches: create one from a manifest in the bucket, cancel it, resume it, get links."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
 
 MOVE_ATTEMPTS = 5
-UPLOAD_SECONDS = 3600  # how long an upload link holds
+UPLOAD_SECONDS = 3600  # how long an upload link is valid
 
 
 class NotForBatch(Exception):
-    """The batch's status does not allow what was asked for."""
+    """The batch's status does not allow the request."""
 
 
 class BatchKeyReused(Exception):
-    """The idempotency key came with another body before."""
+    """An earlier request had the same idempotency key and another body."""
 
 
 def upload_link(context: BatchContext, body: Mapping[str, Any]) -> dict[str, Any]:
-    """A link that takes one PUT of a manifest, and the manifest to name in `POST /batches` then. Raises InvalidBody."""
+    """A link for the PUT of a manifest, and the `manifest` value for `POST /batches` after it. Raises InvalidBody."""
     check_upload(body)
     now = context.rt.now()
     key = f"{PREFIX}{now:%Y/%m/%d}/{job_id(now)}.{body.get('format', 'jsonl')}"
@@ -48,7 +48,7 @@ def upload_link(context: BatchContext, body: Mapping[str, Any]) -> dict[str, Any
 
 
 def report_link(context: BatchContext, batch_id: str) -> dict[str, Any]:
-    """A presigned GET of the rejected lines' report. Raises NotFound, NotForBatch."""
+    """A presigned link to the report of the rejected lines. Raises NotFound, NotForBatch."""
     batch = context.batches.load(batch_id)
     if batch.report is None:
         raise NotForBatch(f"a batch that is {batch.status} has no report, or none of its lines was rejected")
@@ -58,8 +58,9 @@ def report_link(context: BatchContext, batch_id: str) -> dict[str, Any]:
 
 
 def open_batch(context: BatchContext, body: Mapping[str, Any], *, key: str | None = None) -> Batch:
-    """Create the batch and start it. The same body over the same content is the same batch, however often it is posted;
-    with a `key`, whatever has become of the content. Raises InvalidBody, BatchKeyReused.
+    """Create the batch and start it. The same body and the same manifest content give the same batch each time.
+
+    With a `key` the same body gives the same batch even if the content has changed. Raises InvalidBody, BatchKeyReused.
     """
     check_batch(body, settings().bucket_name)
     if key:
@@ -74,7 +75,7 @@ def open_batch(context: BatchContext, body: Mapping[str, Any], *, key: str | Non
 
 
 def cancel(context: BatchContext, batch_id: str) -> Batch:
-    """Nothing more is submitted from now on; an execution cancels the jobs that live. Raises NotFound."""
+    """Submit no further lines, and start an execution that cancels the unfinished jobs. Raises NotFound."""
     for _ in range(MOVE_ATTEMPTS):
         batch = context.batches.load(batch_id)
         if batch.status in (BatchStatus.CANCELLING, BatchStatus.CANCELLED):
@@ -87,9 +88,9 @@ def cancel(context: BatchContext, batch_id: str) -> Batch:
 
 
 def resume(context: BatchContext, batch_id: str) -> Batch:
-    """Go on with a batch that failed, or whose execution was stopped: what is done stays done, nothing is done twice.
+    """Continue a batch that failed, or whose execution was stopped. No line is submitted twice.
 
-    A line knows that it was submitted by its job's record, so that a batch older than records are kept is refused.
+    The job's row shows that a line was submitted. So a batch is refused when it is older than rows are kept.
     Raises NotFound, NotForBatch, Superseded.
     """
     batch = context.batches.load(batch_id)
@@ -97,7 +98,8 @@ def resume(context: BatchContext, batch_id: str) -> Batch:
         raise NotForBatch(f"a batch that is {batch.status} cannot be resumed")
     kept = timedelta(days=settings().retention_days)
     if not batch.cancelled_at and context.rt.now() > batch.created_at + kept:
-        raise NotForBatch(f"a batch older than the {kept.days} days that jobs are kept cannot be resumed; post it anew")
+        reason = f"a batch older than the {kept.days} days that jobs are kept cannot be resumed; post it again"
+        raise NotForBatch(reason)
     status = batch.status
     if status is BatchStatus.FAILED:
         status = BatchStatus.CANCELLING if batch.cancelled_at else BatchStatus.READING
@@ -105,7 +107,7 @@ def resume(context: BatchContext, batch_id: str) -> Batch:
 
 
 def _take_over(context: BatchContext, batch: Batch, status: BatchStatus, **changes: Any) -> Batch:
-    """Give the batch to a new execution. Every step of the one before then finds that it has been superseded."""
+    """Give the batch to a new execution. Each later step of the old execution finds that it has been superseded."""
     context.batches.change(
         batch, context.rt.now(), status, generation=batch.generation + 1, error=None, finished_at=None, **changes
     )
@@ -117,7 +119,8 @@ def _head(context: BatchContext, manifest: Mapping[str, Any]) -> HeadObjectOutpu
     try:
         found = context.s3.head_object(Bucket=settings().bucket_name, Key=manifest["key"], **bucket_owner())
     except ClientError as error:
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] not in (403, 404):  # 403: S3 tells only whom may list
+        # S3 says 403 instead of 404 to a caller without permission to list the bucket.
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] not in (403, 404):
             raise
         raise InvalidBody([FieldError("/manifest/key", "no such object in the bucket")]) from None
     if "etag" in manifest and manifest["etag"].strip('"') != found["ETag"].strip('"'):
@@ -149,7 +152,7 @@ def _seed(key: str, etag: str, form: str) -> str:
 
 
 def _made_before(context: BatchContext, wanted: Batch, body: Mapping[str, Any]) -> Batch | None:
-    """The batch that the first release made of the same body, which knew 60.0 as another number than 60."""
+    """The batch that the first release made of the same body. It computed another id for 60.0 than for 60."""
     form, earlier = fingerprints(body)
     if earlier == form:
         return None
@@ -168,7 +171,7 @@ def _started(context: BatchContext, batch: Batch, body: Mapping[str, Any]) -> Ba
 
 
 def _start(context: BatchContext, batch: Batch) -> None:
-    """Start the execution; when that fails the sweep starts it."""
+    """Start the execution; when this fails, the sweep starts it later."""
     try:
         executions.start_batch(batch)
     except (ClientError, BotoCoreError) as error:

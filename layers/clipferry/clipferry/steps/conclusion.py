@@ -1,18 +1,18 @@
-"""What is left to do when a job has ended: nothing of it may run or stay open, and its end is told.
+"""What is left to do after a job has ended: stop and close everything of it, write its manifest, send its event.
 
-Each duty may be repeated after any crash; the row says when the last of them is done. A user may take the job up again
-while they are under way. Then they stop: before each of them the row is looked at, or the write itself has a condition,
-so that a late end changes nothing that a retry made:
+Each duty may be repeated after any crash; the job's row says when all of them are done. A user may retry the job while
+the duties run. Then the duties stop: each of them reads the row before it acts, or writes on a condition, so that a
+late duty changes nothing that belongs to the retry:
 
-    stop the execution        has its generation in its name
-    give back slot and place  are held under a name that a retry changes
-    close the files           each on the condition of its own row
-    end uploads               listed first, and ended only if the job is still at this end after that
-    stop the vendor's work    looked before
-    manifest                  on a condition in S3
-    end of life of the rows   on the condition of the job's row
-    event                     looked before; its `generation` tells consumers which of two is the later
-    the last word             on the condition of the job's row
+    stop the execution        the execution's name holds the generation
+    give back slot and ticket both are held under a name that a retry changes
+    close the files           each write has the condition of the file's row
+    abort uploads             list them, then read the job's row, then abort them
+    stop the vendor's work    read the job's row before the call
+    write the manifest        the write has a condition in S3
+    set the rows' expiry      the write has the condition of the job's row
+    send the event            read the job's row before; its `generation` tells consumers which of two events is later
+    mark all as done          the write has the condition of the job's row
 """
 
 from __future__ import annotations
@@ -37,22 +37,22 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
-DUTY_ROOM = AWS_CALL_MAX + 1.0  # seconds: a duty goes on as long as one call to AWS may take
+DUTY_ROOM = AWS_CALL_MAX + 1.0  # seconds that must be left to begin a duty: the longest time of one call to AWS
 
 
 class Conclusion:
-    """The duties of one end. `job` is terminal, as read after its end was written."""
+    """The duties of one ending. `job` is terminal, as read after its end was written."""
 
     def __init__(self, rt: Runtime, s3: S3Client, job: Job) -> None:
         self.rt, self.s3, self.job = rt, s3, job
 
     def carry_out(self) -> None:
-        """All of them, in this order.
+        """Do all duties in order.
 
-        Raises Superseded when the job was taken up again: its next end has its own; and OutOfTime when a step that has
-        an end would not see the next duty through: the sweep carries out the rest.
+        Raises Superseded when a user has retried the job. Raises OutOfTime when the step has no time for the next
+        duty: the sweep carries out the rest.
         """
-        self.job.reservation = None  # a place in the budget is for what the job wanted before it ended
+        self.job.reservation = None  # the reserved call slot was for a call before the end
         for duty in (
             self._stop_execution,
             self._give_back,
@@ -60,7 +60,7 @@ class Conclusion:
             self._end_uploads,
             self._stop_vendor_work,
             self._write_manifest,
-            self._tell,
+            self._announce,
         ):
             self._leave_in_time()
             duty()
@@ -79,8 +79,8 @@ class Conclusion:
     def _write_manifest(self) -> None:
         write_manifest(self.s3, self.job, self._check)
 
-    def _tell(self) -> None:
-        """The event, and the row's last word."""
+    def _announce(self) -> None:
+        """Send the event and mark the job's end as complete."""
         job = self.job
         self.rt.jobs.expire_rows(job)
         self._check()
@@ -90,13 +90,13 @@ class Conclusion:
         self.rt.jobs.change(job, now, event_sent=True, clean_at=clean_at, warnings=job.all_warnings)
 
     def _check(self) -> None:
-        """Raises Superseded when the job is no longer at this end."""
+        """Raises Superseded when the job has left this end, because of a retry."""
         self.rt.jobs.load_at_its_end(self.job, with_files=False)
 
     def _close_files(self) -> None:
-        """No file stays unfinished. A copy that still runs meets the file's new status.
+        """Mark each unfinished file as failed. The next write of a copy that still runs fails on the new status.
 
-        From the rows as they are: the job was read before its end, and until then files may have been added or opened.
+        The files are read again: after the job was read, and before its end was written, files may have been added.
         """
         job = self.job
         problem = Problem(job.error.code if job.error else job.status.value, "the job ended before this file did")
@@ -107,7 +107,7 @@ class Conclusion:
                 checkpoint = file.checkpoint
                 try:
                     self.rt.jobs.change_file(job, file, FileStatus.FAILED, error=problem, checkpoint={})
-                except Superseded:  # a copy has just written its end, or a retry opens the files
+                except Superseded:  # a copy has just finished this file, or a retry opens the files
                     break
                 self._abandon(checkpoint)
             self._read_files()
@@ -116,26 +116,26 @@ class Conclusion:
         self.job.files = self.rt.jobs.load_at_its_end(self.job).files
 
     def _abandon(self, checkpoint: dict[str, Any]) -> None:
-        from clipferry import transfer  # here: only a job that ends before its files do needs it
+        from clipferry import transfer  # imported here, because only a job with unfinished files needs it
 
         owner = settings().bucket_owner or None
         transfer.abandon(self.s3, settings().bucket_name, checkpoint, expected_owner=owner)
 
     def _end_uploads(self) -> None:
-        """No upload below the job's prefix outlives it, not even one whose maker died before writing it down."""
+        """Abort each upload below the job's prefix, also those whose id was not stored because the call crashed."""
         place: dict[str, Any] = {"Bucket": settings().bucket_name, **bucket_owner()}
         found = self.s3.list_multipart_uploads(**place, Prefix=self.job.object_prefix).get("Uploads", [])
         if found:
-            self._check()  # what was begun before this is no retry's
+            self._check()  # no retry yet, so none of the listed uploads belongs to one
         for upload in found:
             self._leave_in_time()
             with suppress(self.s3.exceptions.NoSuchUpload):
                 self.s3.abort_multipart_upload(**place, Key=upload["Key"], UploadId=upload["UploadId"])
 
     def _stop_vendor_work(self) -> None:
-        """Best effort: the job has ended whatever the vendor says, and the vendor's work ends by itself too.
+        """Best effort: the job has ended in any case, and the vendor's work ends by itself too.
 
-        Where the account's calls queue for longer than this call can wait, or it is on hold, the vendor is not asked.
+        The vendor is not called when the account is on hold, or when its next free call slot is too far away.
         """
         job = self.job
         if job.status not in (JobStatus.CANCELLED, JobStatus.TIMED_OUT) or not job.vendor_refs or job.listed:

@@ -1,4 +1,4 @@
-"""What a step works with: the store, the way out, a clock; and how it reaches a job's vendor."""
+"""What a step uses: the store, the HTTP client, a clock; and how it calls a job's vendor."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ Answer = TypeVar("Answer")
 
 @dataclass
 class Runtime:
-    """Built once a process; tests build their own. A step that knows how much time it has works with a copy.
+    """Built once a process; tests build their own. A step with a time limit works with a copy that knows the limit.
 
     `time_left` is in seconds, until the step must have returned.
     """
@@ -73,15 +73,15 @@ class Runtime:
         return replace(self, time_left=time_left, outbound=self.outbound.within(time_left))
 
     def account(self, job: Job) -> Account:
-        """The job's account, as read within the last minutes. Raises AccountError."""
+        """The job's account; its secret was read within the last minutes. Raises AccountError."""
         return load_account(job.account, job.vendor)
 
     def vendor(self, job: Job) -> Vendor:
-        """The job's vendor under the job's account, for its description; it is not called. Raises AccountError."""
+        """The job's vendor with the job's account, to read its properties; no call is made. Raises AccountError."""
         return vendor_class(job.vendor)(self.account(job), self.outbound)
 
     def pacer(self, job: Job, asker: Job | File | None = None, near: float = NEAR) -> CallPacer:
-        """What paces one question's calls. Raises AccountError."""
+        """The pacer of the calls of one question. Raises AccountError."""
         booking = KeptSlots.parse((asker or job).reservation)
         rates = vendor_class(job.vendor).rates
         return CallPacer(
@@ -97,13 +97,14 @@ class Runtime:
         pacer: CallPacer | None = None,
         at_once: bool = False,
     ) -> Answer:
-        """Put a question to the job's vendor, each of its calls in a slot of the account's budget.
+        """Ask the job's vendor a question; each of its calls takes a call slot of the account.
 
-        A slot too far off raises OverBudget, and is kept in the `reservation` of the asker (the job, unless a file
-        asks), to be written with its next change. Refused credentials are read afresh once, for they may have been
-        changed; while the account is on hold AccountOnHold is raised in the question's place, unless it is `at_once`.
-        A vendor's no to the rate pushes the account back. A vendor so slow that the step's time was over before there
-        was anything to answer with is VendorUnavailable. Raises one of ASKING_ERRORS.
+        When the next free slot is too far away this raises OverBudget. The slot stays reserved in the `reservation` of
+        the asker (the job, or the file that asks); the caller stores it with the asker's next change. Refused
+        credentials are read once more from the secret, because somebody may have changed them. While the account is on
+        hold this raises AccountOnHold without a call, unless `at_once` is set.
+        After VendorThrottled all calls of the account pause. When the vendor is so slow that the step's time ends
+        before there is any result, this raises VendorUnavailable. Raises one of ASKING_ERRORS.
         """
         hold = hold_to_probe(self, job, at_once=at_once)
         pacer, asker = pacer or self.pacer(job, asker), asker or job
@@ -114,7 +115,7 @@ class Runtime:
             self._accepted(job, asker, hold, pacer)
             return answer
         except OutOfTime as error:
-            message = "the vendor answers too slowly: a step's time was over before it was done"
+            message = "the vendor answers too slowly: the time for one step ended before its calls were done"
             raise VendorUnavailable(message) from error
         except VendorThrottled as error:
             self._rest(pacer, error)
@@ -137,7 +138,7 @@ class Runtime:
             return question(vendor(renewed, outbound))
 
     def _accepted(self, job: Job, asker: Job | File, hold: Hold | None, pacer: CallPacer) -> None:
-        """The vendor has answered under the account, or the question took no call and its secret is of use again."""
+        """End the hold: the vendor accepted the account, or no call was needed and the secret can be read again."""
         if pacer.calls_made:
             asker.refused_at = None
         if hold and (pacer.calls_made or hold.problem.code != ACCOUNT_REFUSED):
@@ -151,13 +152,13 @@ class Runtime:
 
 @cache
 def runtime() -> Runtime:
-    """The process's own."""
+    """The one runtime of this process."""
     outbound = Outbound(allow_private=settings().allow_private_network, extra_hosts=settings().download_hosts)
     return Runtime(Jobs(tuple(VENDORS)), outbound)
 
 
 def task_of(job: Job, now: datetime) -> Task:
-    """The job's vendor task in the vendor's words."""
+    """The job as the vendor contract describes it."""
     return Task(
         key=job.key,
         request=job.request,
@@ -174,5 +175,5 @@ def task_of(job: Job, now: datetime) -> Task:
 
 
 def download_hosts(vendor: Vendor) -> Sequence[str]:
-    """Host suffixes a vendor's files may come from: its own, and those its account names."""
+    """Host suffixes from which a vendor's files may come: the vendor's own, and those that its account names."""
     return [*vendor.download_hosts, *vendor.trusted_hosts]

@@ -1,7 +1,7 @@
-"""Copy one file as far as the time allows. S3's own part list is the checkpoint; the row says who is copying.
+"""Copy one file as far as the time allows. S3's list of parts is the checkpoint; the row names the call that copies.
 
-Every call that leaves nothing further in S3 is an attempt of the file, whoever is to blame, and so is one that died
-after minutes. Only what AWS slows down, a short wait for the vendor's API, and a wait for a refused account are not.
+A call that stores no further byte in S3 counts as an attempt, whatever the cause; so does a call that ran for minutes
+and crashed. Not counted are: throttling by AWS, a short wait for the vendor's API, a wait for a refused account.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ from clipferry.vendors.contract import Account, KnownFile, Remote
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-LONG_CALL = 60.0  # seconds after which a call that got no further is an attempt, however it ended
+LONG_CALL = 60.0  # seconds after which a call without progress counts as an attempt, however it ended
 
 
 @dataclass(frozen=True)
 class Leg:
-    """One call's part of a copy. `more`: call again after `wait_seconds`. `in_vain`: it got no further.
-    `waits_for`: "account" or "budget", when it is not the source that is waited for.
+    """What one call did of a copy. `more`: call again after `wait_seconds`. `in_vain`: it made no progress.
+    `waits_for`: "account" or "budget"; None when the copy waits for the source, or for nothing.
     """
 
     file_id: str
@@ -58,7 +58,7 @@ class Leg:
 def download(
     rt: Runtime, s3: S3Client, job_id: str, generation: int, file_id: str, time_left: Callable[[], float]
 ) -> Leg:
-    """Copy on. `time_left` is in seconds, until this call must have returned. Raises NotFound."""
+    """Continue the copy. `time_left`: seconds until this call must have returned. Raises NotFound."""
     job = rt.jobs.load(job_id)
     file = job.file(file_id)
     done = Leg(file_id, more=False)
@@ -67,19 +67,19 @@ def download(
     try:
         if rt.now() >= job.deadline_at:
             return done
-        # From here on another call that still copies this file meets a condition at its next write.
+        # From here on the next write of any other call that still copies this file fails on its condition.
         rt.jobs.change_file(job, file, FileStatus.COPYING, generation=job.generation, worker=uuid4().hex)
         leg = _count_dead_call(rt, s3, job, file) or _copy(rt, s3, job, file, time_left)
         left = _whole((job.deadline_at - rt.now()).total_seconds()) + 1
-        return replace(leg, wait_seconds=min(leg.wait_seconds, left))  # whatever a server asks for
+        return replace(leg, wait_seconds=min(leg.wait_seconds, left))  # a server may ask for a longer wait
     except Superseded:
         return done
 
 
 def _count_dead_call(rt: Runtime, s3: S3Client, job: Job, file: File) -> Leg | None:
-    """An earlier call that ran for long and never came to its end is an attempt; the end of the file, if the last one.
+    """Count an earlier call that ran for long and crashed as an attempt; fail the file if it was the last one.
 
-    The machine repeats a call that died, so that several such calls come before poll hears of it.
+    The state machine repeats a crashed call by itself, so several calls may crash before poll learns of it.
     """
     if file.call_seconds < LONG_CALL:
         return None
@@ -123,9 +123,9 @@ def _copy(rt: Runtime, s3: S3Client, job: Job, file: File, time_left: Callable[[
 
 
 def _not_located(rt: Runtime, s3: S3Client, job: Job, file: File, decision: Decision, *, in_vain: bool) -> Leg:
-    """The vendor did not say where the file is. `in_vain`: this took long, and nothing was copied meanwhile."""
+    """The vendor gave no URL of the file. `in_vain`: the call took long, and nothing was copied meanwhile."""
     match decision.remedy:
-        case Remedy.WAIT if in_vain:  # by the vendor, or by the account's own budget
+        case Remedy.WAIT if in_vain:  # throttled by the vendor, or held back by our own call rate
             return _failed_attempt(rt, s3, job, file, decision.problem, decision.seconds or 0)
         case Remedy.WAIT:
             return _wait(rt, job, file, _whole(decision.seconds or 0))
@@ -139,14 +139,14 @@ def _not_located(rt: Runtime, s3: S3Client, job: Job, file: File, decision: Deci
 
 
 def _wait(rt: Runtime, job: Job, file: File, seconds: int, **changes: Any) -> Leg:
-    """Nothing is wrong: the call is over, and the file's place in the account's budget is kept."""
+    """End the call without counting an attempt; the file keeps its reserved call slot."""
     rt.jobs.change_file(job, file, call_seconds=0, **changes)
     return Leg(file.file_id, more=True, wait_seconds=seconds, waits_for=file.waits_for)
 
 
 def _store(rt: Runtime, s3: S3Client, job: Job, file: File, result: transfer.Stored) -> Leg:
-    """The row goes first: from then on no copy of this file may have an upload."""
-    checkpoint = {**file.checkpoint, "upload": None}  # completed
+    """Write the row first: after that no copy of this file may have an upload, and all its uploads can be aborted."""
+    checkpoint = {**file.checkpoint, "upload": None}  # this upload is completed
     rt.jobs.change_file(
         job,
         file,
@@ -192,7 +192,7 @@ def _saver(rt: Runtime, job: Job, file: File, began: datetime) -> Callable[[dict
 
 
 def _failed_attempt(rt: Runtime, s3: S3Client, job: Job, file: File, problem: Problem, wait: float) -> Leg:
-    """Count it against the file's budget; the reason stays visible while it is tried again."""
+    """Count a failed attempt of the file. The row shows the problem while the copy is tried again."""
     failed = file.failed_attempt_changes
     if failed["attempts"] >= DOWNLOAD_BUDGET:
         return replace(_fail(rt, s3, job, file, problem, **failed), in_vain=True)
@@ -202,7 +202,7 @@ def _failed_attempt(rt: Runtime, s3: S3Client, job: Job, file: File, problem: Pr
 
 
 def _fail(rt: Runtime, s3: S3Client, job: Job, file: File, problem: Problem, **changes: Any) -> Leg:
-    """No more of this file. The row goes first, so that a stale copy ends there."""
+    """End the file as FAILED. The row is written first, so that the next write of an outdated copy fails."""
     checkpoint = file.checkpoint
     rt.jobs.change_file(job, file, FileStatus.FAILED, error=problem, checkpoint={}, **changes)
     _end_uploads(s3, checkpoint)
@@ -210,7 +210,7 @@ def _fail(rt: Runtime, s3: S3Client, job: Job, file: File, problem: Problem, **c
 
 
 def _end_uploads(s3: S3Client, checkpoint: dict[str, Any]) -> None:
-    """After the file's end is written: its upload, and whatever crashed calls have begun and could not write down."""
+    """After the file's end: abort its upload, and those whose id was not stored because the call crashed."""
     transfer.abandon(s3, settings().bucket_name, checkpoint, expected_owner=settings().bucket_owner or None)
 
 
@@ -229,7 +229,7 @@ def _destination(job: Job, file: File) -> transfer.Destination:
 
 
 def _options(account: Account) -> transfer.Options:
-    """The deployment's, where the account has no word of its own: a vendor's file servers may bear more or fewer."""
+    """The account's number of connections if it has one, because file servers differ; else the deployment's."""
     connections = account.connections or settings().connections
     return transfer.Options(connections=connections, minimum_evidence=settings().minimum_evidence)
 

@@ -1,6 +1,6 @@
-"""How jobs end: finish and cancel move them, `conclusion` carries out what is left. All may be repeated after a crash.
+"""How jobs end: finish and cancel write the terminal status, and `conclusion` does the rest. All may be repeated.
 
-The terminal move comes first and is a conditional write: of several ends one is in effect.
+The terminal status is written first, on a condition: when several ends come at the same time, only one takes effect.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 MOVE_ATTEMPTS = 5
-CONCLUDING = CALL_LIFETIME  # whoever ended a job may still be at its duties
+CONCLUDING = CALL_LIFETIME  # for so long the call that ended a job may still carry out the duties
 
 
 class NotNow(Exception):
-    """The job's status does not allow what was asked for."""
+    """The job's status does not allow the request."""
 
     def __init__(self, job: Job, wish: str) -> None:
         super().__init__(f"a job that is {job.status} cannot be {wish}")
@@ -35,7 +35,7 @@ class NotNow(Exception):
 
 @dataclass(frozen=True)
 class FinishResult:
-    """`next`: END, WAIT when the job is not at its end after all, STOP when it is not this execution's any more."""
+    """`next`: END; WAIT when the job has not reached its end; STOP when another execution has the job now."""
 
     job: Job
     next: str
@@ -46,17 +46,17 @@ class FinishResult:
 
 
 class Closing:
-    """Ends jobs. Holds what only ends need besides the runtime."""
+    """Ends jobs. Holds the S3 client, which only the end of a job needs, besides the runtime."""
 
     def __init__(self, rt: Runtime, s3: S3Client) -> None:
         self.rt, self.s3 = rt, s3
 
     def within(self, time_left: Callable[[], float]) -> Closing:
-        """The same for a request that has to be answered in so many seconds."""
+        """A copy for a request that must be answered in time. `time_left` gives the seconds."""
         return Closing(replace(self.rt, time_left=time_left), self.s3)
 
     def finish(self, job_id: str, generation: int, caught: str | None) -> FinishResult:
-        """The end of an execution. `caught` names the state whose retries ran out. Raises NotFound."""
+        """End an execution. `caught` names the state whose retries are exhausted. Raises NotFound."""
         job = self.rt.jobs.load(job_id)
         if job.generation != generation:
             return FinishResult(job, "STOP")
@@ -66,18 +66,18 @@ class Closing:
                 return FinishResult(job, "WAIT", 5)
             try:
                 self._end(job, status, problem)
-            except Superseded:  # by a cancel, or by this very write when its answer was lost
+            except Superseded:  # by a cancel, or by this same write when its reply was lost and boto3 sent it again
                 job = self.rt.jobs.load(job_id)
                 if is_current(job, generation):
                     raise
                 if job.generation != generation:
                     return FinishResult(job, "STOP")
-        if job.status is not JobStatus.CANCELLED:  # the rest of a cancel is the cancel's own duty
+        if job.status is not JobStatus.CANCELLED:  # the call that cancelled the job does the rest itself
             self.conclude(job)
         return FinishResult(job, "END")
 
     def cancel(self, job_id: str) -> Job:
-        """End a job as CANCELLED wherever it is. Repeating it is harmless. Raises NotFound, NotNow."""
+        """End a job as CANCELLED, in any unfinished status. May be repeated. Raises NotFound, NotNow."""
         for _ in range(MOVE_ATTEMPTS):
             job = self.rt.jobs.load(job_id)
             if job.status is JobStatus.CANCELLED:
@@ -94,16 +94,16 @@ class Closing:
         raise Superseded(job_id)
 
     def take_over(self, job: Job) -> bool:
-        """Conclude a job that someone else ended, unless that one may still be at it. Whether anything was left."""
+        """Conclude a job that another call ended, once that call cannot run any more. Returns whether it did so."""
         if job.event_sent or (job.finished_at and self.rt.now() < job.finished_at + CONCLUDING):
             return False
         self.conclude(job)
         return True
 
     def conclude(self, job: Job) -> None:
-        """Every duty of a terminal job, once in effect, unless it is taken up again meanwhile.
+        """Carry out the duties of a terminal job, unless they are done, or a user has retried the job.
 
-        Those that a step with an end has no time for are left to the sweep.
+        When the step's time does not suffice, the sweep carries out the rest.
         """
         if job.event_sent:
             return
@@ -119,13 +119,13 @@ class Closing:
 
 
 def end_of(job: Job, caught: str | None, now: datetime) -> tuple[JobStatus | None, Problem | None]:
-    """How the job ends now, and why; None: it has not come to its end. `caught`: the state whose retries ran out."""
+    """How the job ends now, and why; None: it has not reached its end. `caught`: the state whose retries failed."""
     stored = any(file.status is FileStatus.STORED for file in job.files)
     failed = JobStatus.PARTIAL if stored else JobStatus.FAILED
     if job.verdict:
         return (failed if job.verdict is JobStatus.FAILED else job.verdict), job.error
     if caught and caught != "Finish":
-        message = f"the step {caught} failed however often it was repeated; its log has the cause"
+        message = f"the step {caught} failed each time it was repeated; its log has the cause"
         return failed, Problem("INTERNAL_ERROR", message)
     if job.listed and all(file.status.settled for file in job.files):
         return _end_of_files(job)
@@ -136,15 +136,15 @@ def end_of(job: Job, caught: str | None, now: datetime) -> tuple[JobStatus | Non
 
 
 def _end_of_files(job: Job) -> tuple[JobStatus, Problem | None]:
-    """Of a job that has all its files, each stored or failed."""
+    """The end of a job whose files are all known, and each stored or failed."""
     status = outcome(job.files)
     if status is JobStatus.SUCCEEDED and job.error:
-        return JobStatus.PARTIAL, job.error  # the vendor said that something is missing
+        return JobStatus.PARTIAL, job.error  # the vendor reported that something is missing
     return status, job.error or _files_problem(job)
 
 
 def _files_problem(job: Job) -> Problem | None:
-    """What a job says of itself when some of its files failed."""
+    """The job's error when some of its files failed."""
     failed = [f for f in job.files if f.status is FileStatus.FAILED and f.error]
     if not failed:
         return None

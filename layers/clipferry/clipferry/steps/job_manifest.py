@@ -1,7 +1,7 @@
-"""The object that lies beside a job's files when it has ended: the job as the API shows it.
+"""Writes `manifest.json`, the object beside the files of an ended job. It holds the job as the API shows it.
 
-A job may be taken up again while its first end is still at its duties. So the manifest is written on a condition that
-S3 checks itself (PutObject, `If-Match` and `If-None-Match`): a late end never overwrites what a later one wrote.
+A user may retry a job while the duties of its first end still run. So the manifest is written on a condition that S3
+checks (PutObject with `If-Match` or `If-None-Match`): an earlier end never overwrites the manifest of a later one.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from clipferry.settings import settings
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-WRITES = 5  # of one call, where others write at the same time
-#: Another write was first, or is under way; or what was to be overwritten has been deleted.
-_MOVED_ON = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey")
+WRITES = 5  # attempts of one call, when others write at the same time
+#: S3's error codes when another write came first or is under way, or when the object to overwrite has been deleted.
+_CONFLICTS = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey")
 
 
 class ManifestContended(Exception):
-    """Others wrote it at the same time, again and again; asking again is right."""
+    """Each attempt met another write at the same time. The state machine calls again."""
 
 
 def write_manifest(s3: S3Client, job: Job, check: Callable[[], None]) -> None:
-    """Write it, or write it again: then it says the same. `check` raises when the job is no longer at this end.
+    """Write the manifest; a repeated call writes the same content. `check` raises when a user has retried the job.
 
-    What stands there is looked at before the check: whatever a later end writes is another content than that, and
-    fails the condition.
+    The ETag is read before the check. When a later end writes after the check, the ETag differs, and the write here
+    fails on its condition.
     """
     place: dict[str, Any] = {"Bucket": settings().bucket_name, "Key": job.manifest_key, **bucket_owner()}
     body = json.dumps(job.public(), indent=1, ensure_ascii=False).encode()
@@ -40,7 +40,7 @@ def write_manifest(s3: S3Client, job: Job, check: Callable[[], None]) -> None:
         try:
             s3.put_object(**place, ContentType="application/json", Body=body, **condition)
         except s3.exceptions.ClientError as error:
-            if error.response["Error"]["Code"] not in _MOVED_ON:
+            if error.response["Error"]["Code"] not in _CONFLICTS:
                 raise
         else:
             return
@@ -50,7 +50,7 @@ def write_manifest(s3: S3Client, job: Job, check: Callable[[], None]) -> None:
 
 
 def _etag(s3: S3Client, place: dict[str, Any]) -> str | None:
-    """None: it is gone. S3 says 403 of it to whom may not list the bucket."""
+    """The manifest's ETag; None when there is no manifest. S3 says 403 to a caller that may not list the bucket."""
     try:
         return s3.head_object(**place)["ETag"]
     except s3.exceptions.ClientError as error:

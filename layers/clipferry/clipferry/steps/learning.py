@@ -1,4 +1,4 @@
-"""What this vendor's tasks of this size have taken so far: read for the cadence, and added to once a finished task."""
+"""How long earlier tasks of this vendor and size took: read to plan the next look, and extended by each task."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 def learned(rt: Runtime, job: Job) -> Durations | None:
-    """Of the job's class; None for adopted work, whose beginning nobody knows.
+    """The durations of the job's size class; None for adopted work, because its start is not known.
 
-    Read whenever a wait is planned: half a read unit, and a job costs the same however many others run.
+    Read each time a wait is planned: half a read unit of DynamoDB, whatever number of other jobs runs.
     """
     return None if job.adopt is not None else rt.learned.read(size_class(job.vendor, job.hint))
 
 
 def learn(rt: Runtime, job: Job, elapsed: float, last_look: float | None) -> None:
-    """From a task that this look found finished. Not from one that was adopted, or that an earlier life started."""
+    """Add the duration of a task that this look found finished, unless it was adopted or started before a retry."""
     if job.adopt is None and job.triggered_lately:
         rt.learned.learn(size_class(job.vendor, job.hint), elapsed, last_look or 0.0)

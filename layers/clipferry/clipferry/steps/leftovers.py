@@ -1,12 +1,12 @@
-"""Objects of a job that has ended which no row names: found and taken back.
+"""Finds and deletes the objects of an ended job that no row names.
 
-A copy that runs while its job is cancelled may complete its object after the file's row was closed, and a copy of an
-HLS video that failed leaves its segments for a retry. The sweep looks for both: once when no call of the job can be
-alive any more, and for segments once more when they have been kept for long enough.
+A copy that runs while its job is cancelled may complete its object after the file's row was closed. A failed copy of an
+HLS video leaves its segments for a retry. The sweep looks for both: once when no call of the job can still run, and for
+segments again when KEEP_SEGMENTS is over.
 
-An object is taken back only when it lies where a copy of the file writes, the file's row does not name it, its own
-metadata say that this job and file made it, and the job has not been taken up again meanwhile. The bucket may keep
-versions: then what is taken back is hidden by a delete marker, and the bucket's own rules say how long it stays.
+An object is deleted only when its key is one to which a copy of the file writes, the file's row does not name it, its
+metadata name this job and file, and no user has retried the job meanwhile. In a bucket with versions the deletion adds
+a delete marker, and the bucket's lifecycle rules decide how long the old version stays.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from clipferry.store.job_records import Superseded
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-KEEP_SEGMENTS = timedelta(days=1)  # after the job's end, for a retry to go on with
-AT_ONCE = 1000  # objects of one job that one look takes back; DeleteObjects takes as many
+KEEP_SEGMENTS = timedelta(days=1)  # after the job's end, so that a retry can use them
+AT_ONCE = 1000  # objects of one job that one look deletes; the limit of DeleteObjects
 
 
 class NotTakenBack(Exception):
@@ -33,7 +33,7 @@ class NotTakenBack(Exception):
 
 
 class Leftovers:
-    """The looks of one run of the sweep. `time_left` is in seconds; a look ends where less than `reserve` are left."""
+    """Works for one run of the sweep. `time_left` gives seconds; a look ends when less than `reserve` are left."""
 
     def __init__(self, rt: Runtime, s3: S3Client, time_left: Callable[[], float], reserve: float) -> None:
         self._rt, self._s3, self._time_left, self._reserve = rt, s3, time_left, reserve
@@ -41,9 +41,9 @@ class Leftovers:
         self.taken_back = 0
 
     def look(self, job: Job) -> datetime | None:
-        """Take back what no row of the ended job names; when to look again, None: nothing is left.
+        """Delete the objects that no row of the ended job names. Returns when to look again; None: nothing is left.
 
-        Raises Superseded when the job was taken up again, NotTakenBack.
+        Raises Superseded when a user has retried the job, NotTakenBack.
         """
         now, again = self._rt.now(), None
         keep_until = (job.finished_at or now) + KEEP_SEGMENTS
@@ -64,7 +64,7 @@ class Leftovers:
         return again
 
     def _places(self, job: Job, file: File) -> tuple[list[str], str | None]:
-        """Keys where copies of the file write and that its row does not name: of whole objects, and a folder's."""
+        """What copies of the file wrote and its row does not name: keys of whole objects, and a folder of segments."""
         stem = job.stem(file)
         named = (file.s3_uri or "").removeprefix(f"s3://{settings().bucket_name}/")
         listed = self._s3.list_objects_v2(**self._bucket, Prefix=stem, Delimiter="/")
@@ -75,7 +75,7 @@ class Leftovers:
         return whole, folder
 
     def _below(self, folder: str, job: Job, file: File) -> tuple[list[str], bool]:
-        """Keys of the file's own objects in its folder, and whether there may be more."""
+        """Keys in the folder whose metadata name this job and file, and whether there may be more."""
         listed = self._s3.list_objects_v2(**self._bucket, Prefix=folder, MaxKeys=AT_ONCE)
         own: list[str] = []
         for entry in listed.get("Contents", []):
@@ -90,7 +90,7 @@ class Leftovers:
             metadata = self._s3.head_object(**self._bucket, Key=key)["Metadata"]
         except self._s3.exceptions.ClientError as error:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
-                return False  # gone meanwhile
+                return False  # deleted meanwhile
             raise
         return (metadata.get("job-id"), metadata.get("file-id")) == (job.job_id, file.file_id)
 

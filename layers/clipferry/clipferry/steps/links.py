@@ -1,4 +1,4 @@
-"""A link to a stored file, signed for a while. No other code gives a signed URL to anybody."""
+"""A presigned link to a stored file, valid for LINK_SECONDS."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class NotStored(Exception):
 
 
 def link(rt: Runtime, s3: S3Client, job_id: str, file_id: str) -> str:
-    """A presigned GET of LINK_SECONDS. Raises NotFound, NotStored."""
+    """A presigned URL to GET the file. Raises NotFound, NotStored."""
     file = rt.jobs.load(job_id).file(file_id)
     if file is None:
         raise NotFound(file_id)

@@ -1,8 +1,8 @@
-"""Vendor calls leave in their account's slots: a near one is slept for, a far one becomes the job's wait.
+"""Each vendor call takes a call slot of its account. For a near slot the call sleeps; for a far slot the job waits.
 
-A pacer is made for each question that a step puts to a vendor, and stands in the one way out: every API call of that
-question passes it, however many there are. Where the next slot is too far off it raises OverBudget in the call's place
-and keeps the slot in the job's (or the file's) row, so that who came first is served first.
+Each question that a step asks a vendor has its own pacer, and the HTTP client asks the pacer before each API call of
+the question. When the next slot is too far away the pacer raises OverBudget, no call is made, and the row of the job
+(or the file) keeps the slot, so that the jobs are served in the order in which they came.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from clipferry.pacing.poll_plan import CALL_ROOM, RETRY_AFTER_MAX, STAY
 from clipferry.store.account_limits import CallSlots
 from clipferry.vendors.contract import Account, OutOfTime, OverBudget, VendorThrottled
 
-NEAR = 2.0  # seconds: a slot no further off is slept for at once
-PATIENCE = 45.0  # seconds of such sleep in one question, so that its call ends well before its time
-LEAD = 3.0  # seconds by which a wake comes early where a late one would miss its slot; the rest is slept
-CALLS_MAX = 16  # slots in a row for a question that was interrupted
+NEAR = 2.0  # seconds; the pacer sleeps until a slot that is not further away
+SLEEP_MAX = 45.0  # seconds of sleep in one question, so that the Lambda call ends well before its timeout
+LEAD = 3.0  # seconds by which a job wakes early when a late wake would miss its slot; the pacer sleeps the rest
+CALLS_MAX = 16  # slots in a row that are reserved for a question that was interrupted
 
 
 @dataclass(frozen=True)
 class KeptSlots:
-    """Slots kept for a job that waits, as its row holds them."""
+    """The slots that are reserved for a waiting job, as its row holds them."""
 
     group: str
     slot: float  # epoch seconds of the first
@@ -42,9 +42,9 @@ class KeptSlots:
 
 
 class CallPacer:
-    """Paces one question's calls. `booking` is what the asker keeps, before and after.
+    """Paces the calls of one question. `booking`: the slots that are reserved for the asker, before and after.
 
-    `rates` are the vendor's; `time_left` is in seconds, until the step that asks must have returned.
+    `rates` are the vendor's; `time_left` gives the seconds until the step that asks must have returned.
     """
 
     def __init__(
@@ -61,17 +61,17 @@ class CallPacer:
         self._slots, self._account, self._rates = slots, account, rates
         self._now, self._sleep, self._near, self._time_left = now, sleep, near, time_left
         self.booking = booking
-        self._pace: Pace | None = None  # as read for a booking, once a question
+        self._pace: Pace | None = None  # read once a question, and only when there is a booking
         self._group, self._rate = rate_for(rates, ANY, account.rate)  # of the last call
         self._calls, self._slept, self._ahead = 0, 0.0, False
 
     def open(self) -> None:
-        """Get the first call's slot ahead of it, before anything is written down about the call. Raises OverBudget."""
+        """Get the slot of the first call early, before anything about the call is stored. Raises OverBudget."""
         self(ANY)
         self._ahead = True
 
     def __call__(self, operation: str) -> None:
-        """Return when a call of this operation may leave. Raises OverBudget, and after the first call OutOfTime."""
+        """Sleep until a call of this operation may be made. Raises OverBudget, and after the first call OutOfTime."""
         self._group, self._rate = rate_for(self._rates, operation, self._account.rate)
         if self._ahead:
             self._ahead = False
@@ -88,21 +88,21 @@ class CallPacer:
 
     @property
     def calls_made(self) -> int:
-        """How many calls have left."""
+        """How many calls have been made."""
         return self._calls - self._ahead
 
     @property
     def kept(self) -> dict[str, Any] | None:
-        """What the asker keeps, as its row holds it."""
+        """The slots that stay reserved for the asker, as its row holds them."""
         return vars(self.booking).copy() if self.booking else None
 
     def push_back(self, error: VendorThrottled) -> None:
-        """The vendor said no: the whole account rests."""
+        """The vendor has throttled a call: all calls of the account pause."""
         seconds = self._rate.pushback if error.retry_after is None else min(error.retry_after, RETRY_AFTER_MAX)
         self._slots.push_back(self._account.name, self._group, self._now(), seconds)
 
     def _own(self) -> float | None:
-        """Seconds until the slot that the asker keeps; None when it has none, or came too late for it."""
+        """Seconds until the asker's reserved slot; None when it has none, or when that slot has passed."""
         booking, now = self.booking, self._now()
         if booking is None or booking.group != self._group:
             return None
@@ -113,7 +113,7 @@ class CallPacer:
             return None
         due = booking.reservation.due(self._pace)
         if due - now > STAY:
-            if self._pace.shift == booking.shift:  # nothing has moved it, so the machine's waits outrun the clock
+            if self._pace.shift == booking.shift:  # no throttle moved the slot, so the machine's waits ran too fast
                 self._sleep(STAY)
             self.booking = replace(booking, slot=due, shift=self._pace.shift)
             raise OverBudget(self._wait_for(due))
@@ -122,14 +122,14 @@ class CallPacer:
         return max(0.0, due - now)
 
     def _fresh(self) -> float:
-        """Seconds until a slot got now."""
+        """Reserve a slot now; the seconds until it."""
         name, now = self._account.name, self._now()
-        near, calls = min(self._near, PATIENCE - self._slept), 1
+        near, calls = min(self._near, SLEEP_MAX - self._slept), 1
         if self._calls:
             found = self._slots.reserve_near(name, self._group, self._rate, now, now + near)
             if found is not None:
                 return found.slot - now
-            calls = min(2 * self._calls, CALLS_MAX)  # what was asked so far is asked again, and more
+            calls = min(2 * self._calls, CALLS_MAX)  # the question starts again later: all calls so far, and more
         place = self._slots.reserve(name, self._group, self._rate, now, calls)
         if calls == 1 and place.slot - now <= near:
             return place.slot - now
@@ -137,6 +137,6 @@ class CallPacer:
         raise OverBudget(self._wait_for(place.slot))
 
     def _wait_for(self, due: float) -> float:
-        """Whole seconds for the machine to wait. It wakes late, by up to some seconds, never early."""
+        """Whole seconds for the state machine to wait. It never wakes early, but may wake some seconds late."""
         left, lead = due - self._now(), max(0.0, LEAD - self._rate.slack)
         return max(1.0, math.floor(left - lead) if lead else math.ceil(left))

@@ -1,4 +1,7 @@
-"""Look at the vendor, write down what is new, say what next. A short wait is spent in the call, and looked after."""
+"""Ask the vendor for the state of its task, store what is new, decide what comes next.
+
+After a short wait the same call asks again, because this costs less than a round of the state machine.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ from clipferry.steps.vendor_errors import ASKING_ERRORS, Decision, Remedy, decid
 from clipferry.steps.verdicts import fail, time_out
 from clipferry.vendors.contract import CallHeldBack, Look, LookStatus, Sighting
 
-UNKNOWN_BUDGET = 20  # looks in a row at a status nobody told us of
+UNKNOWN_BUDGET = 20  # looks in a row that found only statuses which the vendor's documentation does not name
 
 
 def poll(
@@ -27,7 +30,7 @@ def poll(
 ) -> StepResult:
     """One look, or a few, where waiting in this call costs less than a round of the state machine.
 
-    `time_left` is in seconds, until this call must have returned; None: there is no end, and one look. Raises NotFound.
+    `time_left`: seconds until this call must have returned; None: no limit, and only one look. Raises NotFound.
     """
     rt = replace(rt, time_left=time_left) if time_left else rt
 
@@ -66,8 +69,8 @@ def _poll(rt: Runtime, job: Job) -> StepResult:
         return fail(rt, job, _task_problem(look))
     unknown = job.unknown_looks + 1 if _unheard_of(look) else 0
     if unknown >= UNKNOWN_BUDGET:
-        said = f"the vendor reports a status that is not known here: {look.raw_status or 'of a file'}"
-        return fail(rt, job, Problem("VENDOR_STATUS_UNKNOWN", said))
+        message = f"the vendor reports a status that is not known here: {look.raw_status or 'of a file'}"
+        return fail(rt, job, Problem("VENDOR_STATUS_UNKNOWN", message))
     if look.status is LookStatus.READY and not (look.files or job.files):
         return fail(rt, job, Problem("VENDOR_TASK_EMPTY", "the vendor is done and has no file"))
     _record(rt, job, look.files)
@@ -77,7 +80,7 @@ def _poll(rt: Runtime, job: Job) -> StepResult:
 
 
 def _not_answered(rt: Runtime, job: Job, decision: Decision) -> StepResult:
-    """A look that failed never fails the job by itself: not before the budget of failed looks in a row is spent."""
+    """Wait and look again after a failed look. Only POLL_ERROR_BUDGET failed looks in a row fail the job."""
     match decision.remedy:
         case Remedy.WAIT:
             polls = job.polls + 1 if decision.tried else job.polls
@@ -93,7 +96,7 @@ def _not_answered(rt: Runtime, job: Job, decision: Decision) -> StepResult:
 
 
 def _route(rt: Runtime, job: Job, look: Look, unknown: int) -> StepResult:
-    """What the machine does after a look that worked."""
+    """Decide what the state machine does after a successful look."""
     listed = look.status is LookStatus.READY
     elapsed, last_look, finished = job.elapsed(rt.now()), job.last_look, listed and not job.listed
     ready = [f.file_id for f in job.files if f.status in (FileStatus.READY, FileStatus.COPYING)]
@@ -134,7 +137,7 @@ def _wait(
     polls: int | None = None,
     **seen: Any,
 ) -> StepResult:
-    """Write the look down and wait, after the downloads if there are any. `polls` when there was no look."""
+    """Store the look and wait, after the downloads if there are any. `polls`: the job's count if this was no look."""
     now = rt.now()
     wait = max(1, min(seconds, int((job.deadline_at - now).total_seconds()) + 1))
     polls = job.polls + 1 if polls is None else polls
@@ -145,7 +148,7 @@ def _wait(
 
 def _next_wait(rt: Runtime, job: Job, look: Look) -> int:
     if isinstance(look.cut_short, CallHeldBack):
-        return int(look.cut_short.wait)  # the rest of this look has its slots, or only lacked time
+        return int(look.cut_short.wait)  # the rest of this look has its slots reserved, or only lacked time
     now = rt.now()
     view = View(
         elapsed=job.elapsed(now),
@@ -161,7 +164,7 @@ def _next_wait(rt: Runtime, job: Job, look: Look) -> int:
 
 
 def _unheard_of(look: Look) -> bool:
-    """Whether only unknown statuses keep this job from being settled."""
+    """Whether the vendor reports only unknown statuses for all that is not settled."""
     if look.status is LookStatus.UNKNOWN:
         return True
     statuses = {s.status for s in look.files}
@@ -169,7 +172,7 @@ def _unheard_of(look: Look) -> bool:
 
 
 def _record(rt: Runtime, job: Job, sightings: Sequence[Sighting]) -> None:
-    """Write new files, and what has changed about those still pending; a file once ready is the transfer's."""
+    """Add new files, and store changes of pending files. After a file is ready only the copy changes its row."""
     known = {file.ref: file for file in job.files}
     new: list[File] = []
     for seen in sightings:
@@ -192,7 +195,7 @@ def _record_change(rt: Runtime, job: Job, file: File, seen: Sighting) -> None:
 
 
 def _give_up_unlisted(rt: Runtime, job: Job, look: Look) -> None:
-    """A second look in a row says that this is all, and files waited for are not in it: they would be for ever."""
+    """Fail pending files that a second look at the finished task does not list either: they will not come."""
     listed = {seen.ref for seen in look.files}
     gone = Problem("VENDOR_FILE_MISSING", "the vendor's task is done and does not list this file any more")
     for file in job.files:
@@ -201,7 +204,7 @@ def _give_up_unlisted(rt: Runtime, job: Job, look: Look) -> None:
 
 
 def _count_broken(rt: Runtime, job: Job, run: Run) -> None:
-    """A copy whose calls all crashed or timed out has failed once, however often this step is repeated."""
+    """Count one failed attempt for a copy whose calls all crashed or timed out, also when this step is repeated."""
     step = f"{job.generation}/{run.events}"
     for file in job.files:
         if file.file_id not in run.broken or file.status.settled or file.broken_at == step:

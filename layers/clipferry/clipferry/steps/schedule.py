@@ -1,13 +1,14 @@
-"""A firing becomes jobs. EventBridge delivers at least once: the same firing yields the same jobs.
+"""Creates the jobs of a scheduled firing. EventBridge may deliver a firing twice; both deliveries give the same jobs.
 
-Two things fire. A schedule of `/schedules` says its name and, through EventBridge Scheduler, its scheduled time, which
-together name the firing. It also says the schedule's token, which Scheduler alone knows: whoever else may call this
-function cannot make a schedule's firing.
+There are two kinds of firing. The input of a schedule of `/schedules` holds the schedule's name and, filled in by
+EventBridge Scheduler, the scheduled time; together they identify the firing. It also holds the schedule's token, which
+only Scheduler knows: nobody else who may call this function can imitate a firing.
 
-A rule with a constant input says nothing that names its firing. Then, as for a schedule whose scheduled time cannot be
-read, the firing is named here: by the input's own `firing` if it has one (an input transformer can put the event's id
-there), else by when this input was first seen. A repeated asynchronous invocation is known by its request id, however
-late it comes. Two other deliveries of one input within SAME_FIRING seconds are one firing; later ones are two.
+The constant input of an EventBridge rule holds nothing that identifies a firing. Then, and for a schedule whose time
+cannot be read, the firing's name is the input's `firing` if it has one (an input transformer can put the event's id
+there), else the time at which this input was first seen. Lambda repeats an asynchronous invocation with the same
+request id, so a repetition is recognised at any time. Other deliveries of one input are the same firing within
+SAME_FIRING seconds, and a new firing later.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ RETRY_WINDOW = 7 * 3600  # seconds; Lambda keeps an asynchronous event for at mo
 
 
 class ScheduleInvalid(Exception):
-    """The rule's input holds no jobs, or jobs that cannot be: an operator has to mend it."""
+    """The rule's input holds no job, or an invalid job: an operator has to correct it."""
 
 
 @dataclass
@@ -40,10 +41,10 @@ class Fired:
     firing: str
     jobs: list[Job] = field(default_factory=list)
     invalid: list[str] = field(default_factory=list)
-    rejected: bool = False  # a schedule's firing that made no job, and was told of
+    rejected: bool = False  # a schedule's firing that gave no job; an event says why
 
     def raise_for_invalid(self) -> None:
-        """After the good jobs have been made: tell of the bad ones, by the dead-letter queue and its alarm."""
+        """Raise ScheduleInvalid for the invalid jobs, so that the input goes to the dead-letter queue."""
         if self.invalid:
             raise ScheduleInvalid("; ".join(self.invalid))
 
@@ -67,7 +68,7 @@ def fire(rt: Runtime, event: Mapping[str, Any], request_id: str) -> Fired:
 
 
 def _unwrapped(event: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The input that an input transformer put beside the firing's name: `{"firing": "…", "input": {…}}`."""
+    """The input and its firing, where an input transformer has made `{"firing": "…", "input": {…}}`."""
     if isinstance(event, Mapping) and set(event) == {"firing", "input"} and isinstance(event["input"], Mapping):
         return {**event["input"], "firing": event["firing"]}
     return event
@@ -113,19 +114,19 @@ def _first_seen(rt: Runtime, event: Mapping[str, Any], request_id: str) -> datet
 
 
 def _fire_schedule(rt: Runtime, event: Mapping[str, Any], request_id: str) -> Fired:
-    """Make the one job of a schedule's firing, or tell why it cannot be: repeating would not mend it."""
-    from clipferry.intake.schedule_body import is_name  # here: what a rule fires needs no schedules
+    """Create the job of a schedule's firing, or send an event that says why it is invalid. A repetition cannot help."""
+    from clipferry.intake.schedule_body import is_name  # imported here: the firing of a rule does not need it
 
     name = event["schedule"]
     if not is_name(name):
-        raise ScheduleInvalid("the input's schedule is no name of a schedule")
+        raise ScheduleInvalid("the input's schedule is not a valid schedule name")
     scheduled, named = _scheduled_time(event) or _first_seen(rt, event, request_id), _given_name(event)
     fired = Fired(f"{name}@{iso(scheduled) if named is None else named}")
     try:
         _check_sender(event)
         fired.jobs.append(_submit(rt, event, scheduled, fired.firing))
     except InvalidBody as error:
-        rt.logger.error("a schedule fired in vain", schedule=name, firing=fired.firing, errors=error.told())
+        rt.logger.error("a firing created no job", schedule=name, firing=fired.firing, errors=error.told())
         events.announce_rejected(name, fired.firing, error)
         fired.rejected = True
     return fired
@@ -133,17 +134,18 @@ def _fire_schedule(rt: Runtime, event: Mapping[str, Any], request_id: str) -> Fi
 
 def _check_sender(event: Mapping[str, Any]) -> None:
     """Raises InvalidBody unless the event holds the token of the schedule that it names."""
-    from clipferry.aws import scheduler  # here: what a rule fires needs no Scheduler
+    from clipferry.aws import scheduler  # imported here: the firing of a rule does not need it
 
     schedule = scheduler.find(event["schedule"])
     if schedule is None:
-        raise InvalidBody([FieldError("/schedule", "is the name of no schedule: it was deleted, or never was")])
+        raise InvalidBody([FieldError("/schedule", "no schedule has this name: it was deleted or never existed")])
     if not hmac.compare_digest(str(event.get("token")).encode(), str(schedule.token).encode()):
-        raise InvalidBody([FieldError("/token", "is not the schedule's: EventBridge Scheduler did not send this")])
+        problem = "is not the schedule's token: EventBridge Scheduler did not send this input"
+        raise InvalidBody([FieldError("/token", problem)])
 
 
 def _submit(rt: Runtime, event: Mapping[str, Any], scheduled: datetime, firing: str) -> Job:
-    """Raises InvalidBody, with pointers into the schedule."""
+    """Submit the job. Raises InvalidBody, with pointers into the schedule."""
     body = _body(event, scheduled)
     try:
         return submit(rt, body, seed=f"schedule:{firing}", source=f"schedule#{event['schedule']}")
@@ -154,7 +156,7 @@ def _submit(rt: Runtime, event: Mapping[str, Any], scheduled: datetime, firing: 
 
 
 def _scheduled_time(event: Mapping[str, Any]) -> datetime | None:
-    """What EventBridge Scheduler put in place of its placeholder; None when that is no time that can be."""
+    """The time that EventBridge Scheduler put in place of its placeholder; None when it is not a possible time."""
     try:
         moment = datetime.fromisoformat(str(event.get("scheduled_time")))
         in_utc = moment.astimezone(UTC) if moment.tzinfo else None
@@ -165,7 +167,7 @@ def _scheduled_time(event: Mapping[str, Any]) -> datetime | None:
 
 def _body(event: Mapping[str, Any], scheduled: datetime) -> dict[str, Any]:
     """The job body of this firing. Raises InvalidBody."""
-    from clipferry.intake.schedule_body import fill, time_zone  # here: what a rule fires needs no time zones
+    from clipferry.intake.schedule_body import fill, time_zone  # imported here: the firing of a rule does not need it
 
     try:
         zone = time_zone(str(event.get("time_zone", "UTC")))

@@ -1,7 +1,8 @@
-"""How many vendor tasks an account may have running: a job takes one of its slots before it asks for new work.
+"""Limits how many vendor tasks of an account run at once: a job takes a task slot before it asks for new work.
 
-Only accounts with a `max_in_flight` have slots; no other pays for them. What a job holds is in its row, and written
-with the next change of it; after a crash in between the job finds its own, or the lease gives it back.
+Only an account with `max_in_flight` has slots; the others make no such reads or writes. The slot that a job holds is
+stored in the job's row with its next change. After a crash before that write the job finds its slot again by its name,
+or the slot's lease ends.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ from clipferry.vendors.contract import CallHeldBack
 if TYPE_CHECKING:
     from clipferry.steps.context import Runtime
 
-ROUNDS = 3  # looks at the queue in one call, where others are quicker
-DOWNLOADS = 3600  # seconds for which the copying of ready files may keep a job from renewing its lease
+ROUNDS = 3  # attempts of one call, when other jobs take the slot first
+DOWNLOADS = 3600  # seconds; while ready files are copied, the job does not renew its lease for so long
 
 
 class NoTaskSlot(CallHeldBack):
     """The account runs as many vendor tasks as it may; the job has its place in the queue."""
 
     def __init__(self, wait: float) -> None:
-        super().__init__(f"the account runs as many tasks as it may; asked again in {wait:.0f} s", wait)
+        super().__init__(f"the account runs as many tasks as it may; the job asks again in {wait:.0f} s", wait)
 
 
 def take_slot(rt: Runtime, job: Job, max_in_flight: int) -> None:
@@ -38,7 +39,7 @@ def take_slot(rt: Runtime, job: Job, max_in_flight: int) -> None:
         for dead in choice.dead:
             rt.task_slots.forget(job.account, dead, now)
         if choice.dead and rounds_left:
-            continue  # those behind them come into sight
+            continue  # read again: the removed rows may have hidden others behind them
         if not isinstance(choice, Start):
             job.ticket = rt.task_slots.draw(job.account) if ticket is None else ticket
             rt.task_slots.wait(job.account, job.ticket, job.holder, lease(now, choice.seconds))
@@ -53,7 +54,7 @@ def take_slot(rt: Runtime, job: Job, max_in_flight: int) -> None:
 
 
 def keep_slot(rt: Runtime, job: Job, wait: float) -> None:
-    """Before a wait: let the lease reach well beyond it. A slot that was lost is lost; the task runs all the same."""
+    """Before a wait: extend the lease well beyond it. If the lease has ended, the task runs on without a slot."""
     now = rt.epoch()
     if job.in_flight is None or job.in_flight["until"] >= now + wait + LEASE / 2:
         return
@@ -63,7 +64,7 @@ def keep_slot(rt: Runtime, job: Job, wait: float) -> None:
 
 
 def give_back(rt: Runtime, job: Job) -> None:
-    """Slot and ticket, when the vendor is done or the job has ended. Repeating it is harmless."""
+    """Release the slot and the ticket, when the vendor is done or the job has ended. May be repeated."""
     if job.in_flight is not None or job.ticket is not None:
         slot = job.in_flight["slot"] if job.in_flight else None
         rt.task_slots.release(job.account, job.holder, rt.epoch(), slot=slot, ticket=job.ticket)

@@ -1,4 +1,4 @@
-"""What trigger and poll tell the state machine. Ids, counters and seconds; never a URL, never a credential."""
+"""What trigger and poll return to the state machine: ids, counters and seconds; never a URL or a credential."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from clipferry.steps.context import Runtime
 from clipferry.steps.slots import give_back
 from clipferry.store.job_records import Superseded
 
-TRIES = 3  # of one call at a step whose row others change
-HAND_OVER_AT = 10_000  # history events, as the machine counts them; one Map adds up to 8,000; AWS allows 25,000
+TRIES = 3  # how often one call does its step, when other calls change the row meanwhile
+HAND_OVER_AT = 10_000  # events in the execution's history; one Map adds up to 8,000; AWS allows 25,000
 
 
 @dataclass(frozen=True)
 class Run:
-    """What the machine says of an execution: the events of its history, the seconds of its waits that are over, and the
-    files whose calls in the downloads just over all crashed or timed out."""
+    """What the state machine knows of an execution: the number of events in its history, the seconds that it has
+    waited, and the files whose calls in the latest Map of downloads all crashed or timed out."""
 
     events: int = 0
     waited: int = 0
@@ -26,12 +26,12 @@ class Run:
 
     @classmethod
     def of(cls, payload: Mapping[str, Any]) -> Run:
-        """As the machine hands it to a function."""
+        """From the payload that the state machine gives a function."""
         return cls(payload.get("events", 0), payload.get("waited", 0), payload.get("broken", ()))
 
     @property
     def full(self) -> bool:
-        """Whether its history should not go round once more."""
+        """Whether the history is so long that another execution should continue."""
         return self.events >= HAND_OVER_AT
 
 
@@ -72,7 +72,7 @@ def is_current(job: Job, generation: int) -> bool:
 
 
 def hand_over(rt: Runtime, job: Job) -> StepResult:
-    """Leave the job to a fresh execution, the next generation. What is stored, or in S3 so far, is not read again."""
+    """Leave the job to a new execution, the next generation. Stored files and stored parts are not copied again."""
     generation = job.generation
     for file in job.files:
         if file.status is FileStatus.COPYING:
@@ -83,9 +83,9 @@ def hand_over(rt: Runtime, job: Job) -> StepResult:
 
 
 def on_current_row(rt: Runtime, job_id: str, generation: int, step: Callable[[Job], StepResult]) -> StepResult:
-    """Load the job and do a step of this generation; once more, from the row, when another call changed it meanwhile.
+    """Load the job and do a step of this generation. When another call changed the row meanwhile, load and do it again.
 
-    Raises NotFound; Superseded when it is changed time and again, so that the machine repeats the step.
+    Raises NotFound; Superseded when the row changed at each of TRIES attempts, so that the machine repeats the step.
     """
     for tries_left in reversed(range(TRIES)):
         job = rt.jobs.load(job_id)
@@ -103,7 +103,7 @@ def on_current_row(rt: Runtime, job_id: str, generation: int, step: Callable[[Jo
 
 
 def _give_back_late(rt: Runtime, job: Job) -> None:
-    """A slot that this call took after the job had ended, or was retried, would be nobody's."""
+    """Release a slot that this call took after the job had ended or was retried, because no row names it."""
     fresh = rt.jobs.load(job.job_id, with_files=False)
     if fresh.status.terminal or fresh.holder != job.holder:
         give_back(rt, job)

@@ -1,4 +1,4 @@
-"""The door: a job body becomes a row and an execution, once; a failed job is taken up again."""
+"""Creates the row of a job and starts its execution, once; retries an ended job."""
 
 from __future__ import annotations
 
@@ -17,9 +17,25 @@ from clipferry.steps.finish import NotNow
 from clipferry.store.job_records import Superseded
 from clipferry.vendors import vendor_class
 
+#: What a retry resets in the job's row.
+_RETRIED: dict[str, Any] = {
+    **dict.fromkeys(("verdict", "error", "finished_at", "next_poll_at", "last_look", "reported")),
+    **dict.fromkeys(("reservation", "refused_at", "ticket", "in_flight")),
+    **dict.fromkeys(("event_sent", "listed"), False),
+    **dict.fromkeys(("poll_errors", "unknown_looks", "trigger_attempts", "trigger_errors"), 0),
+    **dict.fromkeys(("retriggers", "restarts", "waited"), 0),
+}
+#: What a retry resets besides, when it has to ask the vendor for new work.
+_NO_VENDOR_WORK: dict[str, Any] = {
+    "refs_complete": False,
+    "triggered_at": None,
+    "hint": 0,
+    "progress": 0,
+}
+
 
 class KeyReused(Exception):
-    """The idempotency key came with another body before: `job` is what that body made."""
+    """An earlier request had the same idempotency key and another body; `job` is the job of that request."""
 
     def __init__(self, job: Job) -> None:
         super().__init__(job.job_id)
@@ -27,7 +43,7 @@ class KeyReused(Exception):
 
 
 def submit(rt: Runtime, body: Mapping[str, Any], *, seed: str | None = None, source: str | None = None) -> Job:
-    """Create the job and start it. With a `seed`, the same seed and body give the same job however often.
+    """Create the job and start it. With a `seed`, the same seed and body give the same job each time.
 
     Raises InvalidBody, KeyReused.
     """
@@ -35,9 +51,9 @@ def submit(rt: Runtime, body: Mapping[str, Any], *, seed: str | None = None, sou
 
 
 def admit(rt: Runtime, wanted: Job, same: Collection[str]) -> Job:
-    """The job in the table, started: this one, or the one that came before it under the same id.
+    """Create the job, or find the one that exists under the same id, and start it.
 
-    `same` are the fingerprints of jobs that were made of the same body. Raises KeyReused.
+    `same`: the fingerprints that a job of the same body may have. Raises KeyReused.
     """
     job, created = rt.jobs.create(wanted)
     if not created and job.fingerprint not in same:
@@ -48,7 +64,7 @@ def admit(rt: Runtime, wanted: Job, same: Collection[str]) -> Job:
 
 
 def retry(rt: Runtime, job_id: str) -> Job:
-    """Take up what is not STORED again, as a new generation. A second click meets the first.
+    """Start an ended job again for the files that are not STORED, as a new generation. May be repeated.
 
     Raises NotFound, NotNow.
     """
@@ -66,61 +82,32 @@ def retry(rt: Runtime, job_id: str) -> Job:
 
 
 def _reopen(rt: Runtime, job: Job) -> None:
-    """QUEUED again; trigger opens the files. Vendor work that is still good is kept, else new work is asked for."""
+    """Set the job to QUEUED; trigger opens its files. Vendor work that can still yield files is kept."""
     now = rt.now()
     rt.jobs.keep_rows(job, now)
-    spent = _spent(job)
     uncertain = job.error is not None and job.error.code == "TRIGGER_UNCERTAIN"
+    new_work = {**_NO_VENDOR_WORK, "vendor_refs": {}, "trigger_round": job.trigger_round + 1} if _spent(job) else {}
     rt.jobs.change(
         job,
         now,
         JobStatus.QUEUED,
-        verdict=None,
-        error=None,
-        finished_at=None,
-        event_sent=False,
-        listed=False,
-        next_poll_at=None,
-        poll_errors=0,
-        unknown_looks=0,
-        trigger_attempts=0,
-        trigger_errors=0,
-        retriggers=0,
-        restarts=0,
-        waited=0,
-        reservation=None,
-        refused_at=None,
-        ticket=None,
-        in_flight=None,
-        last_look=None,
-        reported=None,
+        **_RETRIED,
         deadline_at=now + timedelta(seconds=job.deadline_seconds),
         fresh_since=job.generation + 1,
         **job.next_generation_changes(),
         on_uncertain="retrigger" if uncertain else job.on_uncertain,
-        **(
-            {
-                "vendor_refs": {},
-                "refs_complete": False,
-                "triggered_at": None,
-                "hint": 0,
-                "progress": 0,
-                "trigger_round": job.trigger_round + 1,
-            }
-            if spent
-            else {}
-        ),
+        **new_work,
     )
     rt.jobs.expire_rows(job)
 
 
 def _spent(job: Job) -> bool:
-    """Whether the vendor's work can yield nothing more, so that a retry has to ask for new work."""
+    """Whether the vendor's work can yield no more files, so that a retry has to ask for new work."""
     if job.adopt is not None or not job.vendor_refs:
         return False
     vendor = vendor_class(job.vendor)
     if vendor.can_abort and job.status in (JobStatus.CANCELLED, JobStatus.TIMED_OUT) and not job.listed:
-        return True  # it was told to stop
+        return True  # Clipferry has asked the vendor to stop it
     if not job.refs_complete:
         return False
     codes = {job.error.code if job.error else "", *(f.error.code for f in job.files if f.error)}
@@ -128,7 +115,7 @@ def _spent(job: Job) -> bool:
 
 
 def _start(rt: Runtime, job: Job) -> None:
-    """Start the execution; when that fails the row stays QUEUED and the sweep starts it."""
+    """Start the execution; when this fails the row stays QUEUED and the sweep starts it later."""
     try:
         executions.start(job)
     except (ClientError, BotoCoreError) as error:

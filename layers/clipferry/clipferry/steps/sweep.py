@@ -1,9 +1,8 @@
-"""Nothing is left hanging: rows, executions and uploads that disagree are brought together.
+"""Repairs jobs whose row and execution disagree, and aborts uploads that no job needs.
 
-Candidates come from the index of jobs that nothing has touched for longer than it should take, from the events that
-Step Functions sends when an execution ends badly, and, for an event that got lost, from the executions that ended badly
-of late. A job is touched by every look at it, so that a job which is merely slow comes up once per patience, not at
-every run.
+There are three sources of jobs to check: the index of jobs whose row has not changed for too long, the events that Step
+Functions sends when an execution fails, and, for lost events, the list of executions that failed lately. Each check
+moves the job's place in the index, so that a job which is only slow is checked once per `PATIENCE`, not at every run.
 """
 
 from __future__ import annotations
@@ -30,9 +29,9 @@ if TYPE_CHECKING:
 
 RESTART_BUDGET = 5  # executions of one job that may be lost
 DEADLINE_GRACE = timedelta(minutes=2)  # for the machine to end an overdue job itself
-ORPHAN_AGE = timedelta(hours=1)  # an upload younger than this may just not be written down yet
-LATELY = timedelta(minutes=15)  # three runs
-RESERVE = 20.0  # seconds of a run kept back to report
+ORPHAN_AGE = timedelta(hours=1)  # the row of a younger upload may not have been written yet
+LATELY = timedelta(minutes=15)  # three runs of the sweep
+RESERVE = 20.0  # seconds of a run reserved for its report
 
 
 @dataclass
@@ -68,9 +67,9 @@ class Sweep:
         self.swept = Swept()
 
     def run(self) -> Swept:
-        """Everything that is due, oldest first, as far as the time allows; the next run goes on.
+        """Check everything that is due, oldest first, as far as the time allows; the next run continues.
 
-        A job that cannot be swept is logged and left for the next run; it keeps no other waiting.
+        A job that cannot be swept is logged and left for the next run; the others are still checked.
         """
         self._jobs((job_id, None) for job_id in self.rt.jobs.due(self.rt.now()))
         self._batches()
@@ -91,7 +90,7 @@ class Sweep:
                 self.swept.failed.append(job_id)
 
     def _ended_badly(self) -> Iterator[tuple[str, int]]:
-        """Jobs still live whose execution is not, with its generation, but for those that resisted just now."""
+        """Unfinished jobs whose execution has failed, with its generation, without those that failed in this run."""
         for job_id, generation in executions.ended_badly(settings().state_machine_arn, self.rt.now() - LATELY):
             with suppress(NotFound):
                 if job_id not in self.swept.failed and is_current(
@@ -100,9 +99,9 @@ class Sweep:
                     yield job_id, generation
 
     def reconcile(self, job_id: str, generation: int | None = None) -> Swept:
-        """Bring one job's row and execution together; only if it is still at `generation`, when that is given.
+        """Repair one job; only if it is still at `generation`, when that is given.
 
-        The first write puts the job behind the others that are due, so that one which fails does not hold them up.
+        The first write puts the job behind the others in the index, so that a job which fails does not block them.
         """
         try:
             job = self.rt.jobs.load(job_id)
@@ -113,7 +112,7 @@ class Sweep:
                     self._clean(job)
                 else:
                     self._reconcile(job)
-        except (NotFound, Superseded) as error:  # gone, or it has just moved by itself
+        except (NotFound, Superseded) as error:  # the job was deleted, or another call has just changed it
             self.rt.logger.info("nothing to sweep", job_id=job_id, reason=type(error).__name__)
         return self.swept
 
@@ -139,16 +138,16 @@ class Sweep:
             self._execution_lost(job)
 
     def _clean(self, job: Job) -> None:
-        """Take back the ended job's objects that no row names."""
+        """Delete the ended job's objects that no row names."""
         again = self.leftovers.look(job)
         self.rt.jobs.look_again(job, self.rt.now(), again)
         self.swept.objects_taken_back = self.leftovers.taken_back
 
     def _execution_lost(self, job: Job) -> None:
-        """The row lives and its execution does not: carry out its verdict, or run it anew as the next generation."""
+        """The execution ended before the job: carry out the job's verdict, or start the next generation."""
         if job.verdict or job.restarts >= RESTART_BUDGET:
             if not job.verdict:
-                message = f"its executions ended {job.restarts + 1} times before the job did"
+                message = f"the job's executions ended {job.restarts + 1} times before the job did"
                 self.rt.jobs.change(
                     job, self.rt.now(), verdict=JobStatus.FAILED, error=Problem("EXECUTION_LOST", message)
                 )
@@ -159,7 +158,7 @@ class Sweep:
         self.swept.restarted.append(job.job_id)
 
     def _end(self, job: Job) -> None:
-        """As finish would: by its verdict, its files or its deadline."""
+        """End the job as the function finish does: by its verdict, its files or its deadline."""
         self.closing.finish(job.job_id, job.generation, None)
         self.swept.ended.append(job.job_id)
 
@@ -174,7 +173,7 @@ class Sweep:
                 self.swept.failed.append(batch_id)
 
     def reconcile_batch(self, batch_id: str, generation: int | None = None) -> Swept:
-        """Bring one batch's row and execution together; only if it is still at `generation`, when that is given."""
+        """Repair one batch; only if it is still at `generation`, when that is given."""
         try:
             if self.recovery.revive(batch_id, generation):
                 self.swept.batches.append(batch_id)
@@ -183,14 +182,14 @@ class Sweep:
         return self.swept
 
     def _end_orphans(self) -> None:
-        """Uploads that no unfinished file answers for. Those of unfinished files are in the files' checkpoints."""
+        """Abort old uploads of jobs that have ended or are gone. The checkpoints name those of unfinished files."""
         s3, bucket, owner = self.closing.s3, settings().bucket_name, bucket_owner()
         for page in s3.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, **owner):
             for upload in page.get("Uploads", []):
                 if self.time_left() < RESERVE:
                     return
                 if self.rt.now() - upload["Initiated"] >= ORPHAN_AGE and not self._wanted(upload):
-                    with suppress(s3.exceptions.NoSuchUpload):  # its own end came first
+                    with suppress(s3.exceptions.NoSuchUpload):  # it was completed or aborted meanwhile
                         s3.abort_multipart_upload(
                             Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"], **owner
                         )
@@ -200,7 +199,7 @@ class Sweep:
         parts = upload["Key"].split("/")
         job_id = next((part for part in reversed(parts) if len(part) == 26 and part.isalnum()), None)
         if job_id is None:
-            return True  # not a key of ours: the bucket's lifecycle rule is for it
+            return True  # the key is not one of Clipferry's: the bucket's lifecycle rule deals with it
         try:
             job = self.rt.jobs.load(job_id)
         except NotFound:

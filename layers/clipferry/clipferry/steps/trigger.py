@@ -1,5 +1,8 @@
-"""Start the vendor's work once. The intent is written before the call and the refs after it; a step that finds an
-intent without refs looks for the work at the vendor before it asks for new work."""
+"""Start the vendor's work once.
+
+The step stores its intent before the call, and the vendor's refs after it. A step that finds an intent without refs
+looks for the work at the vendor before it asks for new work.
+"""
 
 from __future__ import annotations
 
@@ -23,16 +26,16 @@ from clipferry.steps.verdicts import fail, time_out
 from clipferry.vendors.contract import Submitted, VendorUnavailable
 
 TRIGGER_BUDGET = 10  # failed calls: triggers without a usable answer, and lookups after them
-RETRIGGER_BUDGET = 3  # triggers of one job sent in spite of a doubt
-_NO_EFFECT: dict[str, Any] = {"triggered_at": None, "quiet_until": None}  # what changes when no trigger is on its way
+RETRIGGER_BUDGET = 3  # triggers of one job that are sent although an earlier one may have started work
+_NO_EFFECT: dict[str, Any] = {"triggered_at": None, "quiet_until": None}  # what changes when no trigger had an effect
 
 
 def trigger(
     rt: Runtime, job_id: str, generation: int, run: Run = BEGUN, time_left: Callable[[], float] | None = None
 ) -> StepResult:
-    """Start the work, adopt it, or find it; then say how long to wait. Raises NotFound.
+    """Start the work, adopt it, or find it; return how long to wait then. Raises NotFound.
 
-    `time_left` is in seconds, until this call must have returned; None: there is no end.
+    `time_left`: seconds until this call must have returned; None: no limit.
     """
     rt = replace(rt, time_left=time_left) if time_left else rt
     return on_current_row(rt, job_id, generation, lambda job: _step(rt, job, run))
@@ -47,8 +50,8 @@ def _step(rt: Runtime, job: Job, run: Run) -> StepResult:
 
 
 def _open_files(rt: Runtime, job: Job) -> None:
-    """After a retry, what is not stored starts anew, under a generation that older copies do not know."""
-    if job.rows_expire:  # the retry crashed before it could see to that
+    """After a retry: reset the files that are not stored, with a new generation, so that older copies cannot write."""
+    if job.rows_expire:  # the retry crashed before this write
         rt.jobs.expire_rows(job)
     older = [f for f in job.files if f.status is not FileStatus.STORED and f.generation < job.fresh_since]
     rt.jobs.open_files(job, older)
@@ -63,13 +66,13 @@ def _trigger(rt: Runtime, job: Job) -> StepResult:
 
 
 def _adopt(rt: Runtime, job: Job) -> StepResult:
-    """Take over work that exists. Nothing is started, so every call may be repeated."""
+    """Take over work that exists at the vendor. This starts nothing, so every call may be repeated."""
     rt.jobs.change(job, rt.now(), triggered_at=rt.now(), waited=0, trigger_attempts=job.trigger_attempts + 1)
     try:
         adopted = rt.ask(job, lambda vendor: vendor.adopt(task_of(job, rt.now())))
     except ASKING_ERRORS as error:
         return _not_adopted(rt, job, decide(error, rt.rng))
-    if not adopted.complete:  # the time was over before everything had been looked up
+    if not adopted.complete:  # the time ended before all lookups were done
         return _pause(rt, job, 1, vendor_refs=dict(adopted.refs))
     return _wait(rt, job, adopted)
 
@@ -87,10 +90,10 @@ def _not_adopted(rt: Runtime, job: Job, decision: Decision) -> StepResult:
 
 
 def _find(rt: Runtime, job: Job) -> StepResult:
-    """A trigger was sent and its answer never written down: look for its work before asking for any.
+    """A trigger was sent and its answer was not stored: look for its work before asking for new work.
 
-    Whatever goes wrong here, the doubt stays; only the vendor's word that there is no such work takes it away. Not
-    even that, while the call that sent the trigger may still be at it: what the vendor does not know yet may come.
+    The doubt ends only when the vendor says that there is no such work, and only after `quiet_until`: before that the
+    call that sent the trigger may still run, and its trigger may still reach the vendor.
     """
     try:
         found = rt.ask(job, lambda vendor: vendor.find(task_of(job, rt.now())))
@@ -102,13 +105,13 @@ def _find(rt: Runtime, job: Job) -> StepResult:
     if quiet > 0 and not (found and found.complete):
         return _pause(rt, job, quiet)
     if not (found and found.complete) and job.trigger_errors >= TRIGGER_BUDGET:
-        unusable = VendorUnavailable("the vendor gave no usable answer, however often it was triggered")
+        unusable = VendorUnavailable(f"the vendor gave no usable answer to {job.trigger_errors} triggers")
         return fail(rt, job, problem_of(unusable))
     return _send(rt, job, found)
 
 
 def _not_found(rt: Runtime, job: Job, decision: Decision) -> StepResult:
-    """The lookup had no answer. A permanent no is about the question: a vendor that has no such lookup, say."""
+    """The lookup failed or was refused: nothing is known about the work."""
     match decision.remedy:
         case Remedy.WAIT:
             return _pause(rt, job, decision.seconds or 1)
@@ -122,15 +125,15 @@ def _not_found(rt: Runtime, job: Job, decision: Decision) -> StepResult:
 
 
 def _quiet(rt: Runtime, job: Job) -> float:
-    """Seconds for which a call that sent the trigger may still run, by its own intent."""
+    """Seconds for which the call that sent the trigger may still run."""
     return (job.quiet_until - rt.now()).total_seconds() if job.quiet_until else 0.0
 
 
 def _send(rt: Runtime, job: Job, found: Submitted | None = None) -> StepResult:
-    """New work at the vendor, in as many calls as it takes. `found`: what is there already.
+    """Start new work at the vendor, in one or several calls. `found`: the part of the work that exists already.
 
-    Each call is preceded by its intent, written with the refs of those before it, and by its place in the budget: who
-    has to wait for that is not in doubt, so that no lookup takes the place which is kept for the trigger.
+    Before each call this gets a call slot, and then stores the intent with the refs of the calls before. A job that
+    waits for its slot has no intent. So it is not in doubt, and no lookup uses the slot reserved for the trigger.
     """
     submitted = found or Submitted(job.vendor_refs, complete=False)
     called = found is not None
@@ -139,7 +142,7 @@ def _send(rt: Runtime, job: Job, found: Submitted | None = None) -> StepResult:
         if called and rt.time_left() < CALL_ROOM:  # the next step goes on with the rest
             return _pause(rt, job, 1, vendor_refs=refs, **_NO_EFFECT)
         try:
-            pacer = _room_for_a_call(rt, job)
+            pacer = _reserve_call(rt, job)
         except ASKING_ERRORS as error:
             return _not_sent(rt, job, decide(error, rt.rng), refs)
         _intend(rt, job, refs)
@@ -153,16 +156,16 @@ def _send(rt: Runtime, job: Job, found: Submitted | None = None) -> StepResult:
                 job.trigger_attempts -= 1
             return _not_sent(rt, job, decision, refs)
         if submitted.in_doubt:
-            left_out = VendorUnavailable("the vendor's answer left out some of what it was asked for")
+            left_out = VendorUnavailable("the vendor's answer lacks some of the items that were requested")
             return _not_sent(rt, job, decide(left_out, rt.rng), dict(submitted.refs))
         called = True
     return _wait(rt, job, submitted, planned=True)
 
 
 def _not_sent(rt: Runtime, job: Job, decision: Decision, refs: dict[str, Any]) -> StepResult:
-    """The trigger started nothing, or nobody knows. `refs`: of the calls before it.
+    """The trigger started nothing, or it is not known whether it did. `refs`: those of the calls before it.
 
-    A doubt stays a doubt, whatever the count of failures: the next step looks for the work.
+    A doubt stays, whatever number of failures there was: the next step looks for the work.
     """
     written = {"vendor_refs": refs, "trigger_attempts": job.trigger_attempts, "quiet_until": None}
     if not decision.had_no_effect:
@@ -185,11 +188,11 @@ def _is_new(refs: dict[str, Any]) -> bool:
     return not refs
 
 
-def _room_for_a_call(rt: Runtime, job: Job) -> CallPacer:
-    """What the next call may pass at once. Raises NoTaskSlot, OverBudget, AccountError.
+def _reserve_call(rt: Runtime, job: Job) -> CallPacer:
+    """Reserve what the next call needs; the pacer for it. Raises NoTaskSlot, OverBudget, AccountError.
 
-    First one of the account's slots for running tasks, if it has a cap; then a slot for the call. Nothing has been
-    written down about the call so far, so that a job that waits here is not in doubt.
+    First a task slot, if the account limits its running tasks; then a call slot. The intent is stored after that, so a
+    job that waits here is not in doubt.
     """
     cap = rt.account(job).max_in_flight
     if cap:
@@ -203,11 +206,11 @@ def _room_for_a_call(rt: Runtime, job: Job) -> CallPacer:
 
 
 def _intend(rt: Runtime, job: Job, refs: dict[str, Any]) -> None:
-    """Write down that a trigger is about to be sent. From here on, until the refs are written, the job is in doubt.
+    """Store that a trigger is about to be sent. From here on, until the refs are stored, the job is in doubt.
 
-    Of several calls that come here at once one succeeds; the others raise Superseded. From then on only this call can
-    write what comes of the trigger, until another replaces its intent. That other cannot know whether this call still
-    runs, so it believes for a call's lifetime only what it finds, not what it does not find.
+    When several calls do this at once, one succeeds and the others raise Superseded. Then only this call can store the
+    outcome of the trigger, until another call replaces its intent. That other call cannot know whether this one still
+    runs. So until `quiet_until` it accepts work that it finds, but does not conclude that there is none.
     """
     now = rt.now()
     rt.jobs.change(
@@ -224,14 +227,14 @@ def _intend(rt: Runtime, job: Job, refs: dict[str, Any]) -> None:
 
 
 def _spent(job: Job) -> bool:
-    """Whether the failed call just made is the last there may be."""
+    """Whether the call that just failed was the last one that TRIGGER_BUDGET allows."""
     return job.trigger_errors + 1 >= TRIGGER_BUDGET
 
 
 def _wait(rt: Runtime, job: Job, submitted: Submitted, *, planned: bool = False) -> StepResult:
-    """Write the refs, move to WAITING, and wait until a look is worth its call.
+    """Store the refs, set the job to WAITING, and wait until the vendor may have news.
 
-    `planned`: the work was just asked for, so the wait also depends on how long such work took before.
+    `planned`: the work was started just now, so the wait also depends on how long such work took before.
     """
     now = rt.now()
     left = max(1.0, (job.deadline_at - now).total_seconds())
@@ -256,13 +259,13 @@ def _wait(rt: Runtime, job: Job, submitted: Submitted, *, planned: bool = False)
 
 
 def _again(rt: Runtime, job: Job, decision: Decision, **changes: Any) -> StepResult:
-    """Once more after a failed call, later each time."""
+    """Try again after a failed call; the wait grows with each failure."""
     errors = job.trigger_errors + 1
     return _pause(rt, job, error_wait(errors, decision.seconds, rt.rng), trigger_errors=errors, **changes)
 
 
 def _wait_for_account(rt: Runtime, job: Job, decision: Decision, **changes: Any) -> StepResult:
-    """Once more when the account may work again, until its grace is over."""
+    """Try again when the account may be accepted again; fail the job when the grace period has ended."""
     seconds = seconds_to_wait(rt, job, job, decision)
     if seconds is None:
         return fail(rt, job, decision.problem, **changes)
@@ -270,7 +273,7 @@ def _wait_for_account(rt: Runtime, job: Job, decision: Decision, **changes: Any)
 
 
 def _pause(rt: Runtime, job: Job, seconds: float, **changes: Any) -> StepResult:
-    """Come back in `seconds`, or at the deadline."""
+    """Call this step again in `seconds`, or at the deadline if that comes first."""
     now = rt.now()
     wait = math.ceil(max(1.0, min(seconds, (job.deadline_at - now).total_seconds() + 1)))
     keep_slot(rt, job, wait)
@@ -279,11 +282,11 @@ def _pause(rt: Runtime, job: Job, seconds: float, **changes: Any) -> StepResult:
 
 
 def _uncertain(rt: Runtime, job: Job, decision: Decision) -> StepResult:
-    """Nobody can tell whether the work exists: do as the job said, once no call can be at it any more."""
+    """It cannot be found out whether the work exists: do what `on_uncertain` says, after `quiet_until`."""
     quiet = _quiet(rt, job)
     if quiet > 0:
         return _pause(rt, job, quiet)
     if job.on_uncertain == "retrigger" and job.retriggers < RETRIGGER_BUDGET:
         return _pause(rt, job, 1, triggered_at=None, trigger_errors=0, retriggers=job.retriggers + 1)
-    said = f"a trigger was sent and its reply was lost: {decision.problem.message}"
-    return fail(rt, job, replace(decision.problem, code="TRIGGER_UNCERTAIN", message=said))
+    message = f"a trigger was sent and its reply was lost: {decision.problem.message}"
+    return fail(rt, job, replace(decision.problem, code="TRIGGER_UNCERTAIN", message=message))

@@ -1,17 +1,17 @@
-"""What an error that a question to a vendor ended with means for the step that asked: decided here, for all steps.
+"""What a step does after an error of a vendor call. Decided in one place, for all steps.
 
     error                  what happened to the call                      what the step does
     ---------------------  ---------------------------------------------  -------------------------------------------
     CallHeldBack           not made: our own pace, or the step's time     WAIT for as long as it says
     VendorThrottled        no effect: too many calls                      WAIT, longer than after a failure
-    VendorAuthFailed       no effect: the credentials are not accepted    ACCOUNT: wait until they may be, for a while
-    AccountError           not made: the account's secret is no use       ACCOUNT
-    AccountOnHold          not made: another job of the account was told  ACCOUNT
-    VendorUnavailable      failed; with an effect unless `reached` False  RETRY, counted, later each time
-    TriggerUncertain       it cannot be told whether the work exists      DOUBT
-    VendorRefused          no effect: a permanent no                      FAIL
+    VendorAuthFailed       no effect: the credentials are not accepted    ACCOUNT: wait, within the grace period
+    AccountError           not made: the secret cannot be read or used    ACCOUNT
+    AccountOnHold          not made: the account is on hold               ACCOUNT
+    VendorUnavailable      failed; no effect only if `reached` is False   RETRY, counted; the wait grows
+    TriggerUncertain       it is not known whether the work exists        DOUBT
+    VendorRefused          no effect: refused for good                    FAIL
 
-How many failures are too many is each step's own: the budgets of triggers, looks and copies differ.
+How many failures are allowed is decided by each step: the budgets of triggers, looks and copies differ.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from clipferry.vendors.contract import (
     VendorUnavailable,
 )
 
-THROTTLE_BACKOFF_LEVEL = 4  # what is throttled counts as no failure, but waits as long as after so many
+THROTTLE_BACKOFF_LEVEL = 4  # a throttled call is not counted as a failure, but waits as long as after 4 failures
 
 
 class AccountOnHold(VendorError):
-    """Our own no, in the question's place: the account is refused, and it is not this job's turn to try it again.
+    """No call was made: the account is on hold, and this job is not the one to try it now.
 
-    `problem` is what the last job was told that did try.
+    `problem`: what the last job learned that did try it.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -47,7 +47,7 @@ class AccountOnHold(VendorError):
         self.problem = problem
 
 
-#: What a question to a vendor may raise (`Runtime.ask`).
+#: The errors that `Runtime.ask` may raise.
 ASKING_ERRORS = (VendorError, AccountError)
 
 
@@ -55,23 +55,22 @@ class Remedy(StrEnum):
     WAIT = "wait"  # no failure: ask again after `seconds`
     ACCOUNT = "account"  # ask again when the account may work again (`account_holds`)
     RETRY = "retry"  # a failed call: ask again, later each time, as long as the step's budget lasts
-    DOUBT = "doubt"  # do as the job said for this case
-    FAIL = "fail"  # asking again gets the same answer
+    DOUBT = "doubt"  # do what the job's `on_uncertain` says
+    FAIL = "fail"  # the same call would give the same answer
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What a step does about an error. `problem` is what a user reads, should the job or the file end by it.
+    """What a step does about an error. `problem`: what a user reads if the job or the file ends because of it.
 
-    `seconds`: of a WAIT, until the question is asked again; of a DOUBT, until the vendor may be able to tell. None:
-    nothing is known about when.
+    `seconds`: for WAIT, until the next call; for DOUBT, until the vendor may know the answer. None: not known.
     """
 
     remedy: Remedy
     problem: Problem
     seconds: float | None = None
-    had_no_effect: bool = True  # False: nobody knows whether the vendor acted
-    tried: bool = True  # False: our own no, in the place of the call
+    had_no_effect: bool = True  # False: it is not known whether the vendor acted
+    tried: bool = True  # False: no call was made
 
 
 def decide(error: VendorError | AccountError, rng: random.Random) -> Decision:

@@ -1,4 +1,4 @@
-"""The ends that trigger and poll decide on. They write down how the job is to end; finish carries it out."""
+"""The ends that trigger and poll decide on. They store how the job is to end; the function finish ends it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from clipferry.steps.step_result import StepResult
 
 
 def fail(rt: Runtime, job: Job, problem: Problem, **changes: Any) -> StepResult:
-    """The job is to end FAILED, or PARTIAL when some of its files are stored. Raises Superseded."""
+    """End the job as FAILED, or as PARTIAL when some of its files are stored. Raises Superseded."""
     return _end(rt, job, JobStatus.FAILED, problem, **changes)
 
 
-def time_out(rt: Runtime, job: Job, said: str) -> StepResult:
-    """The job's deadline has passed; `said` is what had not happened by then. Raises Superseded."""
-    problem = Problem("DEADLINE_PASSED", f"{said} within {job.deadline_seconds} seconds")
+def time_out(rt: Runtime, job: Job, missing: str) -> StepResult:
+    """End the job as TIMED_OUT; `missing` says what had not happened by the deadline. Raises Superseded."""
+    problem = Problem("DEADLINE_PASSED", f"{missing} within {job.deadline_seconds} seconds")
     return _end(rt, job, JobStatus.TIMED_OUT, problem)
 
 
