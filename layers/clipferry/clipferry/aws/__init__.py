@@ -1,6 +1,6 @@
-"""AWS services the bundle calls besides the table and the objects: executions, events, account secrets, schedules.
+"""Calls of AWS services besides DynamoDB and S3: executions, events, account secrets, schedules, logs.
 
-Every function imports this package first, so that an SDK which is too old is refused when the function starts.
+Each function imports this package first, so that a function with an SDK that is too old does not start.
 """
 
 from clipferry.aws.sdk import check_sdk

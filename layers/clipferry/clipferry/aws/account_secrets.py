@@ -1,7 +1,7 @@
 """Vendor credentials from Secrets Manager: `{SecretPrefix}/{account}`, a JSON object (see the README, "Accounts").
 
-Kept in memory for a few minutes by Powertools' Parameters utility and read afresh once when a vendor refuses them.
-A secret's value never leaves this room but inside `Account`, whose repr hides it.
+Powertools' Parameters utility caches them for a few minutes. After a vendor refused them they are read once more. A
+secret's value leaves this module only inside an `Account`, whose repr does not show it.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from clipferry.vendors.contract import Account
 
 CACHE_SECONDS = 300
 CONNECTIONS_MAX = 64  # as the template's parameter allows
-IN_FLIGHT_MAX = 10_000  # more tasks at once are as good as no cap
+IN_FLIGHT_MAX = 10_000  # a higher limit would have no effect in practice
 _KEY_REFUSED = "KMS AccessDeniedException"
-#: GetSecretValue's errors that no repetition mends, and what the message says of the secret.
+#: GetSecretValue's errors that come again at each repetition, and what the message says about the secret.
 _UNREADABLE = {
     "ResourceNotFoundException": "does not exist",
     "InvalidRequestException": "is marked for deletion, or has no value yet",
@@ -28,7 +28,7 @@ _UNREADABLE = {
     "DecryptionFailure": "cannot be decrypted: its KMS key is disabled or deleted, or refuses the functions",
     _KEY_REFUSED: "cannot be decrypted: the functions' roles or its KMS key's own policy do not allow kms:Decrypt",
 }
-_OBJECTS = frozenset({"rate", "download_headers"})  # the only keys whose values are no strings
+_OBJECTS = frozenset({"rate", "download_headers"})  # the only keys whose values are objects
 _WHOLE = {"connections": CONNECTIONS_MAX, "max_in_flight": IN_FLIGHT_MAX}
 
 
@@ -43,11 +43,11 @@ class AccountError(Exception):
 def load_account(name: str, vendor: str, *, fresh: bool = False) -> Account:
     """The credentials of an account of this vendor.
 
-    Raises AccountError: ACCOUNT_MISSING (no such secret, or no right to it), ACCOUNT_UNREADABLE (its KMS key does not
-    decrypt it), ACCOUNT_MALFORMED (not a JSON object of strings, a required key absent, a limit or header that makes no
-    sense, or another vendor's).
+    Raises AccountError: ACCOUNT_MISSING (no such secret, or no permission to read it), ACCOUNT_UNREADABLE (its KMS key
+    does not decrypt it), ACCOUNT_MALFORMED (not a JSON object of strings, a required key is absent, a limit or header
+    is invalid, or it belongs to another vendor).
     """
-    from aws_lambda_powertools.utilities import parameters  # here: it costs a cold start that not every path needs
+    from aws_lambda_powertools.utilities import parameters  # imported here, because it makes a cold start slower
 
     secret_id = f"{settings().secret_prefix}/{name}"
     try:
@@ -62,13 +62,14 @@ def load_account(name: str, vendor: str, *, fresh: bool = False) -> Account:
     except AccountError:
         if fresh:
             raise
-        return load_account(name, vendor, fresh=True)  # what is in memory may have been mended since
+        return load_account(name, vendor, fresh=True)  # the secret may have been corrected since it was cached
 
 
 def _unreadable(secret_id: str, error: ClientError) -> AccountError | None:
-    """None: the trouble may pass, and the call is repeated.
+    """The error for a secret that cannot be read; None: a later call may succeed.
 
-    Secrets Manager answers AccessDeniedException for KMS too; only the message tells: "Access to KMS is not allowed".
+    Secrets Manager also answers AccessDeniedException when KMS refuses. Only the message differs: "Access to KMS is not
+    allowed".
     """
     name, said = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
     if name == "AccessDeniedException" and "kms" in said.lower():
@@ -99,14 +100,14 @@ def _parse(name: str, vendor: str, secret_id: str, text: str | bytes) -> Account
         problem = f'rate in the secret {secret_id} is not {{"calls": <whole number>, "per": <seconds>}}'
         raise AccountError("ACCOUNT_MALFORMED", problem)
     headers = value.get("download_headers") or {}
-    if said := problem_with(headers):
-        raise AccountError("ACCOUNT_MALFORMED", f"download_headers in the secret {secret_id} {said}")
+    if header_problem := problem_with(headers):
+        raise AccountError("ACCOUNT_MALFORMED", f"download_headers in the secret {secret_id} {header_problem}")
     strings = {key: str(item) for key, item in value.items() if item is not None and key not in _OBJECTS}
     return Account(name, strings, value.get("rate"), headers)
 
 
 def _is_limit(given: object, most: int) -> bool:
-    """Whether a secret may say so: a number or its spelling, or nothing at all."""
+    """Whether the value is absent, or a number (also as a string) from 1 to `most`."""
     if given is None:
         return True
     text = str(given)
@@ -114,7 +115,7 @@ def _is_limit(given: object, most: int) -> bool:
 
 
 def _is_rate(vendor: str, given: object) -> bool:
-    """The same for a rate of calls."""
+    """Whether the value is absent, or a valid rate of calls."""
     if given is None:
         return True
     if not isinstance(given, dict) or not given or set(given) - {"calls", "per", "pushback"}:

@@ -1,4 +1,4 @@
-"""What every call about the deployment's bucket says besides the bucket."""
+"""The argument that each S3 call for the deployment's bucket has besides the bucket's name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from clipferry.settings import settings
 
 
 def bucket_owner() -> dict[str, Any]:
-    """The AWS account that must own the bucket, as S3's calls take it: one that was deleted and made by others is not
-    written to.
+    """The AWS account that must own the bucket, as an argument of S3's calls.
+
+    If the bucket was deleted and another account created one of the same name, S3 refuses the call.
     """
     return {"ExpectedBucketOwner": settings().bucket_owner} if settings().bucket_owner else {}

@@ -1,4 +1,4 @@
-"""EventBridge out: one event when a job ends, or when a schedule fires in vain. Documented in the README, "Events"."""
+"""Sends an event to EventBridge when a job ends, or when a firing gives no job. See the README, "Events"."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from clipferry.intake.checks import InvalidBody
 
-SCHEMA_VERSION = "1"  # another when a field goes or means something else; fields may be added under the same one
-EVENT_MAX = 250 * 1024  # bytes of a detail: PutEvents takes 256 KB for an entry, its source and detail-type included
+SCHEMA_VERSION = "1"  # changes when a field is removed or gets another meaning, not when fields are added
+EVENT_MAX = 250 * 1024  # bytes of a detail; PutEvents allows 256 KB for an entry with its source and detail-type
 _DETAIL_TYPES = {
     JobStatus.SUCCEEDED: "Clipferry Job Succeeded",
     JobStatus.PARTIAL: "Clipferry Job Partial",
@@ -30,7 +30,7 @@ _DETAIL_TYPES = {
 
 
 class EventNotSent(Exception):
-    """EventBridge took the call but not the entry; asking again is right."""
+    """EventBridge accepted the call but not the entry; the caller tries again."""
 
 
 @cache
@@ -42,7 +42,7 @@ def _client() -> EventBridgeClient:
 
 
 def announce(job: Job) -> None:
-    """Send the job's terminal event. `event_id` is the same however often it is sent, so that a consumer can tell.
+    """Send the event of the job's end. Each repetition has the same `event_id`, so that consumers can recognise it.
 
     Raises EventNotSent or botocore's errors.
     """
@@ -50,7 +50,7 @@ def announce(job: Job) -> None:
 
 
 def announce_rejected(schedule: str, firing: str, reasons: InvalidBody) -> None:
-    """Tell that a schedule fired and made no job, and why. `event_id` is the firing's, however often it is sent.
+    """Send an event which says that a firing gave no job, and why. Each repetition has the firing as its `event_id`.
 
     Raises EventNotSent or botocore's errors.
     """
@@ -79,8 +79,9 @@ def _send(detail_type: str, said: Mapping[str, Any]) -> None:
 
 
 def detail(job: Job) -> dict[str, Any]:
-    """The event's detail, at most EVENT_MAX bytes: where the S3 URIs do not fit they are null, and the manifest that
-    `manifest` names has them.
+    """The event's detail, at most EVENT_MAX bytes.
+
+    When the S3 URIs do not fit, `s3_uris` is null; the object that `manifest` names lists them.
     """
     said = bare(
         {

@@ -1,4 +1,4 @@
-"""The state machines from outside: start, stop and describe executions. A start repeated is a start once."""
+"""Starts, stops and describes executions of the state machines. A repeated start has no further effect."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def _client() -> SFNClient:
 
 
 def execution_name(job: Job) -> str:
-    """The job's id and generation, so that one generation runs once."""
+    """The job's id and generation. Names are unique, so each generation has only one execution."""
     return f"{job.job_id}-{job.generation}"
 
 
 def parse_name(name: str) -> tuple[str, int] | None:
-    """(job or batch id, generation) of an execution's name; None for one that is not ours."""
+    """The id of the job or batch and the generation; None when the name is not one that Clipferry gives."""
     job_id, dash, generation = name.rpartition("-")
     return (job_id, int(generation)) if dash and generation.isdecimal() and generation.isascii() else None
 
@@ -41,13 +41,13 @@ def execution_arn(job: Job) -> str:
 
 
 def start(job: Job) -> None:
-    """Start the job's execution, or find it started already."""
+    """Start the job's execution, if it was not started before."""
     of_job = {"job_id": job.job_id, "generation": job.generation}
     _start(settings().state_machine_arn, execution_name(job), of_job)
 
 
 def start_batch(batch: Batch) -> None:
-    """Start the batch's execution, or find it started already."""
+    """Start the batch's execution, if it was not started before."""
     of_batch = {"batch_id": batch.batch_id, "generation": batch.generation}
     _start(settings().batch_machine_arn, f"{batch.batch_id}-{batch.generation}", of_batch)
 
@@ -61,12 +61,12 @@ def _start(machine_arn: str, name: str, of_what: dict[str, Any]) -> None:
 
 
 def stop(job: Job, cause: str) -> None:
-    """Stop the job's execution if there is one. A Lambda that runs goes on; its writes meet conditions."""
+    """Stop the job's execution if there is one. A running Lambda call goes on; its writes fail on their conditions."""
     client = _client()
     try:
         client.stop_execution(executionArn=execution_arn(job), cause=cause)
     except (client.exceptions.ExecutionDoesNotExist, client.exceptions.ValidationException):
-        return  # never started, or at its end already
+        return  # it was never started, or has already ended
 
 
 def status(job: Job) -> str | None:
@@ -75,15 +75,15 @@ def status(job: Job) -> str | None:
 
 
 def batch_status(batch: Batch) -> str | None:
-    """The same of the batch's execution."""
+    """The status of the batch's execution; None when it was never started."""
     arn = settings().batch_machine_arn.replace(":stateMachine:", ":execution:")
     return _status(f"{arn}:{batch.batch_id}-{batch.generation}")
 
 
 def ended_badly(machine_arn: str, since: datetime) -> Iterator[tuple[str, int]]:
-    """(id, generation) of the executions that ended FAILED, TIMED_OUT or ABORTED since then.
+    """The id and generation of each execution that ended FAILED, TIMED_OUT or ABORTED since then.
 
-    Of each status the 100 that were started last are looked at, so that a call costs the same however many there are.
+    For each status this reads only the latest 100 executions, so that the cost does not grow with their number.
     """
     for status in ("FAILED", "TIMED_OUT", "ABORTED"):
         page = _client().list_executions(stateMachineArn=machine_arn, statusFilter=status, maxResults=100)

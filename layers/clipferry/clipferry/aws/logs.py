@@ -1,7 +1,7 @@
-"""The log of every function, set up once: Powertools' JSON lines, in which no URL keeps its query.
+"""The log of all functions: JSON lines of Powertools, in which URLs have lost their queries.
 
-No variable of the environment undoes that: events are never logged whole (`POWERTOOLS_LOGGER_LOG_EVENT`), and the
-libraries' own loggers, which show requests with their credentials at DEBUG, stay at WARNING.
+No environment variable can change this. Whole events are never logged (`POWERTOOLS_LOGGER_LOG_EVENT`). The loggers of
+the libraries stay at WARNING, because at DEBUG they show requests with their credentials.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from clipferry.redaction import bare, redact
 Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
 Raised = tuple[type[BaseException], BaseException, TracebackType | None]
 
-_POWERTOOLS = "aws_lambda_powertools"  # which POWERTOOLS_DEBUG gives a handler of its own
+_POWERTOOLS = "aws_lambda_powertools"  # POWERTOOLS_DEBUG gives this logger a handler of its own
 _LIBRARIES = ("boto3", "botocore", "s3transfer", "urllib3", "requests", "pynamodb", _POWERTOOLS)
 _CHAINED = {
     True: "\nThe above exception was the direct cause of the following exception:\n\n",
@@ -31,11 +31,11 @@ _CHAINED = {
 
 
 class RedactedError(Exception):
-    """Raised in place of an exception whose own words cannot be redacted."""
+    """Raised in place of an exception whose message cannot be redacted."""
 
 
 class RedactingFormatter(LambdaPowertoolsFormatter):
-    """Every string of a line is redacted. A traceback is redacted exception by exception, so that it stays whole."""
+    """Redacts every string of a line. It redacts the message of each exception in a traceback, and keeps the frames."""
 
     def formatException(self, ei: Any) -> str:
         return _traceback(ei)
@@ -46,7 +46,7 @@ class RedactingFormatter(LambdaPowertoolsFormatter):
 
 
 class _Redacting(logging.Filter):
-    """For what libraries log past Powertools, through the handlers that Lambda itself has installed."""
+    """Redacts what libraries log without Powertools, through the handlers that Lambda has installed."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.msg, record.args = redact(record.getMessage()), None
@@ -56,7 +56,7 @@ class _Redacting(logging.Filter):
 
 
 def _traceback(raised: Raised) -> str:
-    """As Python prints it: frames as they are, for they show code, and what each exception says redacted."""
+    """The traceback as Python prints it. The message of each exception is redacted; the frames only show code."""
     return "".join(_told(raised[1], raised[2])).rstrip("\n")
 
 
@@ -71,9 +71,9 @@ def _told(error: BaseException, frames: TracebackType | None, depth: int = 10) -
 
 
 def entry(handler: Handler) -> Handler:
-    """What every function's handler goes through: the log knows the call, and what is raised holds no URL query.
+    """Decorator of each function's handler: adds the call's context to the log, and redacts what the handler raises.
 
-    Lambda writes the message of what a handler raises to the log, and Step Functions into the execution's history.
+    Lambda writes the message of an exception to the log, and Step Functions writes it into the execution's history.
     """
     with_context = logger.inject_lambda_context(handler, log_event=False)
 
@@ -101,5 +101,5 @@ def _quiet_libraries() -> None:
 
 
 _quiet_libraries()
-#: Named as the package, so that what its modules log through `logging.getLogger(__name__)` comes here too.
+#: It has the package's name, so that it also gets what modules log through `logging.getLogger(__name__)`.
 logger = Logger(service="clipferry", logger_formatter=RedactingFormatter())

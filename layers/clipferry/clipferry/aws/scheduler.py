@@ -1,9 +1,10 @@
-"""EventBridge Scheduler, where the schedules are: one group a stack, one target, the job body in the target's input.
+"""EventBridge Scheduler keeps the schedules: one group for each stack, one target, the job body in the target's input.
 
-Scheduler calls the schedule function with `_input`, whose placeholder it replaces by the firing's scheduled time
-(EventBridge Scheduler User Guide: "Adding context attributes"). What it cannot deliver ends in the dead-letter queue.
-The input also holds a random token. Rules of the account may call the same function, but do not know the token, so
-that nobody but Scheduler makes a schedule's firings.
+Scheduler calls the schedule function with `_input`, and replaces the placeholder in it by the firing's scheduled time
+(EventBridge Scheduler User Guide: "Adding context attributes"). A firing that it cannot deliver goes to the dead-letter
+queue.
+The input also holds a random token. EventBridge rules of the account may call the same function but do not know the
+token, so that only Scheduler can fire a schedule.
 """
 
 from __future__ import annotations
@@ -28,21 +29,21 @@ if TYPE_CHECKING:
     from mypy_boto3_scheduler import EventBridgeSchedulerClient
     from mypy_boto3_scheduler.type_defs import CreateScheduleInputTypeDef, GetScheduleOutputTypeDef, TargetTypeDef
 
-RETRY_SECONDS = 3600  # a delivery is tried again for as long as its job still makes sense; then the dead letters
+RETRY_SECONDS = 3600  # Scheduler repeats a delivery for so long; then it goes to the dead-letter queue
 RETRY_ATTEMPTS = 30
-PUT_ATTEMPTS = 3  # of a put that meets other puts and deletes of the same name
+PUT_ATTEMPTS = 3  # when other calls put or delete the same name at the same time
 
 
 class NoSchedule(Exception):
-    """No schedule of that name in this stack's group."""
+    """This stack's group has no schedule of that name."""
 
 
 class NotKept(Exception):
-    """EventBridge Scheduler does not take it now, for a reason outside the request; the message says which."""
+    """EventBridge Scheduler does not accept the schedule now, although the request is right; the message says why."""
 
 
 class BadToken(Exception):
-    """Not a token of a listing of this group."""
+    """The token does not come from a listing of this group."""
 
 
 @cache
@@ -54,13 +55,13 @@ def _client() -> EventBridgeSchedulerClient:
 
 
 def put(wanted: Schedule, now: datetime) -> tuple[Schedule, bool]:
-    """Create or replace; (the schedule as it is kept, whether it is new). Asking for what is there changes nothing.
+    """Create or replace a schedule; the stored schedule, and whether it is new. A repeated call changes nothing.
 
     Raises InvalidBody, NotKept.
     """
     client, token = _client(), wanted.token or secrets.token_urlsafe(24)
     for _ in range(PUT_ATTEMPTS):
-        # Somebody else put or deleted the same name meanwhile: look again.
+        # Another call put or deleted the same name meanwhile: read the schedule again.
         with suppress(client.exceptions.ConflictException, client.exceptions.ResourceNotFoundException, NoSchedule):
             found = _find(wanted.name)
             kept = _schedule(found) if found else None
@@ -99,7 +100,7 @@ def delete(name: str) -> None:
 
 
 def page(limit: int, token: str | None) -> tuple[list[Schedule], str | None]:
-    """Some schedules of this stack, and the token that goes on from there. Raises BadToken."""
+    """One page of this stack's schedules, and the token of the next page. Raises BadToken."""
     client, more = _client(), {"NextToken": token} if token else {}
     try:
         reply = client.list_schedules(GroupName=settings().schedule_group, MaxResults=limit, **more)  # type: ignore[arg-type]
@@ -108,7 +109,7 @@ def page(limit: int, token: str | None) -> tuple[list[Schedule], str | None]:
         if not token or told not in (None, HTTPStatus.BAD_REQUEST):
             raise
         raise BadToken from None
-    found = [_find(summary["Name"]) for summary in reply["Schedules"]]  # the summaries do not tell when they fire
+    found = [_find(summary["Name"]) for summary in reply["Schedules"]]  # the summaries lack the schedule's expression
     return [s for s in map(_schedule, filter(None, found)) if s], reply.get("NextToken")
 
 
@@ -135,7 +136,7 @@ def _find(name: str) -> GetScheduleOutputTypeDef | None:
 
 
 def _schedule(found: GetScheduleOutputTypeDef) -> Schedule | None:
-    """None for one that somebody put into the group past the API."""
+    """The schedule; None when somebody has put it into the group without Clipferry's API."""
     try:
         said = json.loads(found["Target"]["Input"])
         start, job = said["start"], dict(said["job"])
@@ -164,10 +165,11 @@ def _arguments(wanted: Schedule, now: datetime) -> CreateScheduleInputTypeDef:
         "ScheduleExpressionTimezone": wanted.time_zone,
         "FlexibleTimeWindow": {"Mode": "OFF"},
         "State": "ENABLED" if wanted.enabled else "DISABLED",
-        "ActionAfterCompletion": "NONE",  # what a user put there, a user takes away
+        "ActionAfterCompletion": "NONE",  # only a user deletes a schedule
         "Target": _target(wanted),
     }
-    if not wanted.enabled:  # the bounds are kept in the input: one that is over can be switched off
+    # Scheduler refuses an end in the past. So that an old schedule can be disabled, its bounds are in the input only.
+    if not wanted.enabled:
         return arguments
     if start := wanted.begins(now):
         arguments["StartDate"] = start
@@ -187,7 +189,7 @@ def _target(wanted: Schedule) -> TargetTypeDef:
 
 
 def _input(wanted: Schedule) -> str:
-    """What the schedule function gets. No `<` of the job's may start one of Scheduler's own placeholders."""
+    """The input of the schedule function. Each `<` of the job is escaped, so that it starts no placeholder."""
     said = {
         "schedule": wanted.name,
         "token": wanted.token,

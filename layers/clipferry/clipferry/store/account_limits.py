@@ -1,8 +1,8 @@
-"""What the jobs of an account share: its budget of calls, its slots for vendor tasks, whether it is on hold, and the
-durations learned.
+"""What the jobs of an account share: call slots, task slots, the account's hold; and the learned durations.
 
-Small items, none of which grows; every step is a conditional write of one of them. Which writes, and why they are
-enough, is on the pages of `call_rates.py`, `task_slots.py` and `durations.py`; nothing is decided here.
+Each is a small item of fixed size, and each change is a conditional write of one item. The docstrings of
+`call_rates.py`, `task_slots.py` and `durations.py` explain which writes there are and why they suffice. This module
+decides nothing.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from clipferry.store.row_values import as_read, value_of
 from clipferry.store.rows import DurationsRow, HoldRow, PaceRow, TaskSlotRow
 
 TICKET_DIGITS = 12
-HOLD_LIFETIME = 7 * 86_400  # seconds after which a hold that nobody tried any more is forgotten
+HOLD_LIFETIME = 7 * 86_400  # seconds after the last attempt, when the table's TTL deletes a hold
 
 
 class CallSlots:
     """One record an account and operation group. Times are epoch seconds."""
 
     def __init__(self) -> None:
-        self._queueing: dict[tuple[str, str], bool] = {}  # by the last answer: which write to try first
+        self._queueing: dict[tuple[str, str], bool] = {}  # by the last write: which write to try first
 
     def reserve(self, account: str, group: str, rate: Rate, now: float, calls: int = 1) -> Reservation:
         """The next free slot, and the `calls - 1` after it."""
         found = None
-        while found is None:  # at most twice but for races: calls queue, or they do not
+        while found is None:  # at most two rounds, except for races: either calls queue or they do not
             found = self._reserve(account, group, rate, now, calls, None)
         return found
 
@@ -71,7 +71,7 @@ class CallSlots:
         return value_of(row, Pace)
 
     def push_back(self, account: str, group: str, now: float, seconds: float) -> None:
-        """No call for `seconds`: every slot moves, those given as well. The same no told by many counts once."""
+        """Make no call for `seconds`: all slots move, also reserved ones. Several reports of a throttle count once."""
         while True:
             pace = self.read(account, group)
             after = pace.pushed(now, seconds)
@@ -91,10 +91,10 @@ class CallSlots:
 
 
 class TaskSlots:
-    """An account's slots for vendor tasks, and who waits for one, first come, first served."""
+    """An account's slots for vendor tasks, and the queue of jobs that wait for one: first come, first served."""
 
     def look(self, account: str, max_in_flight: int) -> tuple[list[Held], list[Waiting]]:
-        """The slots' rows, and the first `max_in_flight` rows of those who wait."""
+        """The rows of the slots, and the first `max_in_flight` rows of the queue."""
         pk = _queue_pk(account)
         slots = TaskSlotRow.query(pk, TaskSlotRow.sk.between("SLOT#", "SLOT#~"), consistent_read=True)
         held = [Held(_number(row), row.holder or "", row.until or 0, row.since) for row in slots]
@@ -102,7 +102,7 @@ class TaskSlots:
         return held, [Waiting(_number(row), row.holder or "", row.until or 0) for row in first]
 
     def take(self, account: str, slot: int, holder: str, now: float, until: float) -> bool:
-        """Take a free slot; False when somebody was quicker."""
+        """Take a free slot; False when another job took it first."""
         free = TaskSlotRow.until.does_not_exist() | (TaskSlotRow.until < int(now)) | (TaskSlotRow.holder == holder)
         try:
             row = TaskSlotRow(_queue_pk(account), _slot(slot), holder=holder, until=int(until), since=int(now))
@@ -112,30 +112,30 @@ class TaskSlots:
         return True
 
     def draw(self, account: str) -> int:
-        """The next ticket."""
+        """Draw the next ticket of the queue."""
         row = TaskSlotRow(_queue_pk(account), "TAIL")
         row.update(actions=[TaskSlotRow.tickets.set((TaskSlotRow.tickets | 0) + 1)])
         return int(row.tickets or 0)
 
     def wait(self, account: str, ticket: int, holder: str, until: float) -> None:
-        """Wait in the queue, or go on waiting in it."""
+        """Enter the queue, or stay in it for longer."""
         TaskSlotRow(_queue_pk(account), _wait(ticket), holder=holder, until=int(until)).save()
 
     def forget(self, account: str, ticket: int, now: float) -> None:
-        """Take away whoever has stopped waking."""
+        """Remove a job from the queue that has not renewed its place in time."""
         self._delete(account, ticket, TaskSlotRow.until < int(now))
 
     def leave(self, account: str, ticket: int, holder: str) -> None:
-        """Out of the queue, into a slot."""
+        """Remove a job from the queue that has taken a slot."""
         self._delete(account, ticket, TaskSlotRow.holder == holder)
 
     def renew(self, account: str, slot: int, holder: str, until: float) -> bool:
-        """Keep a slot for longer; False when its lease ran out and another has it."""
+        """Extend the lease of a slot; False when it has ended and another job has the slot."""
         row = TaskSlotRow(_queue_pk(account), _slot(slot))
         return _updated(row, [TaskSlotRow.until.set(int(until))], TaskSlotRow.holder == holder)
 
     def release(self, account: str, holder: str, now: float, *, slot: int | None, ticket: int | None) -> None:
-        """Give back what is still the holder's. Repeating it is harmless."""
+        """End the lease of the slot and of the ticket, if they are still the holder's. May be repeated."""
         for sk in ([_slot(slot)] if slot is not None else []) + ([_wait(ticket)] if ticket is not None else []):
             ended: list[Action] = [TaskSlotRow.until.set(int(now) - 1)]
             _updated(TaskSlotRow(_queue_pk(account), sk), ended, TaskSlotRow.holder == holder)
@@ -150,18 +150,18 @@ class TaskSlots:
 
 @dataclass(frozen=True)
 class Hold:
-    """An account that is refused, or cannot be read, since `since`. Both times are epoch seconds."""
+    """An account that has been refused, or unreadable, since `since`. Both times are epoch seconds."""
 
     since: float
-    probe_at: float  # before this nobody tries it
-    problem: Problem  # what was told last
+    probe_at: float  # before this no job tries it
+    problem: Problem  # of the last attempt
 
 
 class AccountHolds:
-    """One record an account, by its vendor and name: a name may be used by mistake for an account of another vendor."""
+    """One record for each vendor and account name: by mistake a job may name the account of another vendor."""
 
     def read(self, vendor: str, account: str) -> Hold | None:
-        """None: nothing is known against the account. May be some milliseconds old."""
+        """The account's hold; None: there is none. An eventually consistent read, so it may be slightly old."""
         try:
             row = HoldRow.get(_hold_pk(vendor, account), "HOLD")
         except HoldRow.DoesNotExist:
@@ -171,7 +171,7 @@ class AccountHolds:
         return Hold(row.since, row.probe_at or 0.0, row.problem)
 
     def put(self, vendor: str, account: str, now: float, probe_at: float, problem: Problem) -> None:
-        """The account was refused just now. Many may say so; it is refused since the first."""
+        """Store that the account was refused just now. `since` stays at the first refusal."""
         actions: list[Action] = [
             HoldRow.since.set(HoldRow.since | now),
             HoldRow.probe_at.set(probe_at),
@@ -181,12 +181,12 @@ class AccountHolds:
         HoldRow(_hold_pk(vendor, account), "HOLD").update(actions=actions)
 
     def take_probe(self, vendor: str, account: str, hold: Hold, probe_at: float) -> bool:
-        """Take the one try that is due; False when somebody was quicker, or the hold is no more."""
+        """Claim the one attempt that is due; False when another job claimed it first, or the hold has ended."""
         unchanged = HoldRow.since.exists() & as_read(HoldRow.probe_at, hold.probe_at, 0.0)
         return _updated(HoldRow(_hold_pk(vendor, account), "HOLD"), [HoldRow.probe_at.set(probe_at)], unchanged)
 
     def lift(self, vendor: str, account: str) -> None:
-        """The account works. Repeating it is harmless."""
+        """End the hold: the account works. May be repeated."""
         _updated(HoldRow(_hold_pk(vendor, account), "HOLD"), [HoldRow.since.remove()], HoldRow.since.exists())
 
 
@@ -198,7 +198,7 @@ class LearnedDurations:
         return _durations(row) if row else Durations()
 
     def learn(self, size_class: str, seconds: float, after: float) -> bool:
-        """One more task, last seen unfinished at `after`. False: another task was learned from meanwhile, drop it."""
+        """Add a task that was last seen unfinished at `after`. False: dropped, as another task was added meanwhile."""
         row = self._row(size_class, consistent=True)
         known = _durations(row) if row else Durations()
         more = known.add(seconds, after=after).as_dict()
@@ -224,7 +224,7 @@ def _durations(row: DurationsRow) -> Durations:
 
 
 def _idle(now: float) -> Condition:
-    """That no call of the account waits for its slot."""
+    """The condition that no call of the account waits for its slot."""
     condition: Condition = PaceRow.next.does_not_exist() | (PaceRow.next < now)
     return condition
 
@@ -258,7 +258,7 @@ def _number(row: TaskSlotRow) -> int:
 
 
 def _updated(row: PaceRow | TaskSlotRow | HoldRow, actions: list[Action], condition: Condition) -> bool:
-    """Whether the row met the condition; then it holds all that is in the table."""
+    """Whether the write met its condition; then `row` holds all attributes that are in the table."""
     try:
         row.update(actions=actions, condition=condition)
     except UpdateError as error:
@@ -267,7 +267,7 @@ def _updated(row: PaceRow | TaskSlotRow | HoldRow, actions: list[Action], condit
 
 
 def _lost(error: PutError | UpdateError | DeleteError) -> bool:
-    """False after a failed condition; anything else is raised."""
+    """False after a failed condition; raises any other error."""
     if error.cause_response_code != "ConditionalCheckFailedException":
         raise error
     return False

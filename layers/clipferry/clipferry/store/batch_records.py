@@ -1,8 +1,8 @@
-"""The batches in the jobs table: the batch, what became of each chunk of its lines, and counters.
+"""The batches in the jobs table: the batch, the state of each chunk of its lines, and counters.
 
-A chunk's outcome and the counters change in one transaction, as a job's end and the counters do
-(`store.writes.counted`), so that whatever is repeated after a crash is counted once. The counters are a few shards of
-one partition: reading them costs the same for ten lines and for a million, and no item takes the writes of all jobs.
+One transaction writes a chunk's outcome and the counters, or a job's end and the counters (`store.writes.counted`), so
+that a repetition after a crash is not counted again. The counters are TALLY_SHARDS items of one partition: reading them
+costs the same for ten lines and for a million, and the writes of all jobs are spread over the items.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ from clipferry.store.writes import (
 )
 
 _DUE = "due-batch"
-_STARTED_WITHIN = timedelta(minutes=2)  # an execution that was to be started, and of which nothing is heard
+_STARTED_WITHIN = timedelta(minutes=2)  # an execution that has written nothing for so long was probably not started
 _PATIENCE = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
 class ChunkState:
-    """What is known of a chunk that was begun."""
+    """The state of a chunk that was begun."""
 
     number: int
     job_ids: Sequence[str]
     begun_at: datetime
-    done: bool = False  # every line of it is a job or in the report
+    done: bool = False  # each of its lines is a job, or is in the report
     cancelled: bool = False
     reported: bool = False  # some of its lines were not accepted
 
@@ -55,7 +55,7 @@ class Batches:
     """The repository."""
 
     def create(self, batch: Batch) -> tuple[Batch, bool]:
-        """Write a new batch with its counters; (the batch in the table, whether this call made it)."""
+        """Write a new batch with its counters. Returns the batch in the table, and whether this call created it."""
         expires = int((batch.created_at + TAG_LIFETIME).timestamp())
         row = BatchRow(
             _pk(batch.batch_id),
@@ -101,27 +101,27 @@ class Batches:
         return batch, counts
 
     def change(self, batch: Batch, now: datetime, status: BatchStatus | None = None, **changes: Any) -> Batch:
-        """Write changes, and a move if `status` differs, if the row is still as read. Updates `batch` in place.
+        """Write changes and the new `status`, if the row is still as read. Updates `batch` in place.
 
         Raises Superseded, IllegalMove.
         """
         target = status or batch.status
         if target is not batch.status and target not in BATCH_MOVES[batch.status]:
             raise IllegalMove(f"batch {batch.status} -> {target}")
-        handed_on = changes.get("generation", batch.generation) != batch.generation
+        new_execution = changes.get("generation", batch.generation) != batch.generation
         changes |= {"updated_at": now, "status": target}
-        due = _due(replace(batch, **changes), now, _STARTED_WITHIN if handed_on else _PATIENCE)
+        due = _due(replace(batch, **changes), now, _STARTED_WITHIN if new_execution else _PATIENCE)
         update(BatchRow(_pk(batch.batch_id), "BATCH"), {**changes, **due}, _as_read(batch))
         for name, value in changes.items():
             setattr(batch, name, value)
         return batch
 
     def postpone(self, batch: Batch, now: datetime) -> None:
-        """Let the sweep come back to the batch after its patience. Raises Superseded."""
+        """Let the sweep check the batch again after _PATIENCE. Raises Superseded."""
         update(BatchRow(_pk(batch.batch_id), "BATCH"), _due(batch, now, _PATIENCE), _as_read(batch))
 
     def due(self, now: datetime) -> Iterator[str]:
-        """Ids of batches on their way that nothing has touched for longer than it should take, oldest first."""
+        """Ids of unfinished batches whose row has not changed for too long, oldest first."""
         streams = [
             ((row.due_at, row.pk) for row in Entry.due.query(shard, Due.due_at <= int(now.timestamp())))
             for shard in shards(_DUE)
@@ -131,19 +131,19 @@ class Batches:
     # -- chunks -----------------------------------------------------------------------------------------------
 
     def chunk(self, batch_id: str, number: int) -> ChunkState | None:
-        """None when it was never begun."""
+        """The state of a chunk; None when it was never begun."""
         try:
             return _chunk(ChunkRow.get(_pk(batch_id), _sk(number), consistent_read=True))
         except ChunkRow.DoesNotExist:
             return None
 
     def chunks(self, batch_id: str) -> Iterator[ChunkState]:
-        """Those that were begun, in order."""
+        """The chunks that were begun, in order."""
         for row in ChunkRow.query(_pk(batch_id), ChunkRow.sk.startswith("CHUNK#"), consistent_read=True):
             yield _chunk(row)
 
     def begin(self, batch: Batch, number: int, job_ids: Sequence[str], now: datetime) -> bool:
-        """Write down which jobs a chunk will make, before it does. False when the chunk is done, or cancelled."""
+        """Store which jobs a chunk will create, before it creates them. False when the chunk is done or cancelled."""
         row = self._chunk_row(batch, number)
         values = {
             "kind": ChunkRow,
@@ -158,7 +158,7 @@ class Batches:
         return _written(row, values, as_read(ChunkRow.done, False, False))
 
     def settle(self, batch: Batch, number: int, *, accepted: int, rejected: int, duplicates: int) -> None:
-        """A chunk is done: written and counted in one, and once."""
+        """Mark a chunk as done and count its lines, in one transaction. May be repeated."""
         counts = {"accepted": accepted, "rejected": rejected, "duplicates": duplicates}
         attributes = TallyRow.get_attributes()
         tally = (
@@ -174,7 +174,7 @@ class Batches:
         )
 
     def close(self, batch: Batch, number: int, now: datetime) -> None:
-        """A chunk is cancelled: none of its jobs lives, and a submission that comes late finds it done."""
+        """Mark a chunk as cancelled, once all its jobs have ended. A late submission then finds it done."""
         row = self._chunk_row(batch, number)
         if self.chunk(batch.batch_id, number) is None:
             values = {
@@ -235,7 +235,7 @@ def _as_read(batch: Batch) -> Condition:
 
 
 def _due(batch: Batch, now: datetime, patience: timedelta) -> dict[str, Any]:
-    """When the sweep should look at the batch if nothing else did; no key once it is settled."""
+    """When the sweep should check the batch if nothing changes it before; no index key once it is settled."""
     if batch.status.settled:
         return {"due_shard": None, "due_at": None}
     return {"due_shard": f"{_DUE}#{shard_of(batch.batch_id)}", "due_at": int((now + patience).timestamp())}

@@ -1,11 +1,10 @@
-"""The jobs table: the repository over the models of `rows.py`. This package alone knows DynamoDB; what the jobs of
-an account share is in `account_limits.py`.
+"""The repository of jobs, over the models of `rows.py`. `account_limits.py` holds what the jobs of an account share.
 
-Every move is a conditional write on the status and the generation that the caller read, so that a late writer meets
-a condition and fails instead of undoing what happened since (DynamoDB: "Condition expressions").
+Each change of status is a write on the condition that the status and the generation are still as the caller read them.
+So a late write fails instead of undoing a newer one (DynamoDB: "Condition expressions").
 
-Listings read four global secondary indexes that hold keys only. Every index partition is one of SHARDS shards of
-its value, so that no partition takes the writes of all jobs; a listing merges the shards by creation time.
+Listings read global secondary indexes that hold keys only. Each indexed value has SHARDS partitions, so that no
+partition takes the writes of all jobs; a listing merges the partitions by creation time.
 """
 
 from __future__ import annotations
@@ -50,22 +49,22 @@ from clipferry.store.writes import actions_of, condition_failed, connection, cou
 
 TAG_LIFETIME = timedelta(days=400)  # of a batch's rows
 PAGE_MAX = 100
-LOOKED_AT_MAX = 1_000  # rows one listing reads for filters that its index does not decide
-ROWS_AT_ONCE = 50  # of one transaction, beside the job's own (DynamoDB takes 100 items, and 4 MB)
-LAST_MOMENT = timedelta(days=1)  # before the rows of a job go: a retry that comes so late has them kept first
+LOOKED_AT_MAX = 1_000  # rows that one listing reads for filters which its index does not apply
+ROWS_AT_ONCE = 50  # rows in one transaction, beside the job's own (DynamoDB allows 100 items and 4 MB)
+LAST_MOMENT = timedelta(days=1)  # a retry within so short a time before the rows' expiry first postpones the expiry
 
 
 class IllegalMove(Exception):
-    """A move that is not in the table of `jobs.py`: a defect, never a race."""
+    """A change of status that the table in `jobs.py` does not allow: always a defect, never a race."""
 
 
 class NotFound(Exception):
-    """No such job, or batch."""
+    """There is no such job or batch."""
 
 
 @dataclass(frozen=True)
 class Listing:
-    """Which jobs to list: at most one of the tag-like filters is read by index, the rest by comparing."""
+    """Which jobs to list. The tag is read by an index; the other filters are compared with each row."""
 
     vendor: str | None = None
     status: JobStatus | None = None
@@ -84,9 +83,9 @@ class Jobs:
     # -- jobs -------------------------------------------------------------------------------------------------
 
     def create(self, job: Job) -> tuple[Job, bool]:
-        """Write a new job and its tags in one transaction; (the job in the table, whether this call made it).
+        """Write a new job and its tags in one transaction. Returns the job in the table, and whether this call made it.
 
-        What an earlier job of the same id has left behind does not become this one's: its rows name another life.
+        Rows that an earlier job of the same id left behind do not become part of this job: they have another `life`.
         """
         job.life = uuid4().hex
         try:
@@ -122,12 +121,12 @@ class Jobs:
         return job_with_files(row, [item for item in items if item is not row])
 
     def change(self, job: Job, now: datetime, status: JobStatus | None = None, **changes: Any) -> Job:
-        """Write changes, and a move if `status` differs, if the row is still as read. Updates `job` in place.
+        """Write changes and the new `status`, if the row is still as read. Updates `job` in place.
 
-        As read: with its status, its generation and the intent of its last trigger, so that of two calls that are about
-        to trigger one job at once, or to write down what came of it, one fails. What the job holds of its account's
-        limits, and has waited, is written along as `job` has it. Raises Superseded when the row has moved on,
-        IllegalMove when the move is not in the table.
+        "As read" means the same status, generation and intent of the last trigger. So when two calls trigger one job
+        at once, or store the outcome, one of them fails. The fields in _HELD (reserved slots and waits) are always
+        written with the values that `job` has. Raises Superseded when the row is no longer as read, IllegalMove when
+        the new status is not allowed.
         """
         target = status or job.status
         if target is not job.status and target not in JOB_MOVES[job.status]:
@@ -136,13 +135,13 @@ class Jobs:
             raise IllegalMove(f"a {job.status} job does not change")
         changes = {name: getattr(job, name) for name in _HELD} | changes | {"updated_at": now, "status": target}
         after = replace(job, **changes)
-        written = {**changes, **due(after, now, handed_on=after.generation != job.generation)}
+        written = {**changes, **due(after, now, new_execution=after.generation != job.generation)}
         if target is not job.status:
             written["status_shard"] = index_keys(after)["status_shard"]
         if target is not job.status or "event_sent" in changes:  # the row must outlive the duties of the job's end
             written["expires_at"] = expiry(after) if after.event_sent else None
         unchanged = job_as_read(job)
-        if changes.get("intent"):  # the SDK may repeat this very write, when its answer was lost
+        if changes.get("intent"):  # the SDK repeats this write when its reply is lost: the repetition must not fail
             unchanged |= job_as_read(after)
         update(job_row(job), written, unchanged, counted(job, target))
         for name, value in changes.items():
@@ -150,26 +149,26 @@ class Jobs:
         return job
 
     def postpone(self, job: Job, now: datetime, *, until_patience_ends: bool) -> None:
-        """Let the sweep come back to the job: after its patience, or next time. Raises Superseded as `change` does."""
+        """Let the sweep check the job again: after PATIENCE, or at its next run. Raises Superseded as `change` does."""
         at = due(job, now) if until_patience_ends or job.event_sent else {"due_at": int(now.timestamp())}
         update(job_row(job), at, job_as_read(job))
 
     def look_again(self, job: Job, now: datetime, at: datetime | None) -> None:
-        """When the sweep looks for objects of the ended job that no row names. Raises Superseded as `change` does."""
+        """Store when the sweep looks again for objects that no row names. Raises Superseded as `change` does."""
         job.clean_at = at
         update(job_row(job), {"clean_at": at, **due(job, now)}, job_as_read(job))
 
     def load_at_its_end(self, job: Job, *, with_files: bool = True) -> Job:
-        """The ended job as it is now. Raises Superseded when it has been taken up again, NotFound when it is gone."""
+        """The ended job as it is now. Raises Superseded when it has been retried, NotFound when it was deleted."""
         fresh = self.load(job.job_id, with_files=with_files)
         if (fresh.status, fresh.generation, fresh.life) != (job.status, job.generation, job.life):
             raise Superseded(job.job_id)
         return fresh
 
     def list(self, listing: Listing, limit: int, before: str | None = None) -> tuple[list[Job], str | None]:
-        """Jobs newest first, without their files, and the key to go on from. Never a Scan.
+        """Jobs without their files, newest first, and the key from which the next page continues. Never a Scan.
 
-        A page may be short of `limit`, even empty, though more follow: a call reads at most LOOKED_AT_MAX candidates.
+        A page may hold fewer than `limit` jobs, or none, although more follow: a call reads at most LOOKED_AT_MAX rows.
         """
         found: list[Job] = []
         keys = self._created_keys(listing, before)
@@ -185,7 +184,7 @@ class Jobs:
         return found, last
 
     def _created_keys(self, listing: Listing, before: str | None) -> Iterator[str]:
-        """`created_key`s of the candidates, newest first, merged over the index's shards."""
+        """The `created_key` of each candidate, newest first, merged over the index's shards."""
         vendors = [listing.vendor] if listing.vendor else list(self.vendors)
         index: GlobalSecondaryIndex[Entry]
         if listing.tag:
@@ -197,7 +196,7 @@ class Jobs:
             index, column, values = Entry.by_vendor, ByVendor.created_key, vendors
         low = iso(listing.since) or "0"
         high = min(before or "~", (iso(listing.until) or "~"))
-        if low > high:  # DynamoDB refuses such a BETWEEN
+        if low > high:  # DynamoDB refuses a BETWEEN with such bounds
             return iter(())
         streams = [
             (
@@ -214,7 +213,7 @@ class Jobs:
         return {row.pk.removeprefix("JOB#"): job_of(row) for row in JobRow.batch_get(keys, consistent_read=True)}
 
     def due(self, now: datetime) -> Iterator[str]:
-        """Ids of unfinished jobs that nothing has touched for longer than it should take, oldest first."""
+        """Ids of unfinished jobs whose row has not changed for too long, oldest first."""
         streams = [
             ((row.due_at, row.pk) for row in Entry.due.query(shard, Due.due_at <= int(now.timestamp())))
             for shard in shards("due")
@@ -222,7 +221,7 @@ class Jobs:
         return (pk.removeprefix("JOB#") for _, pk in heapq.merge(*streams))
 
     def oldest_unfinished(self) -> datetime | None:
-        """When the oldest job that has not ended was created: one short query a partition of each live status."""
+        """When the oldest unfinished job was created. One short query for each shard of each unfinished status."""
         oldest = []
         live = [status for status in JobStatus if not status.terminal]
         for value in (f"{vendor}#{status}" for vendor in self.vendors for status in live):
@@ -233,9 +232,9 @@ class Jobs:
     # -- files ------------------------------------------------------------------------------------------------
 
     def add_files(self, job: Job, files: Sequence[File]) -> None:
-        """Record files that the vendor listed, as long as nobody has moved the job on.
+        """Write files that the vendor has listed, if the job is still as read.
 
-        Raises Superseded when somebody has, or has recorded one of these numbers first.
+        Raises Superseded when it is not, or when another call has written one of these file numbers first.
         """
         for first in range(0, len(files), ROWS_AT_ONCE):
             some = files[first : first + ROWS_AT_ONCE]
@@ -243,16 +242,16 @@ class Jobs:
             job.files += some
 
     def change_file(self, job: Job, file: File, status: FileStatus | None = None, **changes: Any) -> File:
-        """Write changes, and a move if `status` differs, if the file is still as read. Updates `file` in place.
+        """Write changes and the new `status`, if the file is still as read. Updates `file` in place.
 
-        As read: with its status, the generation and the call that copy it. Raises Superseded, IllegalMove.
+        "As read" means the same status, generation and worker (the call that copies). Raises Superseded, IllegalMove.
         """
         target = status or file.status
         if target is not file.status and target not in FILE_MOVES[file.status]:
             raise IllegalMove(f"file {file.status} -> {target}")
         changes = {"reservation": file.reservation, "refused_at": file.refused_at} | changes | {"status": target}
         unchanged = file_as_read(job, file)
-        if changes.get("worker"):  # the SDK may repeat this very write, when its answer was lost
+        if changes.get("worker"):  # the SDK repeats this write when its reply is lost: the repetition must not fail
             unchanged |= file_as_read(job, replace(file, **changes))
         update(file_row(job, file), changes, unchanged)
         for name, value in changes.items():
@@ -260,9 +259,9 @@ class Jobs:
         return file
 
     def open_files(self, job: Job, files: Sequence[File]) -> None:
-        """After a retry: let these begin anew, as long as nobody has moved the job on, and each as read.
+        """After a retry: reset these files, if the job and each of the files are still as read.
 
-        What has ended stays closed, since the job is looked at in the same transaction. Raises Superseded.
+        The same transaction checks the job, so that the files of a job that has ended are not reset. Raises Superseded.
         """
         for first in range(0, len(files), ROWS_AT_ONCE):
             opened = [(file, file.opened_changes(job.generation)) for file in files[first : first + ROWS_AT_ONCE]]
@@ -274,17 +273,17 @@ class Jobs:
     # -- the rows' lives --------------------------------------------------------------------------------------
 
     def expire_rows(self, job: Job) -> None:
-        """The rows of the job's files and tags go when its own does; they do not go while it lives.
+        """Give the rows of the job's files and tags the expiry of the job's own row; none while it is unfinished.
 
-        What an earlier job of the same id has left behind goes with them. Every write is on the condition that the job
-        is as read, so that neither a late end takes away from a job that lives again, nor a late retry keeps what has
-        ended. Raises Superseded when it is not.
+        Rows of an earlier job of the same id get it too. Each write has the condition that the job is as read. So a
+        late end does not expire the rows of a retried job, and a late retry does not keep the rows of an ended job.
+        Raises Superseded when the job is not as read.
         """
         self._expire(job, expiry(job))
         job.rows_expire = False
 
     def keep_rows(self, job: Job, now: datetime) -> None:
-        """Before an ended job is to live again: none of its rows may go in the moment until `expire_rows`.
+        """Before a retry: postpone the expiry of the rows, so that none is deleted before `expire_rows` runs.
 
         Raises Superseded.
         """
@@ -304,7 +303,7 @@ class Jobs:
 
     @staticmethod
     def _write_rows(job: Job, writes: Sequence[Callable[[TransactWrite], None]]) -> None:
-        """All of them or none, and none unless the job is as read. Raises Superseded."""
+        """Write all of them if the job is as read, or none. Raises Superseded."""
 
         def write() -> None:
             with TransactWrite(connection=connection()) as transaction:
@@ -322,7 +321,7 @@ class Jobs:
     # -- claims -----------------------------------------------------------------------------------------------
 
     def claim(self, name: str, value: str, now: datetime, *, holds: float) -> str:
-        """The value first claimed under a name within the last `holds` seconds: ours if nobody's was."""
+        """Store `value` under a name, unless a value was stored within the last `holds` seconds. The stored value."""
         at = int(now.timestamp())
         row = ClaimRow(f"CLAIM#{name}", "CLAIM", value=value, claimed_at=at, expires_at=at + int(holds) + 86_400)
         absent = ClaimRow.claimed_at.does_not_exist() | ClaimRow.value.does_not_exist()
@@ -350,13 +349,13 @@ def _update_file(job: Job, file: File, changes: dict[str, Any]) -> Callable[[Tra
 
 
 def _update_expiry(row: Item, at: int | None) -> Callable[[TransactWrite], None]:
-    """Of a row that is there: what DynamoDB has taken away meanwhile stays away."""
+    """Set the expiry of a row that exists. A row that DynamoDB has deleted meanwhile is not created again."""
     action = Item.expires_at.remove() if at is None else Item.expires_at.set(at)
     return lambda transaction: transaction.update(row, actions=[action], condition=Item.pk.exists())
 
 
 def _matches(job: Job, listing: Listing) -> bool:
-    """What the index read for a listing does not decide by itself."""
+    """Whether the job passes the filters; the index that was read applies only some of them."""
     return (
         (not listing.vendor or job.vendor == listing.vendor)
         and (not listing.status or job.status is listing.status)

@@ -1,7 +1,7 @@
-"""What the rows of a job hold: its own, one a file, one a tag. Values to rows, rows to values; nothing is read here.
+"""Converts a job to its rows and back: one row for the job, one for each file, one for each tag. Reads nothing.
 
-A job's id may come from an idempotency key, so that an id is used again once its record is gone. Its rows name the life
-that they belong to, so that what an earlier job of the same id left behind is never taken for this one's.
+A job's id may come from an idempotency key, so the same id may be used again after the job's rows were deleted. Each
+job has its own `life` and its rows name it, so that rows which an earlier job left behind are never mixed with them.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from clipferry.settings import settings
 from clipferry.store.row_values import as_read, attributes_of, value_of
 from clipferry.store.rows import FileRow, Item, JobRow, TagRow
 
-SHARDS = 4  # of every index value: 4 × 1,000 writes a second (DynamoDB's limit of one partition)
-#: Seconds after which the sweep looks at a job that should have moved by itself, by status: a look costs one
-#: DescribeExecution where all is well. Download calls take up to 15 minutes each without touching the job's row.
+SHARDS = 4  # of each index value: 4 × 1,000 writes a second (DynamoDB's limit for one partition)
+#: Seconds, by status, after which the sweep checks a job whose row has not changed. The check of a healthy job costs
+#: one DescribeExecution. A download call may take 15 minutes, and does not change the job's row meanwhile.
 PATIENCE = {JobStatus.QUEUED: 60, JobStatus.TRIGGERING: 180, JobStatus.WAITING: 180, JobStatus.DOWNLOADING: 600}
 
 _NOT_IN_THE_ROW = frozenset({"files", "rows_expire"})
@@ -30,7 +30,7 @@ def job_pk(job_id: str) -> str:
 
 
 def job_row(job: Job, **values: Any) -> JobRow:
-    """The job's row by its key, and what is to be in it."""
+    """The job's row with its key and these attributes."""
     return JobRow(job_pk(job.job_id), "JOB", **values)
 
 
@@ -62,7 +62,7 @@ def job_of(row: JobRow) -> Job:
 
 
 def job_with_files(row: JobRow, others: list[Item]) -> Job:
-    """The job of all items under its key. What belongs to an earlier life is left out. Raises IncompleteRow."""
+    """The job with its files, from all items under its key. Leaves out rows of an earlier job. Raises IncompleteRow."""
     job = job_of(row)
     own = [other for other in others if is_own(job, other)]
     files = [value_of(other, File) for other in own if isinstance(other, FileRow)]
@@ -72,14 +72,14 @@ def job_with_files(row: JobRow, others: list[Item]) -> Job:
 
 
 def is_own(job: Job, row: Item) -> bool:
-    """Whether an item under the job's key is of this job, and no remains of an earlier one."""
+    """Whether an item under the job's key belongs to this job, and not to an earlier job of the same id."""
     if isinstance(row, FileRow):
         return row.life == job.life
     return row.sk in {f"TAG#{tag}" for tag in tags(job)}
 
 
 def not_own(job: Job) -> Condition:
-    """That there is no such file of this job yet; a row that an earlier life left may be overwritten."""
+    """The condition that this job has no such file yet. A row of an earlier job may be overwritten."""
     other_life = (
         FileRow.life.exists() if job.life is None else FileRow.life.does_not_exist() | (FileRow.life != job.life)
     )
@@ -88,7 +88,7 @@ def not_own(job: Job) -> Condition:
 
 
 def job_as_read(job: Job) -> Condition:
-    """That nobody has moved the job on since it was read, nor sent another trigger for it."""
+    """The condition that, since the job was read, its status has not changed and no trigger was sent for it."""
     condition: Condition = (
         (JobRow.status == job.status)
         & as_read(JobRow.generation, job.generation, 1)
@@ -99,7 +99,7 @@ def job_as_read(job: Job) -> Condition:
 
 
 def file_as_read(job: Job, file: File) -> Condition:
-    """That nobody has moved the file on since it was read, nor taken its copy over."""
+    """The condition that, since the file was read, its status has not changed and no other call copies it."""
     condition: Condition = (
         FileRow.pk.exists()
         & as_read(FileRow.status, file.status, FileStatus.PENDING)
@@ -119,7 +119,7 @@ def shards(value: str) -> list[str]:
 
 
 def created_key(job: Job) -> str:
-    """Where the job stands in every listing."""
+    """The sort key of the job in all listings."""
     return f"{iso(job.created_at)}#{job.job_id}"
 
 
@@ -137,27 +137,27 @@ def label_texts(job: Job) -> list[str]:
 
 
 def tags(job: Job) -> list[str]:
-    """What it is listed by; each once, though two labels of an earlier release may read the same."""
+    """The tags by which the job is listed, each once. Two labels of the first release may give the same tag."""
     found = [f"label#{text}" for text in label_texts(job)]
     return list(dict.fromkeys([*found, job.source] if job.source else found))
 
 
 def expiry(job: Job) -> int | None:
-    """Epoch seconds at which the job's items may go; None while it lives."""
+    """When the job's rows expire, in epoch seconds; None while the job is unfinished."""
     if not job.status.terminal or job.finished_at is None:
         return None
     return int(job.finished_at.timestamp()) + settings().retention_days * 86_400
 
 
-def due(job: Job, now: datetime, *, handed_on: bool = False) -> dict[str, Any]:
-    """When the sweep should look at the job if nothing else did; no key once nothing is left to do for it."""
+def due(job: Job, now: datetime, *, new_execution: bool = False) -> dict[str, Any]:
+    """When the sweep should check the job if nothing changes it before; no index key once nothing is left to do."""
     shard = f"due#{shard_of(job.job_id)}"
     if job.status.terminal and job.event_sent:
         if job.clean_at is None:
             return {"due_shard": None, "due_at": None}
         return {"due_shard": shard, "due_at": int(max(now, job.clean_at).timestamp())}
     base, patience = now, PATIENCE.get(job.status, int(CALL_LIFETIME.total_seconds()))
-    if handed_on:  # an execution that is yet to be started is missed as soon as a first one is
+    if new_execution:  # if it does not start, the sweep notices as soon as for a new job
         patience = PATIENCE[JobStatus.QUEUED]
     elif job.status in (JobStatus.QUEUED, JobStatus.TRIGGERING, JobStatus.WAITING) and job.next_poll_at:
         base = max(now, job.next_poll_at)

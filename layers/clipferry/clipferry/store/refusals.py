@@ -1,4 +1,4 @@
-"""What an error of a write means for what was to be written: is the item at fault, or may the same write work later?"""
+"""What an error of a write means: does DynamoDB refuse the item itself, or may the same write succeed later?"""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pynamodb.exceptions import PynamoDBException, TransactWriteError
 
 from clipferry.store.job_records import NotFound, Superseded
 
-#: Of a request (DynamoDB, "Error handling"), and of one item in a transaction (TransactWriteItems,
-#: "CancellationReasons"): an item over 400 KB, a key over 2,048 bytes, one item twice in a transaction.
+#: Error codes that refuse the item itself, for example an item over 400 KB, a key over 2,048 bytes, or one item twice
+#: in a transaction. See DynamoDB, "Error handling", and TransactWriteItems, "CancellationReasons".
 _AT_FAULT = ("ValidationException", "ValidationError", "ItemCollectionSizeLimitExceeded")
 
 
 def refusal_of(error: Exception) -> str | None:
-    """Why DynamoDB refuses an item for what it is, in its own words; None when it does not."""
+    """DynamoDB's message when it refuses the item itself; None for any other error."""
     reasons = error.cancellation_reasons if isinstance(error, TransactWriteError) else []
     for reason in reasons:
         if reason is not None and reason.code in _AT_FAULT:
@@ -24,6 +24,6 @@ def refusal_of(error: Exception) -> str | None:
 
 
 def may_work_later(error: Exception) -> bool:
-    """Whether AWS or the network is at fault, or the row moved on meanwhile."""
+    """Whether the cause is AWS, the network, or a change of the row meanwhile."""
     failed = (PynamoDBException, ClientError, BotoCoreError, OSError, NotFound, Superseded)
     return isinstance(error, failed) and refusal_of(error) is None

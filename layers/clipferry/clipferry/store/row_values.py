@@ -1,7 +1,7 @@
-"""Rows to values and back, field by field.
+"""Converts rows to values and back, field by field.
 
-One rule for rows of earlier releases: an attribute that a row does not have is the default of the field it stands for.
-Fields without a default have been written by every release; a row without one of them cannot be read.
+One rule covers rows of earlier releases: when a row lacks an attribute, the field gets its default. Fields without a
+default have been written by every release; a row without one of them cannot be read.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ Value = TypeVar("Value")
 
 
 class IncompleteRow(Exception):
-    """An item lacks what every release has written: it was changed by hand, or is none of ours."""
+    """An item lacks an attribute that every release writes: it was changed by hand, or Clipferry did not write it."""
 
 
 def value_of(row: Any, cls: type[Value], **given: Any) -> Value:
-    """The row as a dataclass. `given`: fields that are in no attribute. Raises IncompleteRow."""
+    """The row as a dataclass. `given`: values of fields that have no attribute. Raises IncompleteRow."""
     values = dict(given)
     for field in fields(cls):  # type: ignore[arg-type]
         if field.name in given:
@@ -34,12 +34,12 @@ def value_of(row: Any, cls: type[Value], **given: Any) -> Value:
 
 
 def attributes_of(value: Any, without: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """The fields of a dataclass by the attributes they are written to."""
+    """The field values of a dataclass, by the names of their attributes."""
     return {field.name: getattr(value, field.name) for field in fields(value) if field.name not in without}
 
 
 def as_read(attribute: Attribute[Any], value: Any, default: Any = None) -> Condition:
-    """That an attribute still has the value that was read: as its default, it may be absent as well."""
+    """The condition that an attribute still has the value that was read. If that is the default, it may be absent."""
     absent: Condition = attribute.does_not_exist()
     if value is None:
         return absent

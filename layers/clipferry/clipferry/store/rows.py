@@ -1,11 +1,11 @@
-"""The items of the jobs table as PynamoDB models, and the attribute types they need. No decisions here.
+"""The items of the jobs table as PynamoDB models, with the attribute types that they need. Decides nothing.
 
-One table. A job's items share a partition key: the job itself, one item a file, one item a tag. So do a batch's: the
-batch, its tallies, one item a chunk of lines. Names are those of `jobs.Job`, `jobs.File` and `batches.Batch`, so that a
-row and a value convert field by field. What jobs share (call rates, slots, holds, learned durations) are small items in
-partitions of their own.
+There is one table. The items of a job share a partition key: the job, one item for each file, one for each tag. So do
+the items of a batch: the batch, its tallies, one item for each chunk of lines. The attributes have the names of the
+fields of `jobs.Job`, `jobs.File` and `batches.Batch`, so that a row and a value convert field by field. What jobs share
+(call rates, slots, holds, learned durations) is stored in small items with partition keys of their own.
 
-A row of an earlier release may lack any attribute that came later: `row_values` reads it as its field's default.
+A row of an earlier release may lack attributes that were added later: `row_values` then uses the field's default.
 """
 
 from __future__ import annotations
@@ -71,14 +71,14 @@ class _Problem(Attribute[Problem]):
 
 
 class Whole(NumberAttribute):
-    """A number that is an int on both sides."""
+    """A number attribute whose Python value is an int."""
 
     def deserialize(self, value: str) -> int:
         return int(float(value))
 
 
 class Item(Model):
-    """Any item of the table; a query over a job's partition yields the subclass of each."""
+    """Any item of the table. A query over a partition returns each item as its own subclass."""
 
     class Meta:
         table_name = settings().table_name or "clipferry"
@@ -183,7 +183,7 @@ class TagRow(Item, discriminator="tag"):
 
 
 class ClaimRow(Item, discriminator="claim"):
-    """What was settled once under a name, for whoever asks again (a schedule's firing)."""
+    """A value that was stored once under a name, so that a repeated call finds it (a schedule's firing)."""
 
     value = UnicodeAttribute()
     claimed_at = Whole()
@@ -215,7 +215,7 @@ class BatchRow(Item, discriminator="batch"):
 
 
 class ChunkRow(Item, discriminator="chunk"):
-    """What became of a chunk of a batch's lines. Written with the ids of its jobs before the first of them is made."""
+    """The state of a chunk of a batch's lines. Written with the ids of its jobs before the first job is created."""
 
     number = Whole()
     job_ids: JSONAttribute = JSONAttribute()
@@ -226,7 +226,7 @@ class ChunkRow(Item, discriminator="chunk"):
 
 
 class TallyRow(Item, discriminator="tally"):
-    """One shard of a batch's counters; absent is 0."""
+    """One shard of a batch's counters; an absent attribute means 0."""
 
     accepted = Whole(null=True)
     rejected = Whole(null=True)
@@ -239,7 +239,7 @@ class TallyRow(Item, discriminator="tally"):
 
 
 class _Apart(Model):
-    """An item outside the jobs' partitions, read by its own model only: it needs no discriminator."""
+    """An item that no query reads together with items of other models, so that it needs no discriminator."""
 
     class Meta(Item.Meta):
         pass
@@ -249,7 +249,7 @@ class _Apart(Model):
 
 
 class PaceRow(_Apart):
-    """When an account's next call of an operation group may be made; the words are those of `call_rates.Pace`."""
+    """When an account's next call of an operation group may be made; the fields of `call_rates.Pace`."""
 
     next = NumberAttribute()
     shift = NumberAttribute()
@@ -257,7 +257,7 @@ class PaceRow(_Apart):
 
 
 class TaskSlotRow(_Apart):
-    """A slot, a waiting job or the tail of an account's queue; the words are those of `task_slots`."""
+    """A task slot, a waiting job, or the ticket counter of an account's queue; the fields of `task_slots`."""
 
     holder = UnicodeAttribute(null=True)
     until = Whole(null=True, attr_name="expires_at")  # the table's TTL too
@@ -266,18 +266,18 @@ class TaskSlotRow(_Apart):
 
 
 class HoldRow(_Apart):
-    """An account that its vendor refuses, or that cannot be read. Without `since` there is no hold."""
+    """The hold of an account that its vendor refuses or whose secret cannot be read. Without `since`: no hold."""
 
-    since = NumberAttribute(null=True)  # epoch seconds, as the next
+    since = NumberAttribute(null=True)  # epoch seconds, like probe_at
     probe_at = NumberAttribute(null=True)
     problem = _Problem(null=True)
     expires_at = Whole(null=True)
 
 
 class DurationsRow(_Apart):
-    """What was learned of one vendor and size class; the words are those of `durations.Durations`."""
+    """The learned durations of one vendor and size class; the fields of `durations.Durations`."""
 
-    tasks = Whole(attr_name="count")  # Model has a count of its own
+    tasks = Whole(attr_name="count")  # PynamoDB's Model has a method `count`
     surprise = NumberAttribute()
     bins: JSONAttribute = JSONAttribute()
 
@@ -319,7 +319,7 @@ class Due(GlobalSecondaryIndex["Entry"]):  # type: ignore[no-untyped-call]
 
 
 class Entry(Model):
-    """What an index holds of an item: its keys. Apart from Item, whose discriminator the indexes do not carry."""
+    """The keys of an item, as an index holds them. Not a subclass of Item: the indexes have no discriminator."""
 
     class Meta(Item.Meta):
         pass

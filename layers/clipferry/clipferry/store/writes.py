@@ -1,4 +1,4 @@
-"""How a row is written: on a condition, with patience for other transactions, and counted where a batch wants it."""
+"""How a row is written: on a condition, again after a conflict of transactions, and with the batch's counters."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from clipferry.jobs import Job, JobStatus
 from clipferry.settings import CONNECT_MAX, READ_MAX
 from clipferry.store.rows import BatchRow, ChunkRow, FileRow, JobRow, TallyRow
 
-CONFLICT_WAITS = (0.05, 0.1, 0.2, 0.4, 0.8)  # seconds: two transactions on one row for a moment, as two clicks are
-TALLY_SHARDS = 16  # of a batch's counters: its jobs end in bursts
+CONFLICT_WAITS = (0.05, 0.1, 0.2, 0.4, 0.8)  # seconds; a conflict of two transactions on one row is short
+TALLY_SHARDS = 16  # of a batch's counters, because many of its jobs end at the same time
 
 
 class Superseded(Exception):
-    """The row has moved on since it was read: another generation, a cancel, an ending."""
+    """The row has changed since it was read: another generation, a cancel, or the job's end."""
 
 
 @cache
@@ -39,12 +39,12 @@ def tally_row(batch_pk: str, shard: int) -> TallyRow:
 
 
 def tally_attribute(status: JobStatus) -> str:
-    """The counter of jobs that ended so. `cancelled` is a word of the chunks."""
+    """The counter of jobs that ended with this status. (`cancelled` is an attribute of chunks.)"""
     return "cancelled_jobs" if status is JobStatus.CANCELLED else status.value.lower()
 
 
 def counted(job: Job, target: JobStatus) -> tuple[TallyRow, list[Action]] | None:
-    """What a move changes in the counters of the job's batch: its end is counted, a retry takes that back."""
+    """How a change of status changes the counters of the job's batch: the end adds 1, a retry subtracts 1."""
     if not (job.source or "").startswith("batch#") or job.status.terminal == target.terminal:
         return None
     status, by = (target, 1) if target.terminal else (job.status, -1)
@@ -54,7 +54,7 @@ def counted(job: Job, target: JobStatus) -> tuple[TallyRow, list[Action]] | None
 
 
 def actions_of(model: type[Model], values: Mapping[str, Any]) -> list[Action]:
-    """Attributes set to these values; None is written as no attribute."""
+    """Actions that set attributes to these values; None removes the attribute."""
     attributes = model.get_attributes()
     return [
         attributes[name].remove() if value is None else attributes[name].set(value) for name, value in values.items()
@@ -67,7 +67,10 @@ def update(
     condition: Condition,
     tally: tuple[TallyRow, list[Action]] | None = None,
 ) -> None:
-    """Write, and count in the same transaction, so that whatever is repeated or lost is counted once."""
+    """Write the row and the counters in one transaction, so that a repeated write is counted once.
+
+    Raises Superseded when the condition fails.
+    """
     actions = actions_of(type(row), values)
 
     def write() -> None:
@@ -87,7 +90,7 @@ def update(
 
 
 def retry_conflicts(write: Callable[[], None]) -> None:
-    """Write, again after a while when another transaction holds one of the rows."""
+    """Write; try again after a short wait when another transaction holds one of the rows."""
     waits = iter(CONFLICT_WAITS)
     while True:
         try:
@@ -106,7 +109,7 @@ def condition_failed(error: PutError | UpdateError | TransactWriteError) -> bool
 
 
 def _refused_for(error: PutError | UpdateError | TransactWriteError, reason: str) -> bool:
-    """Whether DynamoDB names this reason: alone it is an exception's name, in a transaction one a write."""
+    """Whether DynamoDB gives this reason: in the error's code, or in a transaction for one of the writes."""
     if isinstance(error, TransactWriteError):
         return any(given is not None and given.code == reason for given in error.cancellation_reasons)
     return error.cause_response_code == f"{reason}Exception"
