@@ -1,7 +1,7 @@
-"""What a batch is, and which moves it may make. Pure.
+"""What a batch is, and which changes of its status are allowed. Pure.
 
-A batch submits the lines of one manifest, each once; its jobs then live their own lives. It is identified by the
-manifest's version (bucket, key, ETag) and what was asked for, so that the same manifest posted again is the same batch.
+A batch submits each line of one manifest once; after that its jobs do not depend on it. A batch is identified by its
+manifest's version (bucket, key, ETag) and the request's body, so that the same request posted again is the same batch.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from typing import Any
 from clipferry.jobs import JobStatus, Problem, iso
 from clipferry.redaction import bare, redact_key
 
-CALL_LIFETIME = timedelta(seconds=300)  # no call of the batch function lives longer (its Timeout)
-WORK = ".clipferry/batches/"  # where a batch's working objects lie; no job may write there
+CALL_LIFETIME = timedelta(seconds=300)  # no call of the batch function runs longer (its Timeout)
+WORK = ".clipferry/batches/"  # prefix of the keys of a batch's working objects; no job may write there
 
 
 class BatchStatus(StrEnum):
-    READING = "READING"  # the manifest is being divided; nothing is submitted yet
+    READING = "READING"  # the manifest is being divided; no line is submitted yet
     SUBMITTING = "SUBMITTING"
-    SUBMITTED = "SUBMITTED"  # every line is a job or in the report
+    SUBMITTED = "SUBMITTED"  # each line is a job, or is in the report
     FAILED = "FAILED"  # the error says why; may be resumed
-    CANCELLING = "CANCELLING"  # nothing is submitted any more, live jobs are being cancelled
+    CANCELLING = "CANCELLING"  # no line is submitted any more; unfinished jobs are being cancelled
     CANCELLED = "CANCELLED"
 
     @property
@@ -45,7 +45,7 @@ BATCH_MOVES: Mapping[BatchStatus, frozenset[BatchStatus]] = {
 
 @dataclass
 class Batch:
-    """One manifest on its way into jobs. The row in the table is the truth; this is one reading of it."""
+    """One manifest whose lines become jobs, as its row was when it was read. Only the row is up to date."""
 
     batch_id: str
     status: BatchStatus
@@ -56,12 +56,12 @@ class Batch:
     format: str
     created_at: datetime
     updated_at: datetime
-    fingerprint: str = ""  # of the body that made it
+    fingerprint: str = ""  # of the body that created it
     defaults: dict[str, Any] = field(default_factory=dict)
-    generation: int = 1  # raised by every execution that takes it over
-    restarts: int = 0  # executions lost and started anew by the sweep
+    generation: int = 1  # raised by each execution that takes it over
+    restarts: int = 0  # how often the sweep has replaced a lost execution
     layout: dict[str, Any] | None = None
-    lines: int | None = None  # that are not blank; known once the manifest is read
+    lines: int | None = None  # how many are not blank; known once the manifest was read
     chunks: int | None = None
     report: str | None = None  # key of the rejected lines' report
     error: Problem | None = None
@@ -70,7 +70,7 @@ class Batch:
 
     @property
     def source(self) -> str:
-        """What its jobs name as their source, and the tag they are listed by."""
+        """The `source` of its jobs, and the tag by which they are listed."""
         return f"batch#{self.batch_id}"
 
     @property
@@ -79,7 +79,7 @@ class Batch:
 
     @property
     def progress_key(self) -> str:
-        """Of an index that is not whole yet."""
+        """Key of the progress, while the manifest is being divided."""
         return f"{WORK}{self.batch_id}/reading.json"
 
     def rejected_key(self, chunk: int) -> str:
@@ -87,11 +87,11 @@ class Batch:
 
     @property
     def report_key(self) -> str:
-        """Next to the manifest."""
+        """Key of the report, next to the manifest."""
         return f"{self.key}.{self.batch_id}.rejected.jsonl"
 
     def public(self, counts: Counts) -> dict[str, Any]:
-        """The batch as the API shows it. No key of a manifest that the API takes holds a URL's query."""
+        """The batch as the API shows it."""
         return {
             "batch_id": self.batch_id,
             "status": self.status.value,
@@ -115,7 +115,7 @@ class Batch:
 
 @dataclass
 class Counts:
-    """What became of the lines so far, and of their jobs."""
+    """How many lines were accepted, rejected or duplicates so far, and how many of their jobs have ended."""
 
     accepted: int = 0
     rejected: int = 0
@@ -123,8 +123,8 @@ class Counts:
     ended: dict[JobStatus, int] = field(default_factory=dict)  # jobs by the status they have ended in
 
     def public(self, lines: int | None) -> dict[str, Any]:
-        """A job counts as soon as it has ended, its line when the lines around it are done: live is never below 0."""
-        told = self.accepted + self.rejected + self.duplicates
+        """The counts as the API shows them. An ended job may be counted before its line, so LIVE is at least 0."""
+        done = self.accepted + self.rejected + self.duplicates
         live = max(0, self.accepted - sum(self.ended.values()))
         return {
             "lines": {
@@ -132,7 +132,7 @@ class Counts:
                 "accepted": self.accepted,
                 "rejected": self.rejected,
                 "duplicates": self.duplicates,
-                "waiting": None if lines is None else max(0, lines - told),
+                "waiting": None if lines is None else max(0, lines - done),
             },
             "jobs": {"LIVE": live, **{s.value: self.ended.get(s, 0) for s in JobStatus if s.terminal}},
         }

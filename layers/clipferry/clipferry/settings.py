@@ -1,4 +1,4 @@
-"""The functions' environment, typed and read once. The template sets every variable; nothing else reads os.environ."""
+"""The functions' environment, typed and read once. The template sets each variable; only this module reads it."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Pure rules on when a call may be made: call rates, task slots, when to look at the vendor next, durations."""
+"""Pure rules that decide when a call may be made: call rates, task slots, the times of looks, learned durations."""

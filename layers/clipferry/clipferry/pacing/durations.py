@@ -1,8 +1,8 @@
-"""What past tasks teach about how long the next one takes. Pure: no clock, no I/O, no storage.
+"""Estimates from past tasks how long the next one takes. Pure: no clock, no I/O, no storage.
 
-`Durations` is the small record kept for a vendor and size class: a histogram of logarithms, at most 40 numbers
-whatever the traffic, forgetting as it learns. `law` turns it into a smooth probability law that is sound with no, few
-or many past tasks, and with clusters among them (a warm and a cold archive, a short and a long queue).
+`Durations` is the small record of a vendor and size class: a histogram of logarithms with at most 40 numbers, in which
+older tasks lose weight. `law` turns it into a smooth probability distribution. It is useful with no, few or many past
+tasks, and when the tasks form clusters (a warm and a cold archive, a short and a long queue).
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from typing import Any, NamedTuple
 
 STEP = 0.1  # width of a bin in ln(seconds): 10 %
 MAX_BINS = 40
-KEEP = 0.98  # what one more task leaves of the older ones' weight: a memory of some fifty tasks
-KEEP_WHEN_CHANGED = 0.5  # … while tasks come out as the law says they hardly could
-LONGEST = 90 * 86_400.0  # seconds; nothing longer is believed
+KEEP = 0.98  # each new task multiplies the weight of the older ones by this: a memory of about fifty tasks
+KEEP_WHEN_CHANGED = 0.5  # the same factor, while new tasks are very unlikely under the law
+LONGEST = 90 * 86_400.0  # seconds; a longer duration is counted as this one
 
-_FORGOTTEN = 0.02  # a bin's weight below which it goes
-_CHANGED = 8.0  # nats of surprise in a row that mean a change: odds of one in three thousand
-_EXTREME = 0.2  # share of the law at either end that surprises
-_DOUBT = 0.4  # tasks' worth of doubt that the next one is like those before
-_BROADER = 0.8  # by how much that doubt is wider, in ln
-_NARROWEST = 0.05  # sigma of a cluster in ln, at least: half a bin
+_FORGOTTEN = 0.02  # a bin with less weight is removed
+_CHANGED = 8.0  # a sum of surprise, in nats, that means a change: its odds are one in three thousand
+_EXTREME = 0.2  # the share of the law at each end that counts as surprising
+_DOUBT = 0.4  # the weight, in tasks, of the possibility that the next task differs from all before
+_BROADER = 0.8  # by how much the sigma of that possibility is larger, in ln
+_NARROWEST = 0.05  # the smallest sigma of a cluster, in ln: half a bin
 _CLUSTERS = 3  # at most
 _ROUNDS = 30  # of expectation-maximisation, at most
 
 
 class Component(NamedTuple):
-    """A log-normal that begins at `shift` seconds, and its share of the law."""
+    """A log-normal distribution that begins at `shift` seconds, and its share of the law."""
 
     weight: float
     mu: float  # of ln(seconds - shift)
@@ -38,7 +38,7 @@ class Component(NamedTuple):
     shift: float = 0.0
 
 
-NOTHING_KNOWN = Component(1.0, math.log(40.0), 2.0)  # anything from seconds to an hour
+NOTHING_KNOWN = Component(1.0, math.log(40.0), 2.0)  # from some seconds to an hour
 
 
 @dataclass(frozen=True)
@@ -65,32 +65,34 @@ class Law:
 
     @property
     def scale(self) -> float:
-        """The geometric mean in seconds: unlike the median it does not jump from one cluster to another."""
+        """The geometric mean in seconds. Unlike the median it does not jump from one cluster to another."""
         return math.exp(sum(weight * math.log(shift + math.exp(mu)) for weight, mu, _, shift in self.parts))
 
 
 @dataclass(frozen=True)
 class Durations:
-    """How long past tasks of one class took. Immutable; `as_dict` and `parse` carry it through JSON.
+    """How long past tasks of one class took. Immutable; `as_dict` and `parse` convert it to JSON and back.
 
-    `bins` holds (k, weight) in ascending k: that many tasks took around exp(k * STEP) seconds.
+    `bins` holds pairs (k, weight) in ascending k: tasks of this weight took about exp(k * STEP) seconds.
     """
 
     bins: tuple[tuple[int, float], ...] = ()
-    count: int = 0  # tasks ever learned from
-    surprise: float = 0.0  # nats that the latest tasks in a row add up to: below 0 all early, above 0 all late
+    count: int = 0  # all tasks that were ever added
+    surprise: float = 0.0  # nats, summed over the latest tasks in a row: below 0 if all were early, above 0 if all late
 
     @property
     def weight(self) -> float:
-        """Tasks' worth of knowledge still held: at most 1 / (1 - KEEP)."""
+        """The weight of all bins, in tasks: at most 1 / (1 - KEEP)."""
         return sum(weight for _, weight in self.bins)
 
     def add(self, seconds: float, *, after: float | None = None) -> Durations:
-        """With one more task: finished `seconds` after its trigger; or, with `after`, seen finished then and last seen
-        unfinished at `after` (0 when the first look found it finished).
+        """Add a task that finished `seconds` after its trigger.
 
-        A task seen so ended somewhere between the two, and its weight is spread over that stretch as the law learned
-        so far sees it. Taking the moment of the look itself would teach our own lag as if it were the vendor's.
+        With `after`: a look found the task finished at `seconds`, and the look before found it unfinished at `after`
+        (0 when the first look found it finished).
+
+        Such a task ended between the two looks, and its weight is spread over that time as the present law has it. If
+        the time of the later look were taken, the delay of our looks would be counted as the vendor's duration.
         """
         end = min(max(seconds, 1.0), LONGEST)
         begin = end if after is None else min(max(after, 0.0), end)
@@ -108,13 +110,13 @@ class Durations:
 
     @classmethod
     def parse(cls, value: Mapping[str, Any] | None) -> Durations:
-        """From the form of `as_dict`, with numbers of any numeric type; None is nothing learned."""
+        """From the form of `as_dict`, with numbers of any numeric type. None gives an empty record."""
         value = value or {}
         bins = {int(k): float(weight) for k, weight in (value.get("bins") or {}).items()}
         return cls(_trim(bins), int(value.get("count") or 0), float(value.get("surprise") or 0.0))
 
     def _surprise(self, begin: float, end: float) -> float:
-        """The surprise including a task that ended between the two: a run of early, or of late ones, adds up."""
+        """The surprise with a task that ended between the two. Several early (or late) tasks in a row add up."""
         belief = law(self)
         by_begin, by_end = belief.cdf(begin), belief.cdf(end)
         if by_begin < _EXTREME and by_end < 1 - _EXTREME:
@@ -125,16 +127,16 @@ class Durations:
 
 
 def size_class(vendor: str, size: float = 0.0) -> str:
-    """The class to learn in: the vendor and the power of two that `size` (seconds of hint, or bytes) falls in."""
+    """The class of a task: its vendor, and the power of two below `size` (seconds of hint, or bytes)."""
     return f"{vendor}#{int(math.log2(size))}" if size >= 1 else f"{vendor}#any"
 
 
 @lru_cache(maxsize=64)
 def law(learned: Durations, hint: float = 0.0) -> Law:
-    """The law of the next task's duration, in seconds since its trigger.
+    """The probability distribution of the next task's duration, in seconds since its trigger.
 
-    Clusters found in what was learned; a broad doubt around them, which also carries the tail beyond the longest task
-    seen; and a first guess (just after `hint` seconds, when the vendor gave one), which the first few tasks replace.
+    It has three parts: the clusters of the past tasks; a broader component around them, for tasks that are longer than
+    all before; and a first guess (just after `hint` seconds, if there is a hint), which the first few tasks replace.
     """
     guess = Component(1.0, math.log(max(5.0, 0.25 * hint)), 1.0, hint) if hint > 0 else NOTHING_KNOWN
     known = learned.weight
@@ -152,7 +154,7 @@ Points = Sequence[tuple[float, float]]  # (ln seconds, weight), ascending
 
 
 def _clusters(points: Points, known: float) -> list[Component]:
-    """One to three log-normals, as many as the Bayesian information criterion finds worth their parameters."""
+    """One to three log-normal components; the Bayesian information criterion decides how many."""
     best, chosen = math.inf, [_cluster(points, known)]
     for count in range(1, min(_CLUSTERS, len(points) // 2 + 1) + 1):
         parts, likelihood = _fit(points, known, _split(points, known, count))
@@ -163,7 +165,7 @@ def _clusters(points: Points, known: float) -> list[Component]:
 
 
 def _split(points: Points, known: float, count: int) -> list[Component]:
-    """A start for the fit: cut in two where the means are furthest apart for their weights, in more by equal shares."""
+    """Initial components of the fit. Two: split where the variance between them is largest. More: equal weights."""
     if count == 2:
         total, gain, cut = sum(x * w for x, w in points), -1.0, 1
         below = summed = 0.0
@@ -191,7 +193,7 @@ def _cluster(points: Points, known: float) -> Component:
 
 
 def _fit(points: Points, known: float, parts: list[Component]) -> tuple[list[Component], float]:
-    """Expectation-maximisation from `parts`: the parts it settles on, and their ln-likelihood."""
+    """Expectation-maximisation that starts with `parts`; the fitted parts, and their ln-likelihood."""
     likelihood = -math.inf
     for _ in range(_ROUNDS if len(parts) > 1 else 1):
         before, likelihood = likelihood, 0.0
@@ -210,7 +212,7 @@ def _fit(points: Points, known: float, parts: list[Component]) -> tuple[list[Com
 
 
 def _shares(belief: Law | None, begin: float, end: float) -> list[tuple[int, float]]:
-    """One task's weight over the bins between two moments, as `belief` has it, or evenly in ln."""
+    """The weight of one task spread over the bins between two times: by the law `belief`, or evenly in ln."""
     begin = max(begin, end / 50)
     first, last = _bin(begin), _bin(end)
     if first == last:
@@ -224,7 +226,7 @@ def _shares(belief: Law | None, begin: float, end: float) -> list[tuple[int, flo
 
 
 def _trim(bins: Mapping[int, float]) -> tuple[tuple[int, float], ...]:
-    """At most MAX_BINS bins: what is all but forgotten goes, then the lightest join their nearest neighbour."""
+    """At most MAX_BINS bins: removes those with almost no weight, then merges the lightest with their neighbours."""
     kept = {k: weight for k, weight in bins.items() if weight > _FORGOTTEN}
     while len(kept) > MAX_BINS:
         light = min(kept, key=lambda k: kept[k])

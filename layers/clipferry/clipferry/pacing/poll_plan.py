@@ -1,8 +1,9 @@
-"""When to look at the vendor next. Pure: no clock, no I/O, no AWS; randomness is passed in.
+"""Decides when to look at the vendor's task next. Pure: no clock, no I/O, no AWS; the caller passes the randomness.
 
-A look costs a vendor call, an invocation and state transitions; not looking costs lag, the seconds a finished video
-lies unnoticed. With a law of how long such tasks take (`durations.py`), the best moments to look are a small dynamic
-programme: from each moment, the next look that makes looks plus priced lag least, given that the task still runs.
+A look costs a vendor call, an invocation and state transitions. A missing look costs lag: the seconds for which a
+finished video is not noticed. Given the distribution of such tasks' durations (`durations.py`), a small dynamic
+programme finds the best times: for each time at which the task still runs, the next look that makes the sum of the
+costs of looks and lag least.
 """
 
 from __future__ import annotations
@@ -21,45 +22,45 @@ __all__ = ["Durations", "View", "error_wait", "next_wait", "size_class", "stays"
 
 FLOOR = 2.0  # seconds; no two looks of one job are closer
 CAP = 300.0  # seconds; no wait between two looks is longer
-LAG_PER_LOOK = 1.8  # seconds of lag that one look is worth for a task of REFERENCE seconds …
-REFERENCE = 45.0  # … and more for longer tasks, as the square root
-OLD = 4.0  # times the usual duration, from where on a task's own age is what lag is measured against
-JITTER = 0.05  # share of a wait by which it moves either way, so that jobs started together drift apart
-TRUSTED = 8.0  # tasks learned from before the law may overrule the vendor's hint
+LAG_PER_LOOK = 1.8  # one look costs as much as so many seconds of lag, for a task of REFERENCE seconds
+REFERENCE = 45.0  # seconds; for longer tasks the cost of a look grows with the square root of the duration
+AGE_FACTOR = 4.0  # a task older than so many times the usual duration: its age replaces the usual duration
+JITTER = 0.05  # the share of a wait by which it varies, so that jobs which started together do not stay together
+TRUSTED = 8.0  # the weight of past tasks from which on the law may contradict the vendor's hint
 
-ERROR_BASE = 4.0  # seconds after the first failed look, doubling
+ERROR_BASE = 4.0  # seconds after the first failed look; doubled after each further one
 ERROR_CAP = 300.0  # seconds
-POLL_ERROR_BUDGET = 10  # failed looks in a row before a job gives up
-RETRY_AFTER_MAX = 86_400.0  # seconds; a server that asks for more than a day is not believed
+POLL_ERROR_BUDGET = 10  # failed looks in a row that fail a job
+RETRY_AFTER_MAX = 86_400.0  # seconds; a longer Retry-After is cut to one day
 
-STAY = 10  # seconds at 256 MB cost about what one turn of the machine does: two transitions and an invocation
-STAY_LOOKS = 3  # looks in one poll call at most
-CALL_ROOM = 65.0  # seconds that a step must have left to begin one more call: a call's longest, and the writes after it
+STAY = 10  # seconds; so long a wait at 512 MB costs about as much as two state transitions and an invocation
+STAY_LOOKS = 3  # the most looks in one poll call
+CALL_ROOM = 65.0  # seconds that a step must have left to begin another call: the longest call, and the writes after it
 
-_POINTS = 160  # moments the programme chooses from
-_UNRELIABLE = 0.005  # what a finish far from the reported one keeps of its chance
-_RISK = 0.02  # share of tasks that may be finished more than CAP before the first look
+_POINTS = 160  # how many times the programme chooses from
+_UNRELIABLE = 0.005  # the share of its chance that a finish keeps which is far from the reported progress
+_RISK = 0.02  # the share of tasks that may finish more than CAP before the first look
 
 
 @dataclass(frozen=True)
 class View:
-    """What is known when deciding, right after a look (or right after the trigger). Times are seconds."""
+    """What is known right after a look (or right after the trigger), to decide the next wait. Times are seconds."""
 
     elapsed: float  # since the trigger
     looks: int = 0  # so far in this wait
-    hint: float = 0.0  # since the trigger: the vendor's "not worth looking before"; 0 none
-    progress: int | None = None  # percent, as the look just made reported it
+    hint: float = 0.0  # since the trigger: before this the task cannot be finished; 0: no hint
+    progress: int | None = None  # percent, from the latest look
     last_progress: tuple[float, int] | None = None  # (elapsed, percent) of an earlier look
-    retry_after: float | None = None  # the vendor's own word
+    retry_after: float | None = None  # the vendor's Retry-After
     errors: int = 0  # failed looks in a row
     throttled: bool = False  # the last call met the vendor's rate limit
     learned: Durations | None = None  # of this vendor and size class
     deadline_left: float = math.inf
-    lag_per_look: float = LAG_PER_LOOK  # thrift: the higher, the fewer looks
+    lag_per_look: float = LAG_PER_LOOK  # the cost of a look: the higher, the fewer looks
 
 
 def next_wait(view: View, rng: random.Random) -> int:
-    """Whole seconds (at least 1) until the next look; the last look is made at the deadline, never after."""
+    """Whole seconds (at least 1) until the next look. The last look is at the deadline, never after it."""
     if view.errors or view.throttled:
         wait = error_wait(view.errors, view.retry_after, rng)
     else:
@@ -68,7 +69,7 @@ def next_wait(view: View, rng: random.Random) -> int:
 
 
 def error_wait(errors: int, retry_after: float | None, rng: random.Random) -> int:
-    """Back-off in whole seconds after `errors` failed calls in a row; the vendor's own word wins when it is longer."""
+    """Back-off in whole seconds after `errors` failed calls in a row, or the vendor's Retry-After if that is longer."""
     wait = min(ERROR_CAP, ERROR_BASE * 2.0 ** min(max(errors - 1, 0), 20)) * rng.uniform(0.75, 1.0)
     return max(1, math.ceil(max(wait, _word(retry_after))))
 
@@ -76,7 +77,7 @@ def error_wait(errors: int, retry_after: float | None, rng: random.Random) -> in
 def stays(wait: int, looks: int, time_left: float) -> bool:
     """Whether to wait and look again inside the same poll call, after its `looks` so far.
 
-    `time_left` is the call's own, in seconds; the look after the wait needs some of it.
+    `time_left`: seconds until the call must end; the look after the wait needs CALL_ROOM of them.
     """
     return looks < STAY_LOOKS and wait <= STAY and wait + CALL_ROOM < time_left
 
@@ -103,31 +104,31 @@ def _planned(view: View, rng: random.Random) -> int:
 
 @dataclass(frozen=True)
 class Price:
-    """What a look is worth in seconds of lag: more for long tasks, and for those that grow old."""
+    """The cost of a look in seconds of lag: higher for long tasks, and for tasks that take unusually long."""
 
     lag_per_look: float
     scale: float  # seconds; the usual duration
 
     def at(self, age: float) -> float:
         """For a task unfinished at `age` seconds."""
-        return self.lag_per_look * math.sqrt(max(self.scale, age / OLD) / REFERENCE)
+        return self.lag_per_look * math.sqrt(max(self.scale, age / AGE_FACTOR) / REFERENCE)
 
 
 @dataclass(frozen=True)
 class LookPlan:
-    """The best next look from every moment of a law. The tuples are parallel."""
+    """The best next look from each time of a law. The tuples are parallel."""
 
     times: tuple[float, ...]  # seconds since the trigger, ascending
     done: tuple[float, ...]  # share of tasks finished by then
     spent: tuple[float, ...]  # seconds those tasks took, weighted with their shares
-    costs: tuple[float, ...]  # looks and priced lag to come, times the share still running
+    costs: tuple[float, ...]  # cost of the looks and the lag to come, times the share of tasks that still run
     price: Price
     latest_first: float  # seconds since the trigger; no first look is later
 
     def after(self, elapsed: float, limit: float) -> float:
-        """The moment of the next look, within `limit` seconds, for a task unfinished at `elapsed`."""
+        """The time of the next look, within `limit` seconds, for a task unfinished at `elapsed`."""
         start = bisect_right(self.times, elapsed)
-        if start >= len(self.times) - 1:  # older than any task heard of: ever more patient
+        if start >= len(self.times) - 1:  # older than all times of the law: the waits grow with the age
             return elapsed + min(limit, 0.2 * elapsed)
         before = start - 1
         part = (elapsed - self.times[before]) / (self.times[start] - self.times[before])
@@ -139,10 +140,10 @@ class LookPlan:
 
 
 def solve(times: Sequence[float], done: Sequence[float], price: Price, latest_first: float) -> LookPlan:
-    """The programme, from the last moment backwards; `times[0]` is when the first wait begins.
+    """Solve the dynamic programme from the last time backwards; `times[0]` is when the first wait begins.
 
-    What a later look adds in lag, times its price, falls as i rises, so the best j never falls as i rises: the search
-    for i may end where that for i + 1 found its best.
+    The cost of the lag that a later look j adds falls when i rises. So the best j never falls when i rises, and the
+    search for i may stop at the best j of i + 1.
     """
     last = len(times) - 1
     spent = [0.0]
@@ -170,7 +171,7 @@ def _best(
     end: int,
     limit: float,
 ) -> tuple[float, int]:
-    """The cheapest next look among moments start … end: (what it costs from there on, its index)."""
+    """The cheapest next look among the times start … end: its cost from there on, and its index."""
     best, chosen = math.inf, start
     for j in range(start, end + 1):
         if times[j] > limit and j > start:
@@ -184,7 +185,7 @@ def _best(
 
 @lru_cache(maxsize=64)
 def _plan(learned: Durations, hint: float, lag_per_look: float) -> LookPlan:
-    """The plan for a task of which only its age is known. Some 3 ms to make."""
+    """The plan for a task of which only the age is known. Takes about 3 ms."""
     belief = law(learned, hint)
     times = (0.0, *_spread(belief.quantile(0.002), belief.quantile(0.9995), _POINTS))
     latest_first = max(belief.quantile(_RISK) + CAP, hint)
@@ -192,11 +193,11 @@ def _plan(learned: Durations, hint: float, lag_per_look: float) -> LookPlan:
 
 
 def _finish(view: View) -> tuple[float, float] | None:
-    """What reported progress says of the seconds still to go: (their median, sigma of their ln); None: nothing.
+    """The remaining seconds by the reported progress: (their median, sigma of their ln); None: not known.
 
-    Two reports give a rate. One alone gives a bound, for the vendor's work began at some time after the trigger; and
-    it may have stood still for long, so that it promises nothing sooner than a twentieth of the task's age.
-    A report that stands still or falls says nothing.
+    Two reports give a rate. One report gives only a bound, because the vendor may have begun some time after the
+    trigger. It may also have stopped for long, so the remaining time is at least a twentieth of the task's age.
+    Progress that does not rise gives nothing.
     """
     percent = view.progress
     if percent is None or percent <= 0 or view.elapsed <= 0:
@@ -211,7 +212,7 @@ def _finish(view: View) -> tuple[float, float] | None:
 
 
 def _plan_from(elapsed: float, finish: tuple[float, float], belief: Law, price: Price) -> LookPlan:
-    """The plan for a task at `elapsed` whose progress was reported: the law, weighed with what the report says."""
+    """The plan for a task at `elapsed` whose progress was reported: the law, weighted by the estimate `finish`."""
     median, sigma = finish
     waits = (0.0, *_spread(min(FLOOR, median / 4), max(20 * median, 4 * CAP), _POINTS // 2))
     marks = [belief.cdf(elapsed + wait) for wait in waits]
@@ -225,6 +226,6 @@ def _plan_from(elapsed: float, finish: tuple[float, float], belief: Law, price: 
 
 
 def _spread(low: float, high: float, count: int) -> list[float]:
-    """`count` moments from low to high, each the same ratio above the one before."""
+    """`count` times from low to high; the ratio of each to the one before is constant."""
     ratio = math.log(high / low) / (count - 1)
     return [low * math.exp(ratio * i) for i in range(count)]
