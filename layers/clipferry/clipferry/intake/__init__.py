@@ -1,1 +1,1 @@
-"""What users send, checked and made into values: job bodies, queries, manifests, schedules. No AWS, no clock."""
+"""Checks what users send and converts it to values: job bodies, queries, manifests, schedules. No AWS, no clock."""

@@ -1,4 +1,4 @@
-"""What `POST /batches` takes: which manifest, its format, and defaults for its lines."""
+"""The body of `POST /batches`: the manifest, its format, and defaults for its lines."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from clipferry.intake.values import prose_fields
 from clipferry.redaction import redact_key
 from clipferry.vendors import VENDORS
 
-PREFIX = "manifests/"  # where manifests lie in the bucket; the functions may read nothing else
+PREFIX = "manifests/"  # prefix of the keys of manifests; the functions may read no other manifest
 FORMATS = ("jsonl", "csv")
 SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
-MANIFEST_MAX = 5 * 1024**3  # bytes: what S3 takes in one PUT
-KEY_MAX = 900  # bytes; S3 takes 1,024, and the report's key is the manifest's and some 50 more
+MANIFEST_MAX = 5 * 1024**3  # bytes: the limit of one PUT to S3
+KEY_MAX = 900  # bytes; S3's limit is 1,024, and the key of the report is about 50 bytes longer than the manifest's
 
 _DEFAULTS = ("vendor", "account", "destination", "labels", "deadline_seconds", "on_uncertain")
 BATCH_SCHEMA: Mapping[str, Any] = {
@@ -61,7 +61,7 @@ def check_upload(body: Mapping[str, Any]) -> None:
 
 
 def check_batch(body: Mapping[str, Any], bucket: str) -> None:
-    """`bucket` is the stack's own. Raises InvalidBody, which names every bad field."""
+    """Check the body. `bucket` is the stack's own. Raises InvalidBody, which names each bad field."""
     errors = with_rules(unfit_values(body, prose_fields(BATCH_SCHEMA)), broken(BATCH_SCHEMA, body))
     if errors := errors or list(_unfit(body, bucket)):
         raise InvalidBody(errors)
@@ -82,5 +82,5 @@ def _unfit(body: Mapping[str, Any], bucket: str) -> Iterator[FieldError]:
 
 
 def format_of(key: str, given: str | None) -> str | None:
-    """The manifest's format; None when nobody says."""
+    """The manifest's format: as given, or by the key's suffix; None when neither names one."""
     return given or next((kind for suffix, kind in SUFFIXES.items() if key.lower().endswith(suffix)), None)

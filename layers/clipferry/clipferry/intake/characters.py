@@ -1,16 +1,16 @@
-"""Characters that no text from outside may hold, because nobody can see them: one rule for every door.
+"""Finds characters that no text of a user may hold, because they cannot be seen. One rule for all inputs.
 
-Two ids that look the same and are not, a label that no listing finds, a name that shows in another order than it is
-stored: each comes from a character without a shape. Refused are (Unicode general categories in brackets)
+Such characters give two ids that look the same but differ, a label that no listing finds, or a name that is displayed
+in another order than it is stored. These are refused (Unicode general categories in brackets):
 
-* control characters (Cc), NUL among them, and half surrogate pairs (Cs), which UTF-8 cannot write;
-* format characters (Cf): zero-width characters, the byte order mark, bidirectional controls, soft hyphens, tags. The
-  few of them that are drawn (Unicode: Prepended_Concatenation_Mark) are not meant;
-* line and paragraph separators (Zl, Zp), noncharacters, letters and marks that are drawn as nothing
-  (Unicode: Default_Ignorable_Code_Point), variation selectors among them.
+* control characters (Cc), also NUL, and single surrogates (Cs), which UTF-8 cannot encode;
+* format characters (Cf): zero-width characters, the byte order mark, bidirectional controls, soft hyphens, tags; but
+  not the few that are visible (Unicode: Prepended_Concatenation_Mark);
+* line and paragraph separators (Zl, Zp), noncharacters, and invisible letters and marks, also variation selectors
+  (Unicode: Default_Ignorable_Code_Point).
 
-A field that people read as prose may hold tabs, line breaks, and what real spelling needs: joiners and variation
-selectors beside characters that are not ASCII (Persian, Hindi, emoji; compare RFC 5892, appendix A.1 and A.2).
+A field with prose may hold tabs, line breaks, and what correct spelling needs: joiners and variation selectors next to
+characters that are not ASCII (Persian, Hindi, emoji; compare RFC 5892, appendix A.1 and A.2).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _UNSEEN = re.compile(
 )
 _BREAKS = "\t\n\r"
 _KEYCAP = "\u20e3"
-#: Of U+0000 to U+001F, which have no name but aliases (Unicode, NameAliases.txt).
+#: The aliases of U+0000 to U+001F, because these characters have no names (Unicode, NameAliases.txt).
 _CONTROL_NAMES = (
     "NULL",
     "START OF HEADING",
@@ -66,7 +66,7 @@ _CONTROL_NAMES = (
 
 
 def unseen(text: str, *, prose: bool = False) -> str | None:
-    """The first character of a text that it may not hold; None when there is none. Takes linear time."""
+    """The first character that the text may not hold; None when there is no such character. Takes linear time."""
     return next(_refused(text, prose), None)
 
 
@@ -77,7 +77,7 @@ def _refused(text: str, prose: bool) -> Iterator[str]:
 
 
 def _is_spelling(text: str, at: int) -> bool:
-    """Whether prose needs this character here."""
+    """Whether prose may hold this character at this place."""
     character, before, after = text[at], text[at - 1 : at], text[at + 1 : at + 2]
     if character in _BREAKS:
         return True
@@ -87,8 +87,8 @@ def _is_spelling(text: str, at: int) -> bool:
 
 
 def name(character: str) -> str:
-    """A character by its code point and its name in Unicode, as `U+200B ZERO WIDTH SPACE`."""
-    import unicodedata  # here: only what is refused needs its tables
+    """A character's code point and its name in Unicode, such as `U+200B ZERO WIDTH SPACE`."""
+    import unicodedata  # imported here, because only a refusal needs its tables
 
     point = ord(character)
     if point < len(_CONTROL_NAMES):

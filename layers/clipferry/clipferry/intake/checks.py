@@ -1,8 +1,8 @@
-"""Whether a value from outside is what a JSON Schema asks for, told field by field in words. Used at every door.
+"""Checks a value against a JSON Schema and describes the errors, field by field. Used for all inputs.
 
-Everything takes time in proportion to the value's size, whatever it holds: its depth and size are looked at first, a
-text's length before its pattern, a list's length before its items. Nothing echoes a value, and of many errors the first
-ERRORS_SHOWN are told and the others counted.
+Each check takes time in proportion to the value's size, whatever the value holds: depth and size are checked first, a
+text's length before its pattern, a list's length before its items. No message repeats a value. Of many errors the first
+ERRORS_SHOWN are listed, and the others are only counted.
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
 
 BODY_MAX = 256 * 1024  # bytes: a DynamoDB item holds 400 KB (AWS limit), and the row holds the request
-DEPTH_MAX = 32  # levels of objects and lists; `redaction.DEPTH_SHOWN` lies above it
+DEPTH_MAX = 32  # levels of objects and lists; `redaction.DEPTH_SHOWN` is larger
 ERRORS_SHOWN = 100
-KEY_SHOWN = 100  # characters of a key in the place of an error
+KEY_SHOWN = 100  # characters of a key that an error's pointer shows
 
 
 @dataclass(frozen=True)
 class FieldError:
-    """One bad field: a JSON Pointer (RFC 6901) into the body, and the limit it breaks. Never echoes the value."""
+    """One bad field: a JSON Pointer (RFC 6901) into the body, and the rule that it breaks. Never repeats the value."""
 
     pointer: str
     detail: str
 
 
 class InvalidBody(Exception):
-    """The body is not what it should be. `errors` holds all that was found, or the first of it."""
+    """The body is invalid. `errors` holds the bad fields that were found."""
 
     def __init__(self, errors: Sequence[FieldError]) -> None:
         self.errors = list(errors)
         super().__init__(_sentence(self.errors, ERRORS_SHOWN))
 
     def told(self, limit: int = ERRORS_SHOWN) -> list[dict[str, str]]:
-        """The first errors, as JSON shows them."""
+        """The first errors, as JSON."""
         return [{"pointer": error.pointer, "detail": error.detail} for error in self.errors[:limit]]
 
     def problem(self, limit: int = ERRORS_SHOWN) -> dict[str, Any]:
-        """What problem+json (RFC 9457) says of it, in a reply or in a batch's report."""
+        """The error as problem+json (RFC 9457), for a reply or for a batch's report."""
         return {
             "type": "about:blank",
             "status": HTTPStatus.BAD_REQUEST,
@@ -58,7 +58,7 @@ class InvalidBody(Exception):
         }
 
     def more(self, limit: int = ERRORS_SHOWN) -> dict[str, int]:
-        """`more_errors`, how many errors `told` leaves out, where it does."""
+        """`more_errors`: how many errors `told` leaves out; empty if it leaves out none."""
         return {"more_errors": len(self.errors) - limit} if len(self.errors) > limit else {}
 
 
@@ -68,7 +68,7 @@ def _sentence(errors: Sequence[FieldError], limit: int) -> str:
 
 
 def read_object(text: str) -> dict[str, Any]:
-    """The JSON object that a text is, within the limits of every door. Raises InvalidBody."""
+    """Parse a JSON object, within the limits of all inputs. Raises InvalidBody."""
     if len(text.encode("utf-8", "surrogatepass")) > BODY_MAX:
         raise InvalidBody([FieldError("", f"must be at most {BODY_MAX} bytes")])
     try:
@@ -85,7 +85,7 @@ def read_object(text: str) -> dict[str, Any]:
 
 
 def unusable(body: object) -> FieldError | None:
-    """What no schema says: every reader has to get through the body, and the row has to hold it."""
+    """The error of a body that is too deep or too large, or not JSON; a schema cannot check this. None: it is good."""
     if too_deep(body):
         return _TOO_DEEP
     try:
@@ -99,7 +99,7 @@ _TOO_DEEP = FieldError("", f"must not be nested more than {DEPTH_MAX} levels dee
 
 
 def too_deep(value: object) -> bool:
-    """Whether a value has more than DEPTH_MAX levels. Walks it level by level, however deep it is."""
+    """Whether a value has more than DEPTH_MAX levels. Goes level by level, without recursion."""
     level = [value]
     for _ in range(DEPTH_MAX + 1):
         level = [item for holder in level for item in _held(holder)]
@@ -115,35 +115,35 @@ def _held(value: object) -> Sequence[object]:
 
 
 def unfit_values(body: object, prose: frozenset[str] = frozenset()) -> list[FieldError]:
-    """The values that no door takes: see `values`. Places are named for as many errors as are shown."""
+    """The values that are refused in all inputs: see `values`. Only the errors that are shown get their pointers."""
     found = list(bad_values(body, prose))
     return [FieldError(place(parts_of(way)) if n < ERRORS_SHOWN else "", told) for n, (way, told) in enumerate(found)]
 
 
 def place(parts: Iterable[str | int]) -> str:
-    """A JSON Pointer (RFC 6901) through keys and indexes. Keys are the user's: long ones are cut, URLs redacted."""
+    """A JSON Pointer (RFC 6901) from keys and indexes. A user chose the keys: long ones are cut, URLs redacted."""
     return "".join("/" + redact(str(part))[:KEY_SHOWN].replace("~", "~0").replace("/", "~1") for part in parts)
 
 
 def with_rules(bad_values: list[FieldError], broken_rules: list[FieldError]) -> list[FieldError]:
-    """What is wrong with a body, each place told once, and none by a name that nobody can read."""
+    """All errors of a body, each place once, and without places whose names hold characters that cannot be seen."""
     told = {error.pointer for error in bad_values[:ERRORS_SHOWN]}
     return bad_values + [e for e in broken_rules if e.pointer not in told and not unseen(e.pointer)]
 
 
 def broken(schema: Mapping[str, Any], value: object, base: str = "") -> list[FieldError]:
-    """Every field of a value that its JSON Schema does not admit; `base` is the pointer to the value itself."""
+    """Each field of a value that breaks its JSON Schema; `base` is the pointer to the value itself."""
     return list(_field_errors(_validator()(schema).iter_errors(value), base))
 
 
 @cache
 def _validator() -> Any:
-    """JSON Schema 2020-12 in linear time.
+    """A validator of JSON Schema 2020-12 that takes linear time.
 
-    The library looks for a pattern in a text of any length, checks every item of a list that is too long anyway, and
-    compares the items of a mixed list each with each.
+    The library itself searches for a pattern in a text of any length, checks each item of a list that is too long, and
+    compares each item of a mixed list with each other.
     """
-    from jsonschema import Draft202012Validator, ValidationError, validators  # here: only the doors need them
+    from jsonschema import Draft202012Validator, ValidationError, validators  # imported here: many calls check nothing
 
     def within(keyword: str, *limits: str) -> Any:
         check = Draft202012Validator.VALIDATORS[keyword]
@@ -195,7 +195,7 @@ _TOLD_BY_SCHEMA = ("oneOf", "anyOf", "not", "pattern", "dependentRequired", "pro
 
 
 def _limit(error: ValidationError) -> str:
-    """The broken limit in words, without the value that broke it."""
+    """A sentence about the rule that is broken, without the value."""
     if isinstance(error.schema, dict) and error.validator in _TOLD_BY_SCHEMA and "x-problem" in error.schema:
         return str(error.schema["x-problem"])
     limit = error.validator_value

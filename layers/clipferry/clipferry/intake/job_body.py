@@ -1,7 +1,7 @@
-"""From a job body as users send it to a Job: validation with every bad field named, defaults, identity.
+"""Turns a job body of a user into a Job: it checks each field, fills in defaults, and computes the id.
 
-Used by the API, the schedules and the batches, so that all doors take the same body. The vendors' JSON Schemas are
-the only statement of what a request may hold (`GET /vendors` shows the same ones).
+The API, the schedules and the batches all use it, so that they accept the same bodies. Only the vendors' JSON Schemas
+say what a request may hold (`GET /vendors` shows the same schemas).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from clipferry.jobs import DEADLINE_MAX, DEADLINE_MIN, Job, JobStatus, job_id
 from clipferry.redaction import redact
 from clipferry.vendors import VENDORS, vendor_class
 
-#: What S3 object tags may hold; labels become tags. A listing tells a label's key from its value by the first `=`.
+#: The characters that S3 allows in object tags, because labels become tags. A key holds no `=`: a listing splits there.
 _TAG = {
     "pattern": r"^(?![aA][wW][sS]:)[\w .:/=+@-]*$(?!\n)",
     "x-problem": "must be made of letters, digits, blanks and .:/=+@_- and must not start with aws:",
@@ -26,10 +26,10 @@ _TAG_KEY = {
     "pattern": r"^(?![aA][wW][sS]:)[\w .:/+@-]*$(?!\n)",
     "x-problem": "has a key that is not made of letters, digits, blanks and .:/+@_- or that starts with aws:",
 }
-#: First part of an object's key: safe characters of S3, no empty part, no `.` or `..`, not `.clipferry/` (the stack's).
+#: First part of an object's key: characters that are safe in S3, no empty part, no `.` or `..`, not `.clipferry/`.
 _PREFIX = r"^(?!/|\.clipferry(/|$))(?!.*(^|/)\.{1,2}(/|$))(?!.*//)[A-Za-z0-9!_.*'()/ =@:+-]*$(?!\n)"
 NAME_RULE = "1 to 64 letters, digits, dots, dashes and underscores, and start with a letter or a digit"
-ADOPT_MAX = 120 * 1024  # bytes: the job's row may hold it twice, as what was asked for and as the vendor's ids
+ADOPT_MAX = 120 * 1024  # bytes; the job's row may hold it twice: as the request, and as the vendor's ids
 BODY_SCHEMA: Mapping[str, Any] = {
     "type": "object",
     "properties": {
@@ -82,7 +82,7 @@ BODY_SCHEMA: Mapping[str, Any] = {
 
 
 def check(body: object) -> list[FieldError]:
-    """Every bad field of a body; an empty list for a good one."""
+    """Each bad field of a body; an empty list for a valid body."""
     if unfit := unusable(body):
         return [unfit]
     vendor = body.get("vendor") if isinstance(body, dict) else None
@@ -99,14 +99,14 @@ def check(body: object) -> list[FieldError]:
 
 
 def _unfit_for_row(body: Any) -> list[FieldError]:
-    """What would not fit into the job's row, or is shown as it is and so may not hold what must not be shown."""
+    """Fields that are too large for the job's row, or that are shown without redaction and hold a URL with a secret."""
     errors = []
     if len(json.dumps(body.get("adopt"))) > ADOPT_MAX:
         errors.append(FieldError("/adopt", f"must be at most {ADOPT_MAX} bytes, written in ASCII"))
     shown = [(("destination", "prefix"), body.get("destination", {}).get("prefix", ""))]
     shown += [(("labels", key), f"{key}={value}") for key, value in body.get("labels", {}).items()]
-    told = "must not hold a URL with credentials or a query"
-    return errors + [FieldError(place(parts), told) for parts, text in shown if redact(text) != text]
+    problem = "must not hold a URL with credentials or a query"
+    return errors + [FieldError(place(parts), problem) for parts, text in shown if redact(text) != text]
 
 
 def new_job(
@@ -117,7 +117,7 @@ def new_job(
     source: str | None = None,
     line: int | None = None,
 ) -> Job:
-    """A QUEUED job for a body. With a `seed` its id is a function of the seed (see `jobs.job_id`).
+    """A QUEUED job for a body. With a `seed` its id depends only on the seed (see `jobs.job_id`).
 
     Raises InvalidBody.
     """

@@ -1,6 +1,6 @@
-"""The query of `GET /jobs`, and the token that goes on from a page. Pure.
+"""The query of `GET /jobs`, and the token of the next page. Pure.
 
-A token names where the last page ended and which listing it belongs to; one that was altered, or that comes with
+A token says where the last page ended and to which listing it belongs. A token that was changed, or that comes with
 other filters, is refused.
 """
 
@@ -21,15 +21,15 @@ from clipferry.store.job_records import PAGE_MAX, Listing
 from clipferry.vendors import VENDORS
 
 LIMIT_DEFAULT = 25
-VALUE_MAX = 1024  # bytes of a parameter: a key of the table holds 2,048
-TOKEN_MAX = 4096  # bytes of a token; one of EventBridge Scheduler has up to 2,048
+VALUE_MAX = 1024  # bytes of a parameter; a key of the table may have 2,048
+TOKEN_MAX = 4096  # bytes of a token; a token of EventBridge Scheduler has up to 2,048
 NAME_SHOWN = 100  # characters of an unknown parameter's name
 _KEY = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z#[0-9A-Z]{26}$")
 PARAMETERS = frozenset({"vendor", "status", "label", "schedule", "batch", "since", "until", "limit", "next_token"})
 
 
 class BadQuery(Exception):
-    """A query parameter that cannot be. Its name is the user's to choose: no URL in it keeps its query."""
+    """A query parameter is invalid. A user chose its name, so the name is redacted and cut."""
 
     def __init__(self, parameter: str, detail: str) -> None:
         self.parameter, self.detail = redact(parameter)[:NAME_SHOWN], detail
@@ -46,7 +46,7 @@ class Query:
 def parse_query(given: Mapping[str, Sequence[str]]) -> Query:
     """`vendor`, `status`, `label` (key=value), `schedule`, `batch`, `since`, `until` (ISO 8601), `limit`, `next_token`.
 
-    A `label` may be given several times: then a job must have them all. Raises BadQuery.
+    `label` may be given several times: then a job must have all of them. Raises BadQuery.
     """
     labels = _labels(given.get("label", ()))
     parameters = single_values(given, PARAMETERS, several=("label",))
@@ -70,7 +70,7 @@ def parse_query(given: Mapping[str, Sequence[str]]) -> Query:
 
 
 def page_token(query: Query, last: str) -> str:
-    """Opaque to users."""
+    """The token of the next page; users should not read it."""
     text = json.dumps([last, _mark(last, query.listing)])
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
@@ -92,9 +92,9 @@ def _mark(last: str, listing: Listing) -> str:
 def single_values(
     given: Mapping[str, Sequence[str]], known: Collection[str], several: Collection[str] = ()
 ) -> dict[str, str]:
-    """The parameters of a query, each with its one value, of those that may have `several` the first.
+    """The parameters of a query with one value each; the first value of those that may have `several`.
 
-    Raises BadQuery for an unknown one, a value that is too long for any, and one of two values.
+    Raises BadQuery for an unknown parameter, a value that is too long, and a second value.
     """
     for name in sorted(set(given) - set(known)):
         raise BadQuery(name, "is not a known parameter")
@@ -123,7 +123,7 @@ def _labels(values: Sequence[str]) -> tuple[str, ...]:
 
 
 def _tag(parameters: Mapping[str, str], labels: Sequence[str]) -> str | None:
-    """What an index decides: of several labels the first, the others are compared."""
+    """The tag that an index finds. Of several labels it is the first; the others are compared with each job."""
     given = [name for name in ("label", "schedule", "batch") if name in parameters]
     if len(given) > 1:
         raise BadQuery(given[1], f"cannot be combined with {given[0]}")

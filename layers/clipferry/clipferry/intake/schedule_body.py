@@ -1,4 +1,4 @@
-"""What a schedule is: a job body, when it fires, in which time zone and between which times; and how it is checked.
+"""What a schedule is, and how it is checked. It has a job body, an expression, a time zone, a start and an end.
 
 A job body may hold `{date}` and `{time}` in its destination's prefix and in its labels' values: every firing fills in
 its own scheduled time in the schedule's time zone, as 2026-11-21 and 08-30-00 (which sort, and are safe in S3 keys).
@@ -32,7 +32,7 @@ from clipferry.redaction import bare
 
 Value = TypeVar("Value")
 
-JOB_MAX = 200 * 1024  # bytes; EventBridge Scheduler hands over 256 KB at most
+JOB_MAX = 200 * 1024  # bytes; the input that EventBridge Scheduler sends may have 256 KB
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$(?!\n)"
 
 SCHEMA: Mapping[str, Any] = {
@@ -69,10 +69,10 @@ class Schedule:
     enabled: bool = True
     created_at: datetime | None = None
     updated_at: datetime | None = None
-    token: str | None = field(default=None, repr=False)  # proves that Scheduler sent a firing; never shown
+    token: str | None = field(default=None, repr=False)  # proves that Scheduler sent a firing; never shown to users
 
     def public(self, now: datetime) -> dict[str, Any]:
-        """As the API shows it. URLs in the job lose their queries, which may hold a signature."""
+        """As the API shows it. URLs in the job lose their queries, because a query may hold a signature."""
         return {
             "name": self.name,
             "expression": self.expression,
@@ -87,7 +87,7 @@ class Schedule:
         }
 
     def next_firing(self, now: datetime) -> datetime | None:
-        """None when there is none to come, or none that is known: Scheduler counts a rate without a start by itself."""
+        """The next firing; None when there is none, or when only Scheduler knows it (for a rate without a start)."""
         if not self.enabled:
             return None
         expression, zone = parse(self.expression), ZoneInfo(self.time_zone)
@@ -103,14 +103,14 @@ class Schedule:
         return None if found and self.end and found > self.end else found
 
     def begins(self, now: datetime) -> datetime | None:
-        """The start to ask of Scheduler, which takes none that has passed: a rate keeps its beat by its next firing."""
+        """The start to give Scheduler, which refuses a time in the past. For a rate it is the next firing."""
         expression = parse(self.expression)
         if self.start and isinstance(expression, RateExpression):
             return expression.after(now, self.start)
         return self.start if self.start and self.start > now else None
 
     def wants_the_same(self, other: Schedule | None) -> bool:
-        """Whether a user who asks for the one has the other."""
+        """Whether both are the same for a user: only times of changes and the token may differ."""
         if other is None:
             return False
         return replace(other, created_at=self.created_at, updated_at=self.updated_at, token=self.token) == self
@@ -121,12 +121,12 @@ def is_name(text: str) -> bool:
 
 
 def define(name: str, body: Mapping[str, Any], now: datetime, kept: Schedule | None = None) -> Schedule:
-    """A schedule as a user puts it. A field that is null is as if it were absent.
+    """The schedule that a user puts. A field that is null counts as absent.
 
-    `kept` is the schedule that has the name already. What it shows (`public`) is accepted at any time, and so is a job
-    that it holds already. A schedule that is switched on, or changed while it is on, must have a firing to come.
+    `kept` is the schedule that already has the name. The body that it shows (`public`) is always accepted, and so is
+    the job that it holds. A schedule that is being enabled, or changed while it is enabled, must have a next firing.
 
-    Raises InvalidBody, which names every bad field.
+    Raises InvalidBody, which names each bad field.
     """
     wanted = _parse(name, body, kept)
     if wanted.enabled and not wanted.wants_the_same(kept) and (never := _never_fires(wanted, now)):
@@ -135,7 +135,7 @@ def define(name: str, body: Mapping[str, Any], now: datetime, kept: Schedule | N
 
 
 def _parse(name: str, body: Mapping[str, Any], kept: Schedule | None) -> Schedule:
-    """What holds of a schedule at any time. Raises InvalidBody."""
+    """The schedule of a body, checked for all that does not depend on the present time. Raises InvalidBody."""
     if unfit := unusable(body):
         raise InvalidBody([unfit])
     given = {key: value for key, value in body.items() if value is not None}
@@ -143,7 +143,7 @@ def _parse(name: str, body: Mapping[str, Any], kept: Schedule | None) -> Schedul
     bad_values = unfit_values({key: value for key, value in given.items() if key != "job"})
     errors = with_rules(bad_values, [*broken(SCHEMA, given), *_name_errors(name, given)])
     if kept and job in (kept.job, bare(kept.job)):
-        job = kept.job  # as it is kept: what GET shows has lost the queries of its URLs
+        job = kept.job  # the stored job, because in the job that GET shows the URLs have lost their queries
     elif isinstance(job, dict):
         errors += _job_errors(job)
     zone = _read(errors, given, "time_zone", time_zone) or ZoneInfo("UTC")
@@ -171,13 +171,13 @@ def _name_errors(name: str, given: Mapping[str, Any]) -> Iterator[FieldError]:
 
 
 def _never_fires(wanted: Schedule, now: datetime) -> FieldError | None:
-    """Why a schedule has no firing to come; None for one that has."""
+    """Why a schedule has no next firing; None when it has one."""
     if wanted.end and wanted.end <= now:
         return FieldError("/end", "must be in the future")
     unbounded = replace(wanted, enabled=True, end=None)
     expression, first = parse(wanted.expression), unbounded.next_firing(now)
     if first is None:
-        if isinstance(expression, RateExpression):  # Scheduler fires a rate without a start as soon as it has it
+        if isinstance(expression, RateExpression):  # Scheduler fires a rate without a start immediately
             return None
         never = "cron() never fires: no such time is to come"
         return FieldError("/expression", "at() must be in the future" if isinstance(expression, At) else never)
@@ -187,7 +187,7 @@ def _never_fires(wanted: Schedule, now: datetime) -> FieldError | None:
 
 
 def time_zone(name: str) -> ZoneInfo:
-    """Raises ValueError for what the IANA database does not hold."""
+    """The time zone of that name. Raises ValueError when the IANA database does not have it."""
     if name not in _zone_names():
         raise ValueError("must be a time zone of the IANA database, such as UTC or Asia/Shanghai")
     return ZoneInfo(name)
@@ -212,13 +212,15 @@ def _templates(job: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 
 def _job_errors(job: Mapping[str, Any]) -> Iterator[FieldError]:
-    """What `POST /jobs` would say of a firing's body, at its place in the schedule's."""
+    """The errors that `POST /jobs` would find in a firing's body, with pointers into the schedule."""
     sample = fill(job, datetime(2026, 11, 21, 8, 30, tzinfo=UTC))
     errors = check(sample)
     braces = {place((name, key)) for name, key, text in _templates(sample) if re.search("[{}]", text)}
     for error in errors:
-        told = "knows the templates {date} and {time}, and no other braces" if error.pointer in braces else error.detail
-        yield FieldError(f"/job{error.pointer}", told)
+        detail = error.detail
+        if error.pointer in braces:
+            detail = "knows the templates {date} and {time}, and no other braces"
+        yield FieldError(f"/job{error.pointer}", detail)
     if not errors and len(json.dumps(job)) > JOB_MAX:
         yield FieldError("/job", f"must be at most {JOB_MAX} bytes, written in ASCII")
 
@@ -226,7 +228,7 @@ def _job_errors(job: Mapping[str, Any]) -> Iterator[FieldError]:
 def _read(
     errors: list[FieldError], body: Mapping[str, Any], field: str, reader: Callable[[str], Value]
 ) -> Value | None:
-    """One field of a body; None when it is absent, of another type, or refused by its reader with a ValueError."""
+    """Read one field of a body. None: it is absent, of another type, or the reader raised ValueError (see `errors`)."""
     text = body.get(field)
     if not isinstance(text, str):
         return None
@@ -250,7 +252,7 @@ def _local(once: At, zone: ZoneInfo) -> datetime:
 
 
 def _moment(text: str, zone: ZoneInfo) -> datetime:
-    """In UTC; a time without an offset is one of the schedule's time zone. Raises ValueError."""
+    """The time in UTC. A time without an offset is in the schedule's time zone. Raises ValueError."""
     try:
         moment = datetime.fromisoformat(text)
         local = moment if moment.tzinfo else moment.replace(tzinfo=zone)
@@ -266,7 +268,7 @@ def _moment(text: str, zone: ZoneInfo) -> datetime:
 
 @cache
 def _zone_names() -> frozenset[str]:
-    """Read from the package, not from the machine, so that a name is good or bad wherever this runs."""
+    """The names of time zones. They come from the package tzdata, so that they are the same on each machine."""
     from importlib.resources import files
 
     return frozenset((files("tzdata") / "zones").read_text().split())

@@ -1,7 +1,7 @@
-"""When a schedule fires: `cron(…)`, `rate(…)` and `at(…)` as EventBridge Scheduler takes them. Pure.
+"""When a schedule fires: `cron(…)`, `rate(…)` and `at(…)` in the syntax of EventBridge Scheduler. Pure.
 
-Every field is checked here, so that a mistake is told in words about the field it is in, and before anything is kept
-(EventBridge Scheduler User Guide: "Schedule types").
+Each field is checked here, so that an error message can name the field, and before the schedule is stored (EventBridge
+Scheduler User Guide: "Schedule types").
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ FIRST_YEAR, LAST_YEAR = 1970, 2199
 
 
 class BadExpression(ValueError):
-    """The expression cannot be; the message says why, and does not repeat it."""
+    """The expression is invalid; the message says why, and does not repeat it."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class RateExpression:
         return f"rate({self.value} {self.unit})"
 
     def after(self, moment: datetime, start: datetime) -> datetime:
-        """The first firing after a moment, counted from a start; a day is 24 hours whatever the clocks do."""
+        """The first firing after a moment, counted from a start. A day is 24 hours, also when clocks change."""
         if start > moment:
             return start
         every = timedelta(**{self.unit.rstrip("s") + "s": self.value})
@@ -66,8 +66,8 @@ class Cron:
     def after(self, moment: datetime) -> datetime | None:
         """The first firing after a moment, in the moment's time zone; None when there is none.
 
-        As Scheduler has it: what falls into the hour that clocks leave out is left out, what falls into the hour that
-        they repeat fires once.
+        As in Scheduler, a firing in the hour that clocks skip is left out, and a firing in the hour that they repeat
+        happens once.
         """
         day = self.first_day(moment.date())
         while day:
@@ -170,7 +170,7 @@ class _Field:
     wraps: bool = True  # whether a range may pass the highest number and go on at the lowest
 
     def numbers(self, text: str) -> frozenset[int]:
-        """What `*`, values, ranges, steps and lists of them stand for. Raises BadExpression."""
+        """The numbers of `*`, of values, ranges and steps, and of lists of these. Raises BadExpression."""
         if text == "*":
             return frozenset(range(self.low, self.high + 1))
         return frozenset(number for item in text.split(",") for number in self._item(item))
@@ -188,7 +188,7 @@ class _Field:
         return BadExpression(f"the field {self.name} of cron() {why}")
 
     def _item(self, item: str) -> Iterator[int]:
-        """The numbers of a value or a range. A range that ends before it starts goes on at the field's lowest number:
+        """The numbers of a value or a range. A range that ends before it starts continues at the field's lowest number:
         20-2 of hours is 20, 21, 22, 23, 0, 1, 2 (EventBridge Scheduler User Guide: "Cron-based schedules")."""
         base, slash, step = item.partition("/")
         if base == "*" and slash:

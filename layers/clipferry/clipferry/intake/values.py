@@ -1,8 +1,8 @@
-"""What JSON values from outside may hold, and when two of them say the same. One rule for every door. Pure.
+"""Which JSON values users may send, and when two bodies are the same. One rule for all inputs. Pure.
 
-Numbers are compared as numbers: `10`, `10.0` and `1e1` are one value, and are stored as `10`. So that this is exact, a
-number has to be one that does not change when it is read: finite, a whole number of at most 64 bits, or a fraction;
-`1e17` is refused, for a double holds no such number exactly (RFC 8259, section 6).
+Numbers are compared as numbers: `10`, `10.0` and `1e1` are the same value, stored as `10`. To make this exact, only
+numbers are accepted that parsing does not change: finite, a whole number of at most 64 bits, or a fraction. `1e17` is
+refused, because a double may not hold such a number exactly (RFC 8259, section 6).
 """
 
 from __future__ import annotations
@@ -15,35 +15,29 @@ from typing import Any
 from clipferry.intake import characters
 
 WHOLE_MIN, WHOLE_MAX = -(2**63), 2**64 - 1
-EXACT_MAX = 2**53 - 1  # beyond it two whole numbers may be read as one double (IEEE 754)
+EXACT_MAX = 2**53 - 1  # above it two whole numbers may become the same double (IEEE 754)
 
-#: The way to a value: the way to what holds it, and the key or index there. None is the body itself.
+#: The path to a value: the path to its container, and the key or index there. None is the body itself.
 _Way = tuple[Any, "str | int"] | None
 
 
 def value_errors(body: object, prose: frozenset[str] = frozenset()) -> Iterator[tuple[str, str]]:
-    """What the values in a body may not hold: (JSON Pointer, what is wrong); see `bad_values`."""
+    """The bad values in a body: (JSON Pointer, what is wrong); see `bad_values`."""
     return ((pointer(way), told) for way, told in bad_values(body, prose))
 
 
 def bad_values(body: object, prose: frozenset[str] = frozenset()) -> Iterator[tuple[_Way, str]]:
-    """What the values in a body may not hold: (the way to it, what is wrong), in linear time and at any depth.
+    """The bad values in a body: (the path to the value, what is wrong), in linear time and at any depth.
 
-    `prose` names the fields that people read as text; see `characters`. A way leads through no key that holds such a
-    character, but to what holds that key.
+    `prose` names the fields that people read as text; see `characters`. For a bad key the path leads to the object that
+    holds it, so that no path shows a bad key.
     """
     pending: list[tuple[_Way, object, bool]] = [(None, body, False)]
     while pending:
         way, value, is_prose = pending.pop()
+        if problem := _problem_of(value, is_prose):
+            yield way, problem
         match value:
-            case str():
-                if found := characters.unseen(value, prose=is_prose):
-                    yield way, f"holds {characters.name(found)}"
-            case bool():
-                pass
-            case int() | float():
-                if problem := _number_problem(value):
-                    yield way, problem
             case list():
                 pending += [((way, number), item, is_prose) for number, item in reversed(list(enumerate(value)))]
             case Mapping():
@@ -54,13 +48,23 @@ def bad_values(body: object, prose: frozenset[str] = frozenset()) -> Iterator[tu
                         pending.append(((way, key), item, is_prose or key in prose))
 
 
+def _problem_of(value: object, is_prose: bool) -> str | None:
+    """What is wrong with a text or a number; None for a good one, and for a value of another type."""
+    if isinstance(value, str):
+        found = characters.unseen(value, prose=is_prose)
+        return f"holds {characters.name(found)}" if found else None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return _number_problem(value)
+    return None
+
+
 def pointer(way: _Way) -> str:
     """A JSON Pointer (RFC 6901)."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts_of(way))
 
 
 def parts_of(way: _Way) -> list[str | int]:
-    """The keys and indexes on a way."""
+    """The keys and indexes of a path."""
     parts: list[str | int] = []
     while way is not None:
         way, part = way
@@ -86,7 +90,7 @@ def _number_problem(number: float) -> str | None:
 
 
 def canonical(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The same body with each number in its one form: 60 in place of 60.0, 6e1 and 60.00; 0 in place of -0.0."""
+    """The same body with each number in one form: 60 for 60.0, 6e1 and 60.00; 0 for -0.0."""
     written: dict[str, Any] = json.loads(json.dumps(body), parse_float=_one_form)
     return written
 
@@ -97,12 +101,12 @@ def _one_form(digits: str) -> float | int:
 
 
 def fingerprint(body: Mapping[str, Any]) -> str:
-    """Equal for bodies that say the same, whatever the order of their keys and the form of their numbers."""
+    """A hash that is equal for equal bodies. The order of keys and the form of numbers do not matter."""
     return _digest(canonical(body))
 
 
 def fingerprints(body: Mapping[str, Any]) -> tuple[str, str]:
-    """The fingerprint, and that of the first release, which took 60 and 60.0 for different: rows of it hold that."""
+    """The fingerprint, and that of the first release, in which 60 and 60.0 differed. Its rows hold the latter."""
     return fingerprint(body), _digest(body)
 
 

@@ -1,4 +1,4 @@
-"""What `GET /vendors` says of a vendor: its schemas, its limits, what it supports. Read off the vendor's own class."""
+"""The description of a vendor in `GET /vendors`: its schemas, limits and abilities, taken from the vendor's class."""
 
 from __future__ import annotations
 

@@ -8,9 +8,9 @@ from clipferry.intake.manifest.layout import (
     COLUMNS_MAX,
     ManifestError,
     ManifestLayout,
-    delimiter_said,
+    given_delimiter,
     read_header,
-    refuse_what_is_no_text,
+    refuse_binary,
 )
 
 GATES = ManifestLayout("csv", ";", ("request.iot_id", "request.record_duration"))
@@ -70,7 +70,7 @@ class TestTheHeader:
         [(b"sep=;", ";"), (b'"sep=,"', ","), (b"SEP=\t", "\t"), (b"sep=|  ", "|"), (b"sep=", None), (b"sep=:", None)],
     )
     def test_may_have_a_line_before_it_that_says_the_delimiter(self, line: bytes, delimiter: str | None) -> None:
-        assert delimiter_said(line) == delimiter
+        assert given_delimiter(line) == delimiter
 
 
 class TestWhatIsNoRecord:
@@ -142,7 +142,7 @@ def test_cells_whose_quotes_do_not_pair_are_told(text: str) -> None:
 )
 def test_what_is_no_text_is_told_by_its_name(head: bytes, name: str) -> None:
     with pytest.raises(ManifestError, match=name):
-        refuse_what_is_no_text(head)
+        refuse_binary(head)
 
 
 def test_the_first_releases_layout_is_read_by_its_rules() -> None:

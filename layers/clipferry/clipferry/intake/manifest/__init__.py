@@ -1,4 +1,4 @@
-"""A manifest: many job bodies in one object, one a record. Pure: bytes in, bodies or problems out.
+"""A manifest holds many job bodies in one object, one in each record. Pure: from bytes to bodies or problems.
 
 records.py   where a record of JSONL or CSV ends, found in a stream
 layout.py    how a record is read: the columns of CSV, what counts as blank

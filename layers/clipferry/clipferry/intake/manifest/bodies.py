@@ -1,11 +1,11 @@
-"""From one record of a manifest to the job body that it stands for, the batch's defaults under it.
+"""Turns one record of a manifest into a job body, and adds the batch's defaults.
 
-JSONL: a line is a body as `POST /jobs` takes it; a comma at its end is ignored. CSV: an empty cell is an absent field,
-and cells that are missing at a row's end are empty. Where the vendor's schema wants anything but text a cell holds JSON
-(`60`, `{"a": 1}`). A list is JSON (`["a", "b"]`), or one item a line of its cell.
+JSONL: a line is a body as for `POST /jobs`; a comma at its end is ignored. CSV: an empty cell is an absent field, and
+cells that are missing at the end of a row are empty. If the vendor's schema asks for a type other than text, the cell
+holds JSON (`60`, `{"a": 1}`). A list is JSON (`["a", "b"]`), or has one item on each line of its cell.
 
-A field of the record goes before the batch's default, also inside of `destination` and `labels`; a default account is
-for records of the default vendor only.
+A field of the record replaces the batch's default, also inside of `destination` and `labels`. A default account is used
+only for records of the default vendor.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def body_of(record: ManifestRecord, layout: ManifestLayout, defaults: Mapping[st
 
 
 def merge(body: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """A record's own fields over the defaults; those of an object, field by field."""
+    """The defaults, replaced by the record's own fields; the fields of an object are replaced one by one."""
     under = dict(defaults)
     if "vendor" in under and body.get("vendor", under["vendor"]) != under["vendor"]:
         under.pop("account", None)
@@ -107,7 +107,7 @@ def _named(layout: ManifestLayout) -> str:
 
 
 def _schema(vendor: Any, group: str, name: str) -> Mapping[str, Any]:
-    """What is known of a field; nothing of one that the vendor does not know, which the check will name."""
+    """The schema of a field; empty for a field that the vendor does not know: the check reports it later."""
     if group == "labels":
         return {"type": "string"}
     if group in ("request", "adopt"):
@@ -122,7 +122,7 @@ def _schema(vendor: Any, group: str, name: str) -> Mapping[str, Any]:
 
 
 def _value(cell: str, schema: Mapping[str, Any]) -> Any:
-    """A cell as the schema wants it; one that cannot be stays text, and the check will say what it must be.
+    """A cell as a value of the schema's type; if this fails it stays text, and the check reports it later.
 
     Raises CsvError.
     """
@@ -139,7 +139,7 @@ def _value(cell: str, schema: Mapping[str, Any]) -> Any:
 
 
 def _items(cell: str, schema: Mapping[str, Any]) -> list[Any]:
-    """A cell's list. Raises CsvError."""
+    """The list in a cell: a JSON array, or one item on each line. Raises CsvError."""
     try:
         value = json.loads(cell)
     except (ValueError, RecursionError) as error:

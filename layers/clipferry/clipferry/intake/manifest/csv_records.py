@@ -1,10 +1,10 @@
-"""CSV by records (RFC 4180, section 2), read as a stream in linear time and bounded memory; and a record's cells.
+"""Splits CSV into records (RFC 4180, section 2), as a stream in linear time and bounded memory; and records into cells.
 
-A record ends at a line break outside of quotes, so that a quoted cell may hold line breaks. Lines end with LF or CRLF,
-or all of them with CR; the first one decides. A quoted cell begins at a quote where a cell begins (blanks may stand
-before it), and ends at a quote before a delimiter or a line break (blanks may stand between). Any other quote inside
-of it must be doubled: from one that is not, nobody can tell any more what lies inside of a cell and what is a record,
-so that it ends the reading. In a cell without quotes a quote stands for itself.
+A record ends at a line break outside of quotes, so that a quoted cell may hold line breaks. All lines end with LF or
+CRLF, or all end with CR; the first line decides. A quoted cell begins with a quote at the start of the cell (blanks may
+come before it). It ends with a quote before a delimiter or a line break (blanks may come between). Each other quote
+inside of it must be doubled. After a quote that is not doubled it cannot be known what is inside of a cell and what is
+a record, so the reading stops there. In a cell without quotes a quote has no special meaning.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from functools import cache
 from clipferry.intake.manifest.records import BOM, RECORD_MAX, BrokenQuotes, ManifestRecord
 
 DELIMITERS = ",;\t|"
-ENDLESS = 64 * 1024**2  # bytes: a longer record is taken for one whose quote is never closed
+ENDLESS = 64 * 1024**2  # bytes; in a longer record a quote was probably not closed
 LF, CR = "\n", "\r"
 
 _INSIDE = re.compile(rb'(?:[^"]++|"")*+')  # of a quoted cell
@@ -36,16 +36,16 @@ class _Place(Enum):
 class CsvSplitter:
     """A `RecordSplitter`.
 
-    `delimiters` are those that a cell may begin after: all there are until the header has been read, then its own.
-    `newline` is LF (for CRLF too) or CR; None until the first line break.
+    `delimiters`: a cell may begin after each of them. These are all delimiters until the header was read, then only the
+    header's. `newline` is LF (for CRLF too) or CR; None until the first line break.
     """
 
     def __init__(self, start: int = 0, line: int = 1, delimiters: str = DELIMITERS, newline: str | None = None) -> None:
         self.delimiters, self.newline = delimiters, newline
-        self._buffer = bytearray()  # from the present record on, unless that is too long
+        self._buffer = bytearray()  # from the start of the present record on, unless the record is too long
         self._offset = start  # of the buffer in the manifest
         self._start, self._line = start, line  # of the present record
-        self._first = self._at = 0  # in the buffer: where the record begins, how far it is read
+        self._first = self._at = 0  # in the buffer: where the record begins, and how far it has been read
         self._bom = b"" if start else BOM
         self._begin()
 
@@ -81,7 +81,7 @@ class CsvSplitter:
             yield self._record(*found)
 
     def _find_end(self, last: bool) -> tuple[int, int] | None:
-        """Where the present record ends, and where the next one begins; None when more has to be read to know."""
+        """Where the present record ends, and where the next one begins; None when more bytes are needed to know."""
         while True:
             match self._place:
                 case _Place.CELL_BEGINS:
@@ -98,7 +98,7 @@ class CsvSplitter:
             if not decided:
                 return None
 
-    # Each of these moves on as far as what is read says. False: more has to be read to know.
+    # Each of these moves on as far as the bytes so far allow. False: more bytes are needed to decide.
 
     def _begin_cell(self, last: bool) -> bool:
         """Whether the cell that begins here is quoted."""
@@ -111,9 +111,9 @@ class CsvSplitter:
         return True
 
     def _find_quote(self, last: bool) -> bool:
-        """Where the next quote is that is not doubled."""
+        """Find the next quote that is not doubled."""
         self._at = _skip(_INSIDE, self._buffer, self._at)
-        if len(self._buffer) - self._at < (1 if last else 2):  # no quote, or one that the next byte may double
+        if len(self._buffer) - self._at < (1 if last else 2):  # no quote, or the next byte may double it
             return False
         self._at, self._place = self._at + 1, _Place.AFTER_QUOTE
         return True
@@ -146,7 +146,7 @@ class CsvSplitter:
         return found is not None
 
     def _line_break(self, last: bool) -> int:
-        """Bytes of the line break where the reading is; 0 when the next byte has to be read to know."""
+        """The length of the line break at this place; 0 when the next byte is needed to know."""
         following = self._buffer[self._at + 1 : self._at + 2]
         if self._buffer[self._at] == ord(LF):
             self.newline = LF
@@ -178,10 +178,10 @@ class CsvSplitter:
             raise BrokenQuotes(self._line, f"{why} within {ENDLESS} bytes")
 
     def _forget(self) -> None:
-        """Keep of what is read no more than the present record, and of one that is too long next to nothing."""
+        """Drop the bytes before the present record; if the record is too long, drop its bytes too."""
         self._refuse_endless(self._offset + self._at)
         if self._at - self._first > RECORD_MAX:
-            read = self._at - (self._buffer[self._at - 1] == ord(CR))  # an LF behind it is of the same line break
+            read = self._at - (self._buffer[self._at - 1] == ord(CR))  # an LF after it belongs to the same line break
             if self._has_quotes:
                 self._dropped_breaks += _line_breaks(bytes(self._buffer[self._first : read]))
             self._dropped, self._first = True, read
@@ -207,7 +207,7 @@ def _blanks_and_cr(delimiters: str, newline: str | None) -> re.Pattern[bytes]:
 
 @cache
 def _plain_end(delimiters: str, newline: str | None) -> re.Pattern[bytes]:
-    """What ends the reading outside of quotes: a line break, or a delimiter with a quote behind it."""
+    """What ends the text outside of quotes: a line break, or a delimiter with a quote after it."""
     return re.compile(f'[{newline or LF + CR}]|[{delimiters}][{_blanks_of(delimiters)}]*"'.encode())
 
 
@@ -224,11 +224,11 @@ def _line_breaks(content: bytes) -> int:
 
 
 class CsvError(Exception):
-    """A record, or a cell, is not what it has to be; the message says why."""
+    """A record or a cell is invalid; the message says why."""
 
 
 def cells_of(text: str, delimiter: str) -> list[str]:
-    """The cells of one record, blanks around quotes left out. Raises CsvError."""
+    """The cells of one record, without blanks around quotes. Raises CsvError."""
     pattern, found, at = _cell(delimiter), list[str](), 0
     while at <= len(text):
         cell = pattern.match(text, at)
@@ -241,7 +241,7 @@ def cells_of(text: str, delimiter: str) -> list[str]:
 
 @cache
 def _cell(delimiter: str) -> re.Pattern[str]:
-    """One cell: its first group holds what stands in quotes, its second what stands without."""
+    """The pattern of one cell: its first group holds the text of a quoted cell, its second that of a plain cell."""
     end, blanks = re.escape(delimiter), _blanks_of(delimiter)
     quoted = rf'[{blanks}]*+"((?:[^"]++|"")*+)"[{blanks}\r]*+(?={end}|\Z)'
     return re.compile(rf'{quoted}|(?![{blanks}]*+")([^{end}]*+)')

@@ -1,7 +1,7 @@
-"""A manifest divided into chunks: ranges of bytes that begin and end between two records.
+"""Divides a manifest into chunks: ranges of bytes that begin and end between two records.
 
-The chunks are a function of the content alone, whatever the blocks it is read in and however often the reading is
-broken off: each record of the batch lies in exactly one of them.
+The chunks depend only on the content. They do not depend on the blocks in which it is read, or on interruptions of the
+reading. So each record of the batch is in exactly one chunk.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from clipferry.intake.manifest.layout import (
     RULES,
     ManifestError,
     ManifestLayout,
-    delimiter_said,
+    given_delimiter,
     header_of,
     read_header,
-    refuse_what_is_no_text,
+    refuse_binary,
 )
 from clipferry.intake.manifest.records import BrokenQuotes, ManifestRecord, RecordSplitter
 
 LINES_MAX = 1_000_000
-CHUNK_LINES = 25  # a few seconds' work, and what a crash lets one call do again
+CHUNK_LINES = 25  # a few seconds' work; after a crash a call repeats at most so many lines
 CHUNK_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True)
 class ManifestChunk:
-    """Records that one call submits: the bytes [start, end), the first of which is on line number `line`."""
+    """The records that one call submits: the bytes [start, end); `line` is the number of the first line."""
 
     number: int
     start: int
@@ -39,23 +39,23 @@ class ManifestChunk:
 
 
 class ManifestDivision:
-    """The chunks of a manifest, found as its bytes come. What `dump` gives is enough to go on in another call.
+    """Finds the chunks of a manifest while its bytes are read. Another call can continue from what `dump` gives.
 
-    `rules`: those of `ManifestLayout`; a batch that was divided once is divided again by the same ones.
+    `rules`: see `ManifestLayout`; when a batch is divided again, the same rules are used.
     """
 
     def __init__(self, kind: str, rules: int = RULES) -> None:
         self.layout = ManifestLayout(kind, rules=rules)
         self.chunks: list[ManifestChunk] = []
         self.lines = 0  # records in the chunks
-        self.offset, self.next_line = 0, 1  # up to here every record is in a chunk, or left out
+        self.offset, self.next_line = 0, 1  # each record before this is in a chunk, or left out
         self._open = 0  # records of the chunk that is being filled
-        self._delimiter: str | None = None  # said by a line before the header
-        self._head: bytes | None = b""  # the manifest's first bytes; None when they have been looked at
+        self._delimiter: str | None = None  # from a line `sep=;` before the header
+        self._head: bytes | None = b""  # the manifest's first bytes; None after they were checked
         self._splitter: RecordSplitter | None = None
 
     def feed(self, block: bytes) -> None:
-        """Take in the next bytes, from `offset` on. Raises ManifestError."""
+        """Read the next bytes, from `offset` on. Raises ManifestError."""
         if self._head is not None:
             self._head += block
             if len(self._head) >= HEAD:
@@ -64,7 +64,7 @@ class ManifestDivision:
         self._add_all(lambda records: records.feed(block))
 
     def finish(self) -> None:
-        """After the last byte. Raises ManifestError."""
+        """End the division, after the last byte. Raises ManifestError."""
         self._feed_head()
         self._add_all(lambda records: records.end())
         self._close_chunk()
@@ -74,7 +74,7 @@ class ManifestDivision:
     def _feed_head(self) -> None:
         head, self._head = self._head, None
         if head:
-            refuse_what_is_no_text(head)
+            refuse_binary(head)
             self.feed(head)
 
     def _add_all(self, read: Callable[[RecordSplitter], Iterator[ManifestRecord]]) -> None:
@@ -109,7 +109,7 @@ class ManifestDivision:
             self._close_chunk()
 
     def _close_chunk(self) -> None:
-        """End a chunk behind the last record; blank records alone make none."""
+        """End a chunk after the last record. Blank records alone make no chunk."""
         end, next_line = self._seen
         if self._open:
             self.chunks.append(ManifestChunk(len(self.chunks), self.offset, end, self.next_line))
@@ -117,8 +117,8 @@ class ManifestDivision:
         self.offset, self.next_line = end, next_line
 
     def _read_header(self, record: ManifestRecord) -> None:
-        if self._delimiter is None and (said := delimiter_said(record.content)):
-            self._delimiter = said
+        if self._delimiter is None and (given := given_delimiter(record.content)):
+            self._delimiter = given
         else:
             newline = self._splitter.newline if isinstance(self._splitter, CsvSplitter) else None
             found = read_header(record.content, record.line, self._delimiter, newline)
@@ -140,7 +140,7 @@ class ManifestDivision:
             raise ManifestError("MANIFEST_UNREADABLE", message)
 
     def dump(self) -> str:
-        """As far as whole chunks go."""
+        """The progress as JSON, up to the last whole chunk."""
         return json.dumps(
             {
                 "format": self.layout.format,
@@ -155,7 +155,7 @@ class ManifestDivision:
 
     @classmethod
     def parse(cls, text: str | bytes, rules: int = RULES) -> ManifestDivision:
-        """As it was dumped, by this release or the first one."""
+        """The division from what `dump` gave, in this release or the first one."""
         stored = json.loads(text)
         found = cls(stored["format"], rules)
         if stored["layout"]:
@@ -169,7 +169,7 @@ class ManifestDivision:
 
 
 def _opens_array(content: bytes | None) -> bool:
-    """Whether a line is the beginning of a JSON array that goes on in the lines after it."""
+    """Whether a line begins a JSON array that continues on the next lines."""
     if content is None or not content.lstrip().startswith(b"["):
         return False
     try:

@@ -1,4 +1,4 @@
-"""How the records of a manifest are read: for CSV its delimiter, its columns, its line breaks; and what is no record.
+"""How the records of a manifest are read: for CSV the delimiter, the columns and the line breaks; and which to skip.
 
 The columns of CSV:
 
@@ -7,8 +7,8 @@ The columns of CSV:
     label.<key>                                       a label
     request.<field>, adopt.<field>                    a field of the vendor's request, as GET /vendors describes it
 
-A column without a name holds nothing but empty cells; those at the end do not count. The delimiter is the one under
-which every name of the header is known, or what a first line `sep=;` says, as spreadsheets write it.
+A column without a name may hold only empty cells; such columns at the end are ignored. The delimiter is the one with
+which each name of the header is known, or the one in a first line `sep=;`, as spreadsheets write it.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from clipferry.intake.manifest.csv_records import DELIMITERS, LF, CsvError, CsvS
 from clipferry.intake.manifest.records import BOM, LineSplitter, RecordSplitter
 
 COLUMNS_MAX = 200
-RULES = 2  # 1 are those of the first release, which took each line of CSV for a record
-BLANKS = " \t\r\n\u00a0\u3000"  # no part of a cell at its ends
+RULES = 2  # rules 1 are those of the first release, in which each line of CSV was a record
+BLANKS = " \t\r\n\u00a0\u3000"  # removed from both ends of a cell
 
 _FIELDS: Mapping[str, Any] = BODY_SCHEMA["properties"]
 _PLAIN = [name for name, schema in _FIELDS.items() if schema.get("type") != "object"]
@@ -36,7 +36,7 @@ _COLUMN = re.compile(
 _KNOWN = ", ".join(
     [*_PLAIN, *(f"destination.{name}" for name in _DESTINATION), "label.<key>", "request.<field>", "adopt.<field>"]
 )
-#: How a record begins that may be a header; to look at every cell of every record takes too long.
+#: How a header may begin. A quick test, because a check of each cell of each record would take too long.
 _LIKE_A_HEADER = re.compile(
     rb"(\xef\xbb\xbf)?[\s\",;|]*(%s|prefix|(destination|label|request|adopt)\.)" % "|".join(_PLAIN).encode()
 )
@@ -55,11 +55,11 @@ _NOT_TEXT = {
     b"BZh": "bzip2",
     b"\xfd7zX": "xz",
 }
-HEAD = max(map(len, _NOT_TEXT))  # bytes by which these are known
+HEAD = max(map(len, _NOT_TEXT))  # bytes that are needed to recognise these
 
 
 class ManifestError(Exception):
-    """The manifest as a whole cannot be read: nothing more of it is submitted."""
+    """The manifest as a whole cannot be read; no further line of it is submitted."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -68,7 +68,7 @@ class ManifestError(Exception):
 
 @dataclass(frozen=True)
 class ManifestLayout:
-    """How to read a record. Of CSV without columns the header is still to come."""
+    """How to read a record. CSV without `columns`: the header has not been read yet."""
 
     format: str
     delimiter: str = ","
@@ -77,9 +77,9 @@ class ManifestLayout:
     rules: int = RULES
 
     def skips(self, content: bytes | None) -> bool:
-        """Whether a record is left out: a blank one, or the header of CSV once more.
+        """Whether a record is left out: a blank one, or a repetition of the CSV header.
 
-        Blank is a CSV record whose cells are all empty, as spreadsheets leave them behind.
+        A CSV record is blank when all its cells are empty; spreadsheets write such rows.
         """
         if content is None:
             return False
@@ -101,13 +101,13 @@ class ManifestLayout:
 
     @classmethod
     def parse(cls, stored: Mapping[str, Any]) -> ManifestLayout:
-        """As it was stored. The first release stored neither line breaks nor rules."""
+        """The layout from what `stored` gave. The first release stored neither line breaks nor rules."""
         values = {"rules": 1, "newline": LF, **stored}
         return cls(**{**values, "columns": tuple(values["columns"])})
 
 
-def refuse_what_is_no_text(head: bytes) -> None:
-    """Look at the first HEAD bytes of a manifest. Raises ManifestError."""
+def refuse_binary(head: bytes) -> None:
+    """Check the first HEAD bytes of a manifest. Raises ManifestError when they are not text in UTF-8."""
     found = next((name for magic, name in _NOT_TEXT.items() if head.startswith(magic)), None)
     if found is None and b"\x00" in head:
         found = "UTF-16 or UTF-32 without a byte order mark, or like no text"
@@ -115,8 +115,8 @@ def refuse_what_is_no_text(head: bytes) -> None:
         raise ManifestError("MANIFEST_UNREADABLE", f"the manifest must be plain UTF-8; it begins like {found}")
 
 
-def delimiter_said(content: bytes | None) -> str | None:
-    """The delimiter, when a record is the line by which spreadsheets say it."""
+def given_delimiter(content: bytes | None) -> str | None:
+    """The delimiter, if a record is a line such as `sep=;`, by which spreadsheets name it."""
     found = _SEPARATOR_LINE.fullmatch(content or b"")
     return found[1].decode() if found else None
 
@@ -140,9 +140,9 @@ def _unreadable(line: int, why: str) -> ManifestError:
 
 
 def _columns(text: str, delimiter: str | None) -> tuple[str, tuple[str, ...]]:
-    """The delimiter of a header, and its columns: of all delimiters the one under which every name is known.
+    """The delimiter of a header, and its columns. It is the delimiter with which each name is known.
 
-    No name holds a delimiter, so that there is one such at most, unless there is one name. Raises CsvError.
+    No name holds a delimiter, so at most one delimiter fits, unless there is only one name. Raises CsvError.
     """
     for begin, told in (("{", "begins with {, as a line of JSONL does"), ("#", "begins with #; CSV has no comments")):
         if text.lstrip().startswith(begin):
@@ -170,12 +170,12 @@ def _refuse_columns(columns: tuple[str, ...]) -> None:
 
 
 def field_of(column: str) -> str:
-    """The body's field that a column names: prefix is a short form."""
+    """The body's field that a column names; `prefix` is short for `destination.prefix`."""
     return "destination.prefix" if column == "prefix" else column
 
 
 def header_of(content: bytes | None, layout: ManifestLayout) -> tuple[str, ...] | None:
-    """The columns that a record names, when it is a header: every cell is a column, one of them of a request."""
+    """The columns that a record names, if it is a header: each cell is a column, and one belongs to a request."""
     if content is None or not _LIKE_A_HEADER.match(content):
         return None
     try:

@@ -1,4 +1,4 @@
-"""A manifest's bytes divided into records, as they come. A record of JSONL is a line; those of CSV: `csv_records`."""
+"""Splits a manifest's bytes into records, as a stream. A record of JSONL is a line; for CSV see `csv_records`."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ BOM = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True)
 class ManifestRecord:
-    """One record and where it lies."""
+    """One record and its place in the manifest."""
 
-    line: int  # on which it begins, from 1
+    line: int  # the line on which it begins, from 1
     last_line: int
     start: int  # bytes
-    end: int  # behind its line break
+    end: int  # bytes, after its line break
     content: bytes | None  # without its line break; None when it is longer than RECORD_MAX
 
 
 class RecordSplitter(Protocol):
-    """Gives the records that end in each block of bytes, holding no more than one of at most RECORD_MAX."""
+    """Gives the records that end in each block of bytes. It holds at most one record of RECORD_MAX bytes in memory."""
 
     def feed(self, block: bytes) -> Iterator[ManifestRecord]:
         """Raises BrokenQuotes."""
@@ -36,7 +36,7 @@ class RecordSplitter(Protocol):
 
 
 class BrokenQuotes(Exception):
-    """From the record that begins on `line` on, nobody can tell what is inside of quotes."""
+    """From the record that begins on `line` on, it cannot be known what is inside of quotes."""
 
     def __init__(self, line: int, why: str) -> None:
         super().__init__(f"the record that begins on line {line} {why}")
@@ -44,7 +44,7 @@ class BrokenQuotes(Exception):
 
 
 class LineSplitter:
-    """A record is a line, ended by LF or CRLF."""
+    """Splits at LF or CRLF: each line is a record."""
 
     def __init__(self, start: int = 0, line: int = 1) -> None:
         self._start, self._line = start, line
