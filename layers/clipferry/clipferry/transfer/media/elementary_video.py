@@ -60,9 +60,9 @@ def _annex_b(head: bytes) -> Format | None:
         first, second = unit[1][0], unit[1][1]
         if number == _UNITS or first & 0x80:
             break
-        if first & 0x1F == 7 and first & 0x60 and second in _H264_PROFILES and first not in (0x40, 0x42, 0x44):
+        if first & 0x1F == 7 and first & 0x60 and second in _H264_PROFILES:
             return H264
-        if second & 7 == 1 and not first & 0x81 and not second & 0xF8:
+        if second == 1 and not first & 1:
             h265.add(_H265_TYPES.get(first >> 1))
         if first == 0 and second in (0x71, 0x79, 0x81):  # VPS, SPS, PPS
             return H266
