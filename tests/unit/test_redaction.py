@@ -83,7 +83,10 @@ def test_nothing_of_a_query_stays_whatever_it_holds_and_wherever_it_stands(url: 
             assert "can" not in redact(planted), planted
 
 
-PASSWORDS = ("can'ary", "can@ary", "can/ary", "can?ary", "can#ary", "can ary", "can%40ary", "1")
+PASSWORDS = (
+    *("can'ary", "can@ary", "can/ary", "can?ary", "can#ary", "can ary", "can%40ary", "1"),
+    *("can]ary", "can]/ary", "[can]ary/1", "[can]/ary", "can]:1/ary", "[1::1]can/ary"),
+)
 PIECES = ("https://", "/", "\\/", "https:", "@//", "//a:", "?a", "/a", "?", "#", "%25", "%3A", "&#0", "\\u00", "//\n")
 
 
@@ -184,6 +187,14 @@ def test_the_key_of_an_object_is_cut_only_where_a_url_stands_in_it(key: str, sho
         ("https://a.example: see x@y", "https://y"),
         ("https://u@a.example/v and https://w:x@b.example/v", "https://a.example/v and https://b.example/v"),
         ("https://a.example//b.example/v", "https://a.example//b.example/v"),
+        ("https://[2001:db8::1]:8443/x@y", "https://…"),
+        ("https://[fe80::1%25eth0]:8443/v.mp4", "https://[fe80::1%25eth0]:8443/v.mp4"),
+        ("https://[FE80::1]/x@y", "https://[FE80::1]/x@y"),
+        ("https://u@a.example:8443/x@y", "https://…"),
+        ("https://a.example:x:80/v", "https://…"),
+        ("https://a.example//u:p@b.example", "https://a.example//b.example"),
+        ("https://a.example/v and https://w:pass/x@b", "https://a.example/v and https://…"),
+        ("https: and http: and https://u@a.example/v", "https: and http: and https://a.example/v"),
         ("https://u@a.example", "https://a.example"),
         ("https://", "https://"),
     ],

@@ -26,7 +26,9 @@ _QUERY = re.compile(
 )
 _AT = re.compile(rf"@|{_ESCAPED.format('40', 64)}|&commat;", re.IGNORECASE)
 _PORT = re.compile(r"[0-9]*[^\w\s]*")  # and the punctuation of a sentence
-_WORD = re.compile(r"\S*")
+_BLANK = re.compile(r"\s")
+#: An IPv6 address in its brackets, whose colons begin no port. Other brackets may be those of a password.
+_BRACKETED = re.compile(r"^\[[0-9a-f.]*:[0-9a-f.]*:[0-9a-f:.]*(?:%\w+)?\]", re.IGNORECASE)
 _SENTENCE = re.compile(r"[^\s/]*\s")  # a word before the first URL
 
 
@@ -38,7 +40,7 @@ def redact(text: str) -> str:
     begin, query = _BEGINNING.search(text), _QUERY.search(text)
     mark = _MARK.search(text, begin.end()) if begin else None
     cuts = ([mark.start()] if mark else []) + ([query.start(query.lastindex or 0)] if query else [])
-    kept = _without_userinfo(text[: min(cuts, default=len(text))], last_at=text.rfind("@"))
+    kept = _without_userinfo(text[: min(cuts, default=None)], last_at=text.rfind("@"))
     in_sentence = cuts and not kept.endswith(CUT) and _SENTENCE.match(kept)
     return kept + CUT if in_sentence else kept
 
@@ -92,6 +94,5 @@ def _without_userinfo(text: str, last_at: int) -> str:
 
 def _hides_userinfo(host: str, *, followed_by_at: bool) -> bool:
     """Whether the text after the colon is not a port, or may be the start of a password that a later `@` ends."""
-    word = _WORD.match(host)
-    _, colon, port = (word.group() if word else "").rpartition("]")[2].partition(":")
+    _, colon, port = _BRACKETED.sub("", _BLANK.split(host)[0]).partition(":")
     return bool(colon) and (_PORT.fullmatch(port) is None or (bool(port) and followed_by_at))
