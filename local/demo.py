@@ -36,7 +36,7 @@ class Scene:
     vendor: str
     request: Mapping[str, Any]
     files: int
-    adopt: Callable[[dict[str, Any]], dict[str, Any]] | None = None  # from the job that asked for it
+    adopt: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None  # from the job that asked for it
 
 
 def sources(*names: str) -> list[str]:
@@ -75,8 +75,8 @@ SCENES = [
     ),
 ]
 SCENES += [
-    Scene("one file", vendor, stage.one.request, 1, adopt=lambda job, stage=stage: dict(stage.adopt(job)))
-    for vendor, stage in ((vendor, simulator_class(vendor).stage) for vendor in vendors())
+    Scene("one file", vendor, simulator_class(vendor).stage.one.request, 1, adopt=simulator_class(vendor).stage.adopt)
+    for vendor in vendors()
     if vendor not in {scene.vendor for scene in SCENES}
 ]
 

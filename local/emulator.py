@@ -151,7 +151,7 @@ class Emulator:
             "aws_secret_access_key": ROOT_KEYS["AWS_SECRET_ACCESS_KEY"],
             "config": Config(proxies={}, retries={"total_max_attempts": 3}, max_pool_connections=50),
         }
-        return boto3.session.Session().client(service, **{**settings, **options})
+        return boto3.session.Session().client(service, **{**settings, **options})  # type: ignore[call-overload]
 
     def _launch(self) -> bool:
         """True when the emulator answers on `port`; False when it ended at once."""

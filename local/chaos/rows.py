@@ -104,7 +104,8 @@ class Rows:
 
     def let_time_pass(self) -> None:
         now = datetime.now(UTC)
-        for one in (*self._known.values(), *self._batches):
+        every: list[Row | BatchRow] = [*self._known.values(), *self._batches]
+        for one in every:
             if one.due_at is not None and one.due_at > now.timestamp() and now - one.updated_at > self._longest:
                 self._set(one.key, "due_at", {"N": str(one.due_at)}, {"N": str(int(now.timestamp()) - 1)})
         for row in self._known.values():

@@ -186,7 +186,7 @@ class Simulator:
                 "time_scale": self.clock.scale,
                 "skew": self.clock.skew,
                 "calls": dict(self.calls),
-                "tasks": [dataclasses.asdict(t) if dataclasses.is_dataclass(t) else t for t in self.tasks],
+                "tasks": [dict(task) if isinstance(task, dict) else dataclasses.asdict(task) for task in self.tasks],
                 "expected": self.expected,
                 "settings": dataclasses.asdict(self.settings),
                 "faults": self._faults.as_list(),

@@ -12,7 +12,7 @@ from clipferry.jobs import Job, warning
 from clipferry.steps.context import runtime
 from clipferry.steps.links import LINK_SECONDS, link
 from clipferry.steps.submit import retry, submit
-from clipferry.store.job_records import created_key
+from clipferry.store.job_rows import created_key
 from common import (
     FRAME,
     REPLY_MAX,
