@@ -9,11 +9,17 @@ OFFLINE := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1
 WORKERS ?= 2
 FUZZ_EXAMPLES ?= 2000
 MUTANTS := .cache/mutants
+# The tests of `make quick`: of modules that are values and functions alone, without a socket or a process.
+PURE := tests/unit/intake tests/unit/pacing tests/unit/transfer/media \
+	tests/unit/test_jobs.py tests/unit/test_job_values.py tests/unit/test_patterns.py tests/unit/test_redaction.py
+# Python files that differ from the default branch of `origin`, or from the last commit where there is none.
+CHANGED = { git diff --name-only --diff-filter=d $$(git merge-base origin/HEAD HEAD 2>/dev/null || echo HEAD) -- '*.py'; \
+	git ls-files --others --exclude-standard -- '*.py'; } | sort -u
 # What the Lambda runtime brings itself, so that the layer need not.
 IN_LAMBDA := boto3|botocore|s3transfer|python-dateutil|six
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit integration lint up down bench fuzz chaos mutants lock clean
+.PHONY: help setup demo test quick unit integration lint up down invoke bench fuzz chaos mutants lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */\1\t/' | expand -t 14
@@ -34,7 +40,16 @@ up: setup  ## keep the stack and the simulators running; prints the API's addres
 down: setup  ## end what `make up` started
 	$(RUN) -m local down
 
+invoke: setup  ## call a function of `make up`: FUNCTION=poll EVENT=events/poll.json
+	@$(RUN) -m local invoke "$(FUNCTION)" "$(EVENT)"
+
 test: lint unit integration  ## lint and every test
+
+quick: setup  ## in under a minute: ruff on what has changed, mypy, the tests of the pure core
+	@changed="$$($(CHANGED))"; \
+	if [ -n "$$changed" ]; then $(RUN) -m ruff check $$changed && $(RUN) -m ruff format --check $$changed; fi
+	$(RUN) -m mypy
+	$(RUN) -m pytest -n $(WORKERS) $(PURE)
 
 unit: setup  ## pure core, handlers, vendors against their simulators, template and machine
 	$(RUN) -m pytest -n $(WORKERS) tests/unit tests/conformance

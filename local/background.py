@@ -19,14 +19,14 @@ from local.world import world
 
 TIME_SCALE = 1 / 60  # an hour passes in a minute
 PATIENCE = 180  # seconds until what does not come up, or down, counts as stuck
-STATE = WORK / "up.json"  # pid, address and key of the running world
+STATE = WORK / "up.json"  # pid, addresses, stack and key of the running world
 LOCK = WORK / "up.lock"  # held for as long as it runs, so that a left-over STATE is known for what it is
 LOG = WORK / "up.log"
 
 
 def up() -> int:
     """Start the world unless it runs already, and tell how to talk to it."""
-    if not _running():
+    if not running():
         WORK.mkdir(exist_ok=True)
         STATE.unlink(missing_ok=True)
         print("starting; this takes some seconds …", flush=True)
@@ -53,12 +53,12 @@ def up() -> int:
 
 def down() -> int:
     """End the running world and wait until it is gone."""
-    if not _running():
+    if not running():
         print("nothing is running")
         return 0
     os.kill(json.loads(STATE.read_text())["pid"], signal.SIGTERM)
     patience = Patience(PATIENCE)
-    while _running():
+    while running():
         if patience.over:
             print("it does not end", file=sys.stderr)
             return 1
@@ -73,15 +73,16 @@ def serve() -> int:
     WORK.mkdir(exist_ok=True)
     with LOCK.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        with world(TIME_SCALE, lambda what: print(what, flush=True)) as running:
-            caller = running.stack.caller
+        with world(TIME_SCALE, lambda what: print(what, flush=True)) as place:
+            caller = place.stack.caller
             state = {
                 "pid": os.getpid(),
-                "url": running.stack.url,
+                "url": place.stack.url,
                 "access_key_id": caller.access_key_id,
                 "secret_access_key": caller.secret_access_key,
-                "aws_endpoint_url": running.stack.emulator.url,
-                "simulators": {vendor: simulator.url for vendor, simulator in running.simulators.items()},
+                "stack": place.stack.name,
+                "aws_endpoint_url": place.stack.emulator.url,
+                "simulators": {vendor: simulator.url for vendor, simulator in place.simulators.items()},
             }
             _write_whole(STATE, json.dumps(state))
             signal.signal(signal.SIGTERM, lambda *_: ended.set())
@@ -90,7 +91,8 @@ def serve() -> int:
     return 0
 
 
-def _running() -> bool:
+def running() -> bool:
+    """Whether a world is up: its state is there, and its process holds the lock."""
     if not STATE.exists() or not LOCK.exists():
         return False
     with LOCK.open() as lock:
