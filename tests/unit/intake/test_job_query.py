@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -208,3 +209,26 @@ def test_a_token_goes_with_its_filters_alone(one: dict[str, str], other: dict[st
     assert parse_query(one | {"next_token": token}).before == LAST
     with pytest.raises(BadQuery):
         parse_query(other | {"next_token": token})
+
+
+@pytest.mark.parametrize("last", ["x", LAST + "A", LAST.lower(), " " + LAST])
+def test_a_token_names_a_place_of_a_listing(last: str) -> None:
+    with pytest.raises(BadQuery, match="belongs to a listing with other filters"):
+        parse_query({"next_token": page_token(parse_query({}), last)})
+
+
+def test_a_token_holds_no_other_characters() -> None:
+    token = page_token(parse_query({}), LAST)
+    for changed in (token + "!", token[:9] + "." + token[9:]):
+        with pytest.raises(BadQuery):
+            parse_query({"next_token": changed})
+
+
+def test_a_time_without_an_offset_is_utc_wherever_this_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Shanghai")
+    time.tzset()
+    try:
+        assert parse_query({"since": "2026-11-21T12:00:00"}).listing.since == NOON
+    finally:
+        monkeypatch.undo()
+        time.tzset()

@@ -377,6 +377,7 @@ def test_who_asks_for_the_same_has_it_whatever_the_store_keeps_beside_it() -> No
     asked = replace(FULL, created_at=None, updated_at=None, token=None)
 
     assert asked.wants_the_same(FULL)
+    assert FULL.wants_the_same(replace(FULL, token="other", created_at=None, updated_at=None))
     assert not asked.wants_the_same(None)
     for change in ({"enabled": False}, {"end": None}, {"job": {}}, {"time_zone": "UTC"}, {"name": "x"}):
         assert not replace(asked, **change).wants_the_same(FULL)  # type: ignore[arg-type]
@@ -401,3 +402,11 @@ def test_an_end_at_the_first_firing_is_late_enough() -> None:
 def test_a_field_that_is_null_is_as_if_it_were_absent() -> None:
     body = NIGHTLY | dict.fromkeys(("time_zone", "start", "end", "enabled", "name", "next_at"))
     assert define("nightly", body, NOW) == define("nightly", NIGHTLY, NOW)
+
+
+def test_what_people_read_in_the_job_may_hold_line_breaks() -> None:
+    job = request(IMS, user_data={"note": "one\ntwo"})
+    assert define("nightly", NIGHTLY | {"job": job}, NOW).job == job
+    assert errors(NIGHTLY | {"job": request(IMS, user_data={"note": "one\x00two"})}) == {
+        "/job/request/user_data/note": "holds U+0000 NULL"
+    }

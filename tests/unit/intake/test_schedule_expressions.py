@@ -278,6 +278,8 @@ def test_a_cron_expression_is_its_six_fields() -> None:
         ("?", "*", Days(weekdays=frozenset(range(1, 8)))),
         ("?", "L", Days(weekdays=frozenset({7}))),
         ("?", "sun,6l", Days(weekdays=frozenset({1}), last_weekdays=frozenset({6}))),
+        ("1,15W,20", "?", Days(numbers=frozenset({1, 20}), near=frozenset({15}))),
+        ("?", "mon,wed,6L", Days(weekdays=frozenset({2, 4}), last_weekdays=frozenset({6}))),
         ("?", "satL", Days(last_weekdays=frozenset({7}))),
         ("?", "1#1", Days(nth=(1, 1))),
         ("?", "sat#5", Days(nth=(7, 5))),
@@ -348,3 +350,38 @@ def test_the_bounds_of_the_fields_are_inside(text: str, low: int, high: int) -> 
 )
 def test_a_time_that_the_clocks_leave_out_does_not_exist(local: datetime, shown: bool) -> None:
     assert exists(local.replace(tzinfo=BERLIN)) is shown
+
+
+@pytest.mark.parametrize(
+    ("day", "weekday", "year", "month", "days"),
+    [
+        ("21W", "?", 2026, 11, [20]),
+        ("22W", "?", 2026, 11, [23]),
+        ("23W", "?", 2026, 11, [23]),
+        ("1W", "?", 2027, 5, [3]),
+        ("2W", "?", 2027, 5, [3]),
+        ("31W", "?", 2027, 10, [29]),
+        ("30W", "?", 2027, 10, [29]),
+        ("31W", "?", 2026, 11, []),
+        ("30W", "?", 2026, 11, [30]),
+        ("LW", "?", 2027, 1, [29]),
+        ("L", "?", 2028, 2, [29]),
+        ("31", "?", 2026, 11, []),
+        ("?", "7", 2026, 11, [7, 14, 21, 28]),
+        ("?", "7L", 2026, 11, [28]),
+        ("?", "1L", 2026, 11, [29]),
+        ("?", "2L", 2026, 11, [30]),
+        ("?", "3L", 2026, 11, [24]),
+        ("?", "1#1", 2026, 11, [1]),
+        ("?", "7#1", 2026, 11, [7]),
+        ("?", "1#2", 2026, 11, [8]),
+        ("?", "2#5", 2026, 11, [30]),
+        ("?", "3#5", 2026, 11, []),
+    ],
+)
+def test_the_days_of_a_month_are_those_of_the_calendar(
+    day: str, weekday: str, year: int, month: int, days: list[int]
+) -> None:
+    expression = parse(f"cron(0 0 {day} * {weekday} *)")
+    assert isinstance(expression, Cron)
+    assert list(expression.days.of(year, month)) == days

@@ -158,6 +158,13 @@ class TestCsv:
 
         assert (body["deadline_seconds"], body["request"]["record_duration"]) == ("soon", "x")
 
+    def test_a_text_that_looks_like_a_number_stays_text_where_text_is_wanted(self) -> None:
+        assert csv_body("5,6,[7],true", "prefix", "account", "label.a", "label.b") == {
+            "destination": {"prefix": "5"},
+            "account": "6",
+            "labels": {"a": "[7]", "b": "true"},
+        }
+
     def test_columns_of_an_unknown_vendor_are_taken_as_they_are(self) -> None:
         assert csv_body("nobody,5", "vendor", "request.a")["request"] == {"a": 5}
 

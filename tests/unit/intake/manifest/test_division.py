@@ -255,3 +255,27 @@ def test_a_line_that_is_no_beginning_of_an_array_is_a_line(text: bytes, lines: i
 def test_an_array_over_several_lines_is_refused_at_its_first_one(text: bytes) -> None:
     with pytest.raises(ManifestError, match="one JSON array"):
         divided(text)
+
+
+@pytest.mark.parametrize(("newline", "kept"), [(b"\n", "\n"), (b"\r\n", "\n"), (b"\r", "\r")])
+def test_how_lines_end_is_kept_with_the_columns(newline: bytes, kept: str) -> None:
+    assert divided(newline.join([b"request.vids", b"a", b""]), "csv").layout.newline == kept
+
+
+def test_a_delimiter_that_was_said_is_known_in_the_next_call() -> None:
+    first = ManifestDivision("csv")
+    first.feed(b"sep=;\nrequest")
+    second = ManifestDivision.parse(first.dump())
+    second.feed(b"request.vids\na\n")
+    second.finish()
+
+    assert (second.offset, second.layout.delimiter, second.chunks[0].line) == (21, ";", 3)
+
+
+def test_a_division_that_was_stored_before_its_header_was_read_goes_on() -> None:
+    stored = {"format": "csv", "layout": None, "chunks": [], "lines": 0, "offset": 0, "next_line": 1}
+    division = ManifestDivision.parse(json.dumps(stored), 1)
+    division.feed(b"request.vids\na\n")
+    division.finish()
+
+    assert division.layout == ManifestLayout("csv", ",", ("request.vids",), rules=1)

@@ -115,6 +115,8 @@ class TestWhatIsNoRecord:
         ('"a\t"\t "b"', "\t", ["a\t", "b"]),
         ('a"b;"c;d"', ";", ['a"b', "c;d"]),
         (' a "b" ', ",", [' a "b" ']),
+        ('X"a","b"', ",", ['X"a"', "b"]),
+        ('X"a"\t"b"', "\t", ['X"a"', "b"]),
     ],
 )
 def test_cells_are_read_as_rfc_4180_says(text: str, delimiter: str, cells: list[str]) -> None:

@@ -217,6 +217,15 @@ class TestCsv:
                 (35, b"last,1"),
             ]
 
+    def test_a_bad_quote_in_a_record_beyond_the_bound_is_told_with_its_line(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(csv_records, "RECORD_MAX", 10)
+
+        for sizes in ([1], [7], None):
+            with pytest.raises(BrokenQuotes, match=r"on line 2 holds, on line 32, a quote in a quoted cell"):
+                csv_split('a,b\n"' + "1\n" * 30 + '" x\n', ",", sizes)
+
     def test_a_record_without_an_end_is_given_up_wherever_it_breaks(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(csv_records, "RECORD_MAX", 10)
         monkeypatch.setattr(csv_records, "ENDLESS", 100)
