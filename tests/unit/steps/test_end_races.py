@@ -3,6 +3,7 @@ the rows of a job live and die together."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -11,7 +12,7 @@ from clipferry.store.rows import Item
 from clipferry.vendors.contract import Look, LookStatus
 
 from tests.unit.steps.interleaving import Call, assert_in_every_order
-from tests.unit.steps.vendor import clip, look
+from tests.unit.steps.vendor import RUNNING, clip, look
 from tests.unit.steps.world import Crash, World
 
 State = Callable[[World], None]
@@ -193,3 +194,19 @@ def test_a_poll_under_way_at_a_cancel_leaves_no_file_behind() -> None:
         assert len({row.expires_at for row in Item.query(f"JOB#{job.job_id}")}) == 1
 
     assert_in_every_order(both, no_file_is_open, reads=True, switches=2)
+
+
+def test_the_manifest_says_what_a_look_wrote_between_the_reading_and_the_end_of_a_cancel() -> None:
+    def look_and_cancel(world: World) -> list[Call]:
+        waiting(world)
+        job_id = the_job(world)
+        world.stage.poll = [RUNNING]
+        return [lambda: world.poll(job_id), lambda: world.cancel(job_id)]
+
+    def manifest_is_the_row(world: World) -> None:
+        world.settle()
+        job_id = the_job(world)
+        shown, said = json.loads(json.dumps(world.job(job_id).public())), world.manifest(job_id)
+        assert {**said, "updated_at": None} == {**shown, "updated_at": None}
+
+    assert_in_every_order(look_and_cancel, manifest_is_the_row, reads=True, switches=2)

@@ -52,7 +52,6 @@ class Conclusion:
         Raises Superseded when a user has retried the job. Raises OutOfTime when the step has no time for the next
         duty: the sweep carries out the rest.
         """
-        self.job.reservation = None  # the reserved call slot was for a call before the end
         for duty in (
             self._stop_execution,
             self._give_back,
@@ -96,11 +95,12 @@ class Conclusion:
     def _close_files(self) -> None:
         """Mark each unfinished file as failed. The next write of a copy that still runs fails on the new status.
 
-        The files are read again: after the job was read, and before its end was written, files may have been added.
+        The job is read again: after it was read, and before its end was written, files may have been added and a look
+        may have written what it saw.
         """
         job = self.job
         problem = Problem(job.error.code if job.error else job.status.value, "the job ended before this file did")
-        self._read_files()
+        self._read_again()
         while unsettled := [f for f in job.files if not f.status.settled]:
             for file in unsettled:
                 self._leave_in_time()
@@ -110,10 +110,13 @@ class Conclusion:
                 except Superseded:  # a copy has just finished this file, or a retry opens the files
                     break
                 self._abandon(checkpoint)
-            self._read_files()
+            self._read_again()
 
-    def _read_files(self) -> None:
-        self.job.files = self.rt.jobs.load_at_its_end(self.job).files
+    def _read_again(self) -> None:
+        """Update the job in place: the caller shows it."""
+        fresh = self.rt.jobs.load_at_its_end(self.job)
+        fresh.reservation = None  # the reserved call slot was for a call before the end
+        vars(self.job).update(vars(fresh))
 
     def _abandon(self, checkpoint: dict[str, Any]) -> None:
         from clipferry import transfer  # imported here, because only a job with unfinished files needs it
