@@ -8,6 +8,7 @@ READY := $(VENV)/.ready
 OFFLINE := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1
 WORKERS ?= 2
 FUZZ_EXAMPLES ?= 2000
+SECONDS ?= 3600
 MUTANTS := .cache/mutants
 # The tests of `make quick`: of modules that are values and functions alone, without a socket or a process.
 PURE := tests/unit/intake tests/unit/pacing tests/unit/transfer/media \
@@ -19,7 +20,7 @@ CHANGED = { git diff --name-only --diff-filter=d $$(git merge-base origin/HEAD H
 IN_LAMBDA := boto3|botocore|s3transfer|python-dateutil|six
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test quick unit integration lint up down invoke bench fuzz chaos mutants lock clean
+.PHONY: help setup demo test quick unit integration lint up down invoke bench fuzz chaos simulate mutants lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */\1\t/' | expand -t 14
@@ -72,6 +73,9 @@ fuzz: setup  ## anything at every door, from vendors and from file servers: FUZZ
 
 chaos: setup  ## the fault campaign of docs/reliability.md
 	$(RUN) -m local.chaos
+
+simulate: setup  ## the whole bundle in virtual time, by seed, for SECONDS; then faults planted in its code
+	$(RUN) -m tests.simulation --seconds $(SECONDS)
 
 mutants:  ## mutation testing of the pure core, its score into docs/reliability.md; in a venv of its own
 	mkdir -p $(MUTANTS)

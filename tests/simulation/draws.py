@@ -7,25 +7,30 @@ seed and label. So nothing else changes when one decision is left out, which is 
 from __future__ import annotations
 
 import hashlib
-import math
 import random
 from collections import Counter
 from collections.abc import Sequence
 from typing import TypeVar
 
 Choice = TypeVar("Choice")
+#: What brings calls together.
+RACES = frozenset(
+    {"invoked twice", "answer of the call lost", "cancelled", "cancelled twice", "retried twice", "slow", "very slow"}
+)
 
 
 class Draws:
     """`only`: labels of the decisions that may go against what is usual; None: any."""
 
-    def __init__(self, seed: int, only: frozenset[str] | None = None, intensity: float = 1.0) -> None:
-        self.seed, self.only, self.intensity = seed, only, intensity
+    def __init__(self, seed: int, only: frozenset[str] | None = None) -> None:
+        self.seed, self.only = seed, only
         self.taken: dict[str, None] = {}  # labels of what happened against what is usual, in order
         self.kinds: Counter[str] = Counter()
         self.calm = False  # nothing goes wrong any more
         self._key = seed.to_bytes(8, "big")
         self._asked: Counter[str] = Counter()
+        self.intensity = self.one_of("intensity", (0.2, 1.0, 1.0, 2.5))  # how much goes wrong in this run …
+        self.haste = self.one_of("haste", (0.5, 2.0, 6.0, 12.0))  # … and how often calls meet
 
     def bytes(self, label: str) -> bytes:
         return hashlib.blake2b(label.encode(), key=self._key, digest_size=16).digest()
@@ -42,7 +47,7 @@ class Draws:
 
     def happens(self, label: str, kind: str, chance: float) -> bool:
         """Whether something unusual of this kind happens here."""
-        if self.calm or self.fraction(f"{label}: {kind}") >= chance * self.intensity:
+        if self.calm or self.fraction(f"{label}: {kind}") >= chance * self._scale(kind):
             return False
         return self._take(f"{label}: {kind}", kind)
 
@@ -50,12 +55,16 @@ class Draws:
         """At most one of several unusual things, each with its chance: one draw for all."""
         if self.calm:
             return None
-        drawn = self.fraction(label) / self.intensity if self.intensity else math.inf
+        drawn = self.fraction(label)
         for kind, chance in kinds:
+            chance *= self._scale(kind)
             if drawn < chance:
                 return kind if self._take(f"{label}: {kind}", kind) else None
             drawn -= chance
         return None
+
+    def _scale(self, kind: str) -> float:
+        return self.haste if kind in RACES else self.intensity
 
     def _take(self, label: str, kind: str) -> bool:
         if self.only is not None and label not in self.only:

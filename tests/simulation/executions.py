@@ -97,8 +97,8 @@ class Executions:
     def _date(moment: float) -> datetime:
         return datetime.fromtimestamp(moment, UTC)
 
-    def running(self, name: str) -> bool:
-        return any(record.name == name and record.status == "RUNNING" for record in self.records.values())
+    def any_running(self) -> bool:
+        return any(record.status == "RUNNING" for record in self.records.values())
 
 
 class _Process:

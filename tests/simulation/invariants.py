@@ -34,6 +34,7 @@ class Invariants:
         """The first violation ends the run."""
         if not holds and self.violation is None:
             self.violation = Violated(message)
+            self._world.kernel.halted = True
 
     # -- rows -----------------------------------------------------------------------------------------------------
 

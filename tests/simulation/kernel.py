@@ -67,6 +67,7 @@ class Call:
 class Kernel:
     def __init__(self) -> None:
         self.now = STARTED
+        self.halted = False  # nothing more is to happen
         self.stopped = threading.Lock()
         self.stopped.acquire()
         self.current: Call | None = None
@@ -81,7 +82,7 @@ class Kernel:
 
     def run(self, until: float) -> None:
         """All that is due until then."""
-        while self._due and self._due[0][0] <= until:
+        while self._due and self._due[0][0] <= until and not self.halted:
             at, _, act = heapq.heappop(self._due)
             self.now = max(self.now, at)
             act()

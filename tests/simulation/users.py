@@ -85,7 +85,7 @@ class Users:
         old = JobStatus(before["status"]["S"]) if before else None
         status = JobStatus(after["status"]["S"])
         if not status.terminal:
-            if self.draws.happens(label, "cancelled", 0.012):
+            if self.draws.happens(label, "cancelled", 0.008):
                 self._cancel(name, job_id, label)
         elif old is not None and not old.terminal and status is not JobStatus.SUCCEEDED:
             if self._retries.get(name, 0) < RETRIES and self.draws.happens(label, "retried", 0.5):

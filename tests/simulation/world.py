@@ -58,7 +58,7 @@ AWS_FAULTS = (
 )
 READ_FAULTS = (("crash before", 0.0015), ("throttled", 0.002))
 CONFLICT = ("conflict", 0.006)
-DELAYS = (("slow", 0.05), ("very slow", 0.008))
+DELAYS = (("slow", 0.03), ("very slow", 0.003))
 #: What AWS does to an invocation.
 INVOKE_FAULTS = (("invocation throttled", 0.015), ("invoked twice", 0.012), ("answer of the call lost", 0.015))
 
@@ -67,7 +67,6 @@ class World:
     def __init__(self, env: Environment, seed: int, only: frozenset[str] | None = None) -> None:
         self.env, self.draws, self.kernel = env, Draws(seed, only), Kernel()
         env.kernel, env.draws = self.kernel, self.draws
-        self.draws.intensity = self.draws.one_of("intensity", (0.3, 1.0, 1.0, 2.5))
         self.bucket, self.began = BUCKET, self.kernel.now
         self.trace: list[str] = []
         self.effects: Counter[str] = Counter()
@@ -108,12 +107,7 @@ class World:
 
     def allowed_tasks(self, name: str) -> int:
         """How often the vendor may be asked for one source of a job: once a round, and where a user said so."""
-        rounds = 0
-        for job_id, known in self._names.items():
-            row = self.job_rows().get(job_id)
-            if known.split("'")[0] == name and row:
-                rounds += int(row["trigger_round"]["N"]) + int(row["retriggers"]["N"])
-        return max(1, rounds)
+        return max(1, self.extra_tasks[name])
 
     def job_rows(self) -> dict[str, Item]:
         rows = self.table.table.items.values()
@@ -224,9 +218,13 @@ class World:
             case "events":
                 return self._put_events(asked)
             case "secretsmanager":
-                vendor = asked["SecretId"].rsplit("/", 1)[1]
-                return {"SecretString": json.dumps(self.simulators.of[vendor].secret())}
+                return {"SecretString": json.dumps(self._secret(asked["SecretId"].rsplit("/", 1)[1]))}
         raise NotImplementedError(f"{service}: {operation}")
+
+    def _secret(self, vendor: str) -> dict[str, Any]:
+        """In every other run an account has few slots for tasks."""
+        capped = self.draws.fraction(f"{vendor} slots") < 0.4
+        return {**self.simulators.of[vendor].secret(), **({"max_in_flight": "2"} if capped else {})}
 
     def _put_events(self, asked: dict[str, Any]) -> dict[str, Any]:
         for entry in asked["Entries"]:
@@ -249,6 +247,10 @@ class World:
             if job_id not in self._names:
                 name = call.job if call else job_id
                 self._names[job_id] = name if name not in self._names.values() else f"{name}'{len(self._names)}"
+            own = self._names[job_id].split("'")[0]
+            for field in ("trigger_round", "retriggers"):
+                earlier = int(before[field]["N"]) if before else 0
+                self.extra_tasks[own] += max(0, int(after[field]["N"]) - earlier)
             for watcher in self.watchers:
                 watcher(job_id, before, after)
         self.invariants.row_changed(key, before, after)
@@ -294,7 +296,8 @@ class World:
     def invoke(self, request: Invoke, answer: Callable[[Any, str | None], None]) -> None:
         """As Step Functions calls a function: at least once, and its answer may get lost."""
         job = self.name_of(request.payload.get("job_id", ""))
-        label = f"{job} {request.state} {self._calls[f'{job} {request.function}'] + 1} invoked"
+        self._calls[f"{job} {request.state} invoked"] += 1
+        label = f"{job} {request.state} {self._calls[f'{job} {request.state} invoked']} invoked"
         fault = self.draws.of_these(label, INVOKE_FAULTS)
         told = False
 
@@ -391,7 +394,8 @@ class World:
         sweeps = 0
         while self.invariants.violation is None:
             self.kernel.run(self.kernel.now + SWEEP_EVERY)
-            quiet = not self.kernel.parked and not self.invariants.unsettled() and self.expected_over()
+            running = self.executions.any_running()
+            quiet = not (self.kernel.parked or running or self.invariants.unsettled()) and self.expected_over()
             self.draws.calm = self.draws.calm or self.expected_over()
             if quiet:
                 self.kernel.run(self.kernel.now + 10)
