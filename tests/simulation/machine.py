@@ -118,8 +118,8 @@ class Machine:
 
     def _work(self, name: str, state: Any, given: Any, variables: dict[str, Any], context: Any) -> Execution:
         retries = [0] * len(state.get("Retry", ()))
-        scope = _scope(variables, given, context)
         while True:
+            scope = _scope(variables, given, {**context, "State": {"Name": name, "RetryCount": sum(retries)}})
             try:
                 result = yield from (self._map if state["Type"] == "Map" else self._task)(name, state, scope, context)
             except TaskFailed as error:

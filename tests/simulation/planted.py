@@ -53,7 +53,7 @@ PLANTED = (
     ),
     Planted(
         "rows outlive their job: no end of life is written",
-        "steps.conclusion:Conclusion.carry_out",
+        "steps.conclusion:Conclusion._tell",
         "self.rt.jobs.expire_rows(job)",
         "pass",
     ),
@@ -77,7 +77,7 @@ PLANTED = (
     ),
     Planted(
         "the event is sent after the row says that it was",
-        "steps.conclusion:Conclusion.carry_out",
+        "steps.conclusion:Conclusion._tell",
         "events.announce(job)\n    now = self.rt.now()\n    clean_at = job.left_to_clean(now)\n"
         "    self.rt.jobs.change(job, now, event_sent=True, clean_at=clean_at, warnings=job.all_warnings)",
         "now = self.rt.now()\n    clean_at = job.left_to_clean(now)\n"
@@ -95,8 +95,8 @@ PLANTED = (
     ),
     Planted(
         "a slot for a vendor task is not given back",
-        "steps.conclusion:Conclusion.carry_out",
-        "give_back(self.rt, job)",
+        "steps.conclusion:Conclusion._give_back",
+        "give_back(self.rt, self.job)",
         "pass",
     ),
     Planted("the intent is not written before the trigger", "steps.trigger:_send", "_intend(rt, job, refs)", "pass"),
