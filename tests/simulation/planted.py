@@ -53,7 +53,7 @@ PLANTED = (
     ),
     Planted(
         "rows outlive their job: no end of life is written",
-        "steps.conclusion:Conclusion._tell",
+        "steps.conclusion:Conclusion._announce",
         "self.rt.jobs.expire_rows(job)",
         "pass",
     ),
@@ -77,7 +77,7 @@ PLANTED = (
     ),
     Planted(
         "the event is sent after the row says that it was",
-        "steps.conclusion:Conclusion._tell",
+        "steps.conclusion:Conclusion._announce",
         "events.announce(job)\n    now = self.rt.now()\n    clean_at = job.left_to_clean(now)\n"
         "    self.rt.jobs.change(job, now, event_sent=True, clean_at=clean_at, warnings=job.all_warnings)",
         "now = self.rt.now()\n    clean_at = job.left_to_clean(now)\n"
