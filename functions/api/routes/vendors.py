@@ -1,8 +1,8 @@
-"""Vendors: what each takes."""
+"""Vendors: what each takes, and which release of the bundle says so."""
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter
-from clipferry import vendors
+from clipferry import __version__, vendors
 from clipferry.intake.vendor_descriptions import describe
 from common import reply
 
@@ -11,4 +11,5 @@ router = APIGatewayRouter()
 
 @router.get("/vendors")
 def list_vendors() -> Response[str]:
-    return reply({"vendors": [describe(vendors.vendor_class(name)) for name in vendors.VENDORS]})
+    described = [describe(vendors.vendor_class(name)) for name in vendors.VENDORS]
+    return reply({"version": __version__, "vendors": described})

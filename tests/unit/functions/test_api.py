@@ -6,6 +6,7 @@ import base64
 from typing import Any
 
 import pytest
+from clipferry import __version__
 from clipferry.aws import executions
 from clipferry.intake import job_body
 from clipferry.intake.values import fingerprints
@@ -231,7 +232,9 @@ def test_a_stored_file_has_a_signed_link_and_another_none(functions: Functions) 
 
 def test_every_vendor_is_described(functions: Functions, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(VENDORS, "scripted")
-    vendors = functions.api("GET", "/vendors").body["vendors"]
+    body = functions.api("GET", "/vendors").body
+    assert body["version"] == __version__
+    vendors = body["vendors"]
     assert [vendor["vendor"] for vendor in vendors] == list(VENDORS)
     for vendor in vendors:
         assert vendor["request"]["type"] == vendor["adopt"]["type"] == "object"
