@@ -124,6 +124,12 @@ def mpeg(header: str, length: int) -> bytes:
         (EAC3, formats.EAC3),
         (DTS, formats.DTS),
         (LOAS, formats.LOAS),
+        (b"\x56\xe1\x01" + NOISE[:257], formats.LOAS),
+        (b"\x0b\x77\x00\x7f\x34\x58" + NOISE[:250], formats.EAC3),
+        (b"\x0b\x77\x04\x7f\x34\x80" + NOISE[:2298], formats.EAC3),
+        (b"\x0b\x77\x00\x00\x14\x50" + NOISE[:762], formats.AC3),
+        (b"\x0b\x77\x00\x00\x25\x40" + NOISE[:2554], formats.AC3),  # 640 kbit/s at 48 kHz
+        (b"\xff\xf9\x50\x83\x06\x3f\xfc" + (NOISE * 2)[:6186], formats.ADTS),
         (ADTS, formats.ADTS),
         (AC3, formats.AC3),
         (b"\x0b\x77\x00\x00\x54\x40" + NOISE[:828], formats.AC3),  # 192 kbit/s at 44.1 kHz: 417 words

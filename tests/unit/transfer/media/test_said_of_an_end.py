@@ -233,6 +233,7 @@ FORM = b"FORM\x00\x00\x10\x00AIFF"
 CAFF = b"caff\x00\x01\x00\x00"
 CHUNKS = [
     Told("WAV", riff(b"WAVE", FMT + SOUND), formats.WAV, WHOLE),
+    Told("WAV, padded", riff(b"WAVE", FMT + chunk(b"LIST", b"INFOa") + b"\x00" + SOUND), formats.WAV, WHOLE),
     Told("WAV, wrong outer length", riff(b"WAVE", FMT + SOUND, 9_000_000), formats.WAV, WHOLE),
     Told(
         "RF64",
@@ -324,7 +325,7 @@ OBJECTS = [
         formats.WMA,
         "ends 4 bytes before its last part does",
     ),
-    unproven("ASF, live", asf(ASF_HEAD, bytes(66)) + asf(ASF_DATA, NOISE[:400], 50), formats.WMV, UNKNOWN),
+    unproven("ASF, live", asf(ASF_HEAD, bytes(66)) + asf(ASF_DATA, bytes(400), 50), formats.WMV, UNKNOWN),
     cut("ASF, header alone", asf(ASF_HEAD, bytes(200)), formats.WMV, "has no media data"),
 ]
 
@@ -428,6 +429,12 @@ OTHERS = [
         bytes.fromhex("726966662e91cf11a5d628db04c10000") + (425).to_bytes(8, "little") + NOISE[:400],
         formats.W64,
         "has 424 bytes, by its header 425",
+    ),
+    unproven(
+        "AMR, long",
+        b"#!AMR\n" + (b"\x3c" + bytes(31)) * 524_288,
+        formats.AMR,
+        "is too long to be looked at frame by frame",
     ),
     cut("AMR, cut", b"#!AMR\n" + (b"\x3c" + bytes(31)) * 50 + b"\x3c", formats.AMR, "ends inside its last frame"),
     unproven(
@@ -545,6 +552,7 @@ STREAMS = [
         formats.MP4,
         f"has something that is no box from byte {len(FTYP + MOOV + MDAT)} on",
     ),
+    Told("a movie, then eight bytes", FTYP + MOOV + MDAT + b"\0\0\0\7abcd", formats.MP4, WHOLE),
     Told("a movie, then little", FTYP + MOOV + MDAT + b"\x05" * 4096, formats.MP4, WHOLE),
     Told("an index", INDEXED + _FRAGMENT, formats.MP4, WHOLE),
     Told("a wide index", FTYP + MOOV + sidx(len(_FRAGMENT), wide=True) + _FRAGMENT, formats.MP4, WHOLE),
