@@ -84,6 +84,13 @@ def test_what_contradicts_is_told_with_both_values_and_no_size_counts(facts: Fac
     assert (verdict.mismatch, verdict.checks, verdict.level) == (mismatch, (), Level.NONE)
 
 
+def test_a_checksum_that_this_python_cannot_compute_contradicts_nothing() -> None:
+    digests = Digests(CRC32, crc64=False)
+    digests.update(bytearray(BODY), SIZE)
+    verdict = judge(given(crc64=7, size=SIZE), digests)
+    assert (verdict.mismatch, verdict.checks) == (None, (Level.CONTENT_LENGTH,))
+
+
 def test_a_check_that_holds_beside_one_that_does_not_is_still_named() -> None:
     verdict = judge(given(vendor_md5=MD5, size=5), digests_for(given(vendor_md5=MD5)))
     assert (verdict.checks, verdict.level) == ((Level.VENDOR_MD5,), Level.VENDOR_MD5)
