@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -513,6 +514,8 @@ READY, COPYING, STORED, PENDING = FileStatus.READY, FileStatus.COPYING, FileStat
         ([(COPYING, 50, 100)], 100, 75),
         ([(COPYING, 50, None)], 100, 50),
         ([(COPYING, 200, 100)], 100, 99),
+        ([(COPYING, 200, 100), (PENDING, 0, None)], 0, 50),
+        ([(PENDING, 0, None)], 99, 50),
         ([(STORED, 100, 100)], 100, 99),
         ([(STORED, 100, 100), (PENDING, 0, None)], 20, 55),
         ([(STORED, 1, 1), (COPYING, 1, 4), (READY, 0, 4)], 0, 71),
@@ -538,3 +541,13 @@ def test_an_id_is_a_ulid_of_its_time_or_of_its_seed() -> None:
 
 def test_a_time_is_shown_in_utc_with_milliseconds() -> None:
     assert iso(datetime.fromisoformat("2026-01-02T03:04:05.678999+08:00")) == "2026-01-01T19:04:05.678Z"
+
+
+def test_a_time_is_shown_in_utc_wherever_the_machine_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Shanghai")
+    time.tzset()
+    try:
+        assert iso(NOON) == "2026-11-21T12:00:00.000Z"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
