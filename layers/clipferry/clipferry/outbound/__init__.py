@@ -1,1 +1,1 @@
-"""The one way out to vendors: the HTTP client, its connections, and the guard that checks every address."""
+"""HTTP to vendors and file hosts: the client, its connections, and the guard that checks each address."""

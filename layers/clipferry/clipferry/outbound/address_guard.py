@@ -1,12 +1,12 @@
 """The address guard: which URLs and which addresses this software may open a connection to.
 
-Pure decisions on values, plus the one name lookup. It knows nothing of requests, vendors or AWS. A URL is parsed once
-into a `Target`; the connection is made from that same value, so that no second parser can read it differently.
+Pure decisions on values, except for one name lookup. It does not depend on requests, vendors or AWS. A URL is parsed
+once into a `Target`, and the connection uses that value, so that no second parser can read the URL differently.
 
-A URL passes when its scheme is https, its host lies under an allowed suffix and every address the name resolves to is
-a public unicast address (IANA special-purpose registries for IPv4 and IPv6, RFC 6890). `allow_private` is for a stack
-that runs on one machine: it admits http and hosts whose every address is loopback, RFC 1918 or unique-local. Link-local
-and cloud metadata addresses, multicast and unspecified ones are refused whatever is allowed.
+A URL passes when its scheme is https, its host is under an allowed suffix and each address of the host is a public
+unicast address (IANA special-purpose registries for IPv4 and IPv6, RFC 6890). `allow_private` is for a stack that runs
+on one machine: it also allows http, and hosts with only loopback, RFC 1918 or unique-local addresses. Link-local and
+cloud metadata addresses, multicast and unspecified addresses are always refused.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import re
 import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from clipferry.outbound.url_encoding import URL_MAX, encode_path, encode_query
 
@@ -24,7 +24,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class OutboundError(Exception):
-    """A request that got no usable answer. `message` is safe to show: no query, no userinfo, no credential."""
+    """A request got no usable answer. `message` may be shown: it holds no query, no userinfo and no credential."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -32,18 +32,18 @@ class OutboundError(Exception):
 
 
 class AddressRefused(OutboundError):
-    """The guard's no: scheme, host not allowed, address not public, or a redirect to one of these."""
+    """The guard refuses the scheme, the host or an address, also after a redirect."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """One checked URL, in the pieces a connection needs."""
+    """One checked URL, in the parts that a connection needs."""
 
     scheme: str
     host: str  # lower-case ASCII, no trailing dot, no brackets
     port: int
     path: str = field(repr=False)  # with the query, percent-encoded
-    private_only: bool = False  # not on the allow-list: every address must be a private one
+    private_only: bool = False  # the host is not on the allow-list: each of its addresses must be private
 
     @property
     def origin(self) -> tuple[str, str, int]:
@@ -51,7 +51,7 @@ class Target:
 
     @property
     def authority(self) -> str:
-        """The Host header: the port only where it is not the scheme's own."""
+        """The value of the Host header: with the port only if it is not the scheme's default."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
@@ -66,19 +66,11 @@ _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\\]|^ | $")
 
 
 def check_url(url: str, hosts: Iterable[str], *, allow_private: bool = False) -> Target:
-    """Parse and judge a URL without resolving it; raises AddressRefused.
+    """Parse and check a URL without a name lookup. Raises AddressRefused.
 
-    `hosts` are suffixes, matched at a label boundary: "aliyuncs.com" admits "a.aliyuncs.com", not "xaliyuncs.com".
+    `hosts` are suffixes of whole labels: "aliyuncs.com" allows "a.aliyuncs.com", not "xaliyuncs.com".
     """
-    if len(url) > URL_MAX:
-        raise AddressRefused(f"refused a URL longer than {URL_MAX} characters")
-    if _FORBIDDEN.search(url):
-        raise AddressRefused("refused a URL with a control character, a backslash or a blank at its ends")
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        raise AddressRefused("refused a URL that cannot be parsed") from None
+    parts, port = _split(url)
     scheme = parts.scheme.lower()
     if scheme not in _PORTS:
         raise AddressRefused(f"refused scheme {scheme[:20]!r}: only https is allowed")
@@ -87,11 +79,7 @@ def check_url(url: str, hosts: Iterable[str], *, allow_private: bool = False) ->
     host = _checked_host(parts.netloc, parts.hostname or "")
     if scheme == "http" and not allow_private:
         raise AddressRefused(f"refused http to {host}: only https is allowed")
-    if port is None and parts.netloc.endswith(":"):
-        raise AddressRefused(f"refused an empty port at {host}")
-    port = _PORTS[scheme] if port is None else port
-    if port != _PORTS[scheme] and port < 1024:
-        raise AddressRefused(f"refused port {port} at {host}")
+    port = _checked_port(parts.netloc, port, scheme, host)
     listed = any(is_under(host, suffix) for suffix in hosts)
     if not listed and not allow_private:
         raise AddressRefused(f"refused host {host}: it is not on the list of allowed hosts")
@@ -99,6 +87,27 @@ def check_url(url: str, hosts: Iterable[str], *, allow_private: bool = False) ->
     if parts.query:
         path += "?" + encode_query(parts.query)
     return Target(scheme, host, port, path, private_only=not listed)
+
+
+def _split(url: str) -> tuple[SplitResult, int | None]:
+    if len(url) > URL_MAX:
+        raise AddressRefused(f"refused a URL longer than {URL_MAX} characters")
+    if _FORBIDDEN.search(url):
+        raise AddressRefused("refused a URL with a control character, a backslash or a blank at its ends")
+    try:
+        parts = urlsplit(url)
+        return parts, parts.port
+    except ValueError:
+        raise AddressRefused("refused a URL that cannot be parsed") from None
+
+
+def _checked_port(netloc: str, port: int | None, scheme: str, host: str) -> int:
+    if port is None and netloc.endswith(":"):
+        raise AddressRefused(f"refused an empty port at {host}")
+    port = _PORTS[scheme] if port is None else port
+    if port != _PORTS[scheme] and port < 1024:
+        raise AddressRefused(f"refused port {port} at {host}")
+    return port
 
 
 def _checked_host(netloc: str, host: str) -> str:
@@ -120,7 +129,7 @@ def _checked_host(netloc: str, host: str) -> str:
 
 
 def is_under(host: str, suffix: str) -> bool:
-    """Whether a host is the suffix or lies below it; an address only when it is the suffix itself."""
+    """Whether a host is the suffix or is below it. An IP address must be equal to the suffix."""
     suffix = suffix.strip().strip(".").lower()
     if suffix.startswith("[") and suffix.endswith("]"):
         suffix = suffix[1:-1]
@@ -141,7 +150,7 @@ def _networks(*texts: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Networ
     return tuple(ipaddress.ip_network(text) for text in texts)
 
 
-#: Refused whatever is allowed: what answers here is the machine or the cloud itself, or nobody.
+#: Always refused: these addresses belong to the machine or to the cloud itself, or to no host.
 _NEVER = {
     "a cloud metadata address": _networks(
         "169.254.169.254/32",
@@ -159,13 +168,13 @@ _NEVER = {
     "an unspecified address": _networks("0.0.0.0/8", "::/128"),
 }
 
-#: Admitted by allow_private only.
+#: Allowed only with `allow_private`.
 _PRIVATE = {
     "a loopback address": _networks("127.0.0.0/8", "::1/128"),
     "a private address": _networks("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"),
 }
 
-#: Neither public nor anybody's private network.
+#: Always refused: neither public addresses nor addresses of a private network.
 _SPECIAL = {
     "a shared (carrier NAT) address": _networks("100.64.0.0/10"),
     "a reserved address": _networks(
@@ -194,11 +203,11 @@ _SPECIAL = {
 }
 
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: what DNS64 gives for a host that has only an IPv4 address
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: DNS64 gives such an address for a host with only IPv4
 
 
 def address_problem(address: Address, *, allow_private: bool = False, private_only: bool = False) -> str | None:
-    """Why this address may not be connected to, in words; None when it may."""
+    """Why no connection to this address is allowed, as the error message says it; None when it is allowed."""
     address = _embedded(address)
     for what, networks in _NEVER.items():
         if any(address in network for network in networks):
@@ -212,12 +221,12 @@ def address_problem(address: Address, *, allow_private: bool = False, private_on
     if address.version == 6 and address not in _GLOBAL_UNICAST:
         return "a reserved address"
     if address.version == 6 and int(address) >> 32 & 0xFFFFFFFF in (0x00005EFE, 0x02005EFE):
-        return "an ISATAP address"  # RFC 5214: carries an IPv4 address of somebody's inner network
+        return "an ISATAP address"  # RFC 5214: it contains an IPv4 address of an internal network
     return "an address outside the private network of a host that is not on the list" if private_only else None
 
 
 def _embedded(address: Address) -> Address:
-    """The IPv4 address that an IPv4-mapped or NAT64 address stands for."""
+    """The IPv4 address inside of an IPv4-mapped or NAT64 address; any other address as it is."""
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped:
             return address.ipv4_mapped
@@ -227,9 +236,9 @@ def _embedded(address: Address) -> Address:
 
 
 def resolve(target: Target, *, allow_private: bool = False) -> Sequence[tuple[socket.AddressFamily, tuple[str, int]]]:
-    """Look the name up once and judge every address; the connection is made to one of exactly these.
+    """Look up the name once and check each address. The connection then uses one of exactly these addresses.
 
-    One bad address among good ones refuses them all. Raises AddressRefused; socket.gaierror when there is no such name.
+    One bad address is enough to refuse the host. Raises AddressRefused; socket.gaierror when there is no such name.
     """
     try:
         found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)

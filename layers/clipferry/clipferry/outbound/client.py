@@ -1,9 +1,9 @@
-"""The one way out: every request that leaves for a vendor or a file host goes through an `Outbound`.
+"""The HTTP client: each request to a vendor or a file host goes through an `Outbound`.
 
-It checks each URL and address (`address_guard`), connects to exactly the address it checked under the right TLS name
-(`connection`), and bounds every wait and every size. It sorts failures by one question: did the request reach the other
-side? It knows no vendor and nothing of AWS. It reads no proxy settings, no netrc and no cookies, and it repeats nothing
-that could act twice.
+It checks each URL and address (`address_guard`), connects to exactly the address that it checked, verifies the TLS name
+(`connection`), and limits each wait and each size. Its errors say whether the request may have reached the server. It
+does not depend on a vendor or on AWS. It reads no proxy settings, no netrc and no cookies, and it repeats no request
+that could have a second effect.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ MAX_REDIRECTS = 5
 USER_AGENT = "clipferry/0.1"
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-#: All that a redirect to another origin may carry along of what a caller gave: nothing that says who asks.
+#: The only headers of a caller that a redirect to another origin keeps: they do not identify the caller.
 _ANONYMOUS = frozenset({"range", "if-range", "if-match"})
 _OF_CALLS = {"Accept-Encoding": "identity", "User-Agent": USER_AGENT, "Connection": "close"}
 _USUAL = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": USER_AGENT}
@@ -63,7 +63,7 @@ _USUAL = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": USER_AGE
 
 @dataclass(frozen=True)
 class Reply:
-    """A whole answer to an API call, of any status."""
+    """A complete answer to an API call, with any status."""
 
     status: int
     headers: Headers
@@ -74,12 +74,12 @@ class Reply:
         return self.body.decode("utf-8", "replace")
 
     def json(self) -> Any:
-        """The body as JSON, its text in valid Unicode; ValueError or RecursionError when it is not JSON."""
+        """The body as JSON, with texts in valid Unicode. Raises ValueError or RecursionError when it is not JSON."""
         return _storable(json.loads(self.body))
 
 
 def _storable(value: Any) -> Any:
-    """The value without halves of surrogate pairs, which JSON lets through and UTF-8, hence every store, does not."""
+    """The value without single surrogates, because JSON allows them but UTF-8, and so each store, does not."""
     match value:
         case str():
             return value if value.isascii() else value.encode("utf-8", "replace").decode()
@@ -91,9 +91,9 @@ def _storable(value: Any) -> Any:
 
 
 class Outbound:
-    """Guarded HTTP. Safe to share between threads; keeps idle download connections until `close`.
+    """Guarded HTTP. Threads may share it. It keeps idle download connections until `close`.
 
-    `extra_hosts` are host suffixes allowed besides those each call names; `tls` replaces the default verification.
+    `extra_hosts`: host suffixes that are allowed besides those of each call. `tls` replaces the default verification.
     """
 
     def __init__(
@@ -110,16 +110,16 @@ class Outbound:
         self._time_left: Callable[[], float] | None = None
 
     def paced(self, gate: Callable[[str], None]) -> Outbound:
-        """The same way out with a gate: it is told the operation ahead of each API call, and may wait, or raise.
+        """A copy that calls `gate` with the operation before each API call; the gate may wait or raise.
 
-        What the gate raises is raised in the call's place: nothing was sent.
+        When the gate raises, nothing was sent.
         """
         twin = copy(self)
         twin._gate, twin._origin = gate, self.origin
         return twin
 
     def sending(self, headers: FileHeaders) -> Outbound:
-        """The same way out, whose downloads carry an account's headers to the hosts that are to get them."""
+        """A copy whose downloads send an account's headers to the hosts that may get them."""
         twin = copy(self)
         twin._file_headers, twin._origin = headers, self.origin
         return twin
@@ -132,11 +132,11 @@ class Outbound:
 
     @property
     def origin(self) -> Outbound:
-        """The way out that this one was made from: the same object for all that leave by it."""
+        """The `Outbound` from which this copy was made; the same object for all its copies."""
         return self._origin or self
 
     def admit(self, operation: str) -> None:
-        """Pass the gate. `call` does so by itself."""
+        """Call the gate, if there is one. `call` does this itself."""
         if self._gate is not None:
             self._gate(operation)
 
@@ -154,12 +154,12 @@ class Outbound:
         max_body: int = MAX_BODY,
         operation: str = "",
     ) -> Reply:
-        """One API call over a connection of its own; any HTTP status is a Reply, a redirect is never followed.
+        """Make one API call over its own connection. Any HTTP status is a Reply; a redirect is not followed.
 
-        `operation` is the vendor's name for what is called: the gate, if there is one, counts by it.
+        `operation`: the vendor's name of the operation; the gate counts calls by it.
 
-        `auth` signs the prepared request, once per call. A session and a connection of its own, so that a NoReply never
-        stems from a kept connection that had died unseen. Raises NotSent, NoReply or AddressRefused.
+        `auth` signs the prepared request, once a call. Each call has its own session and connection, so that a NoReply
+        is never caused by an idle connection that the server had closed. Raises NotSent, NoReply or AddressRefused.
         """
         from clipferry.outbound.guarded_session import (
             GuardedAdapter,
@@ -184,10 +184,10 @@ class Outbound:
         headers: Mapping[str, str] | None = None,
         timeout: Timeouts = DOWNLOAD_TIMEOUTS,
     ) -> Stream:
-        """GET for a download: a context manager with `status`, `headers` and a reader of the decoded body.
+        """GET a file: a context manager with `status`, `headers` and a reader of the decoded body.
 
-        Follows at most 5 redirects, each checked like the first; credentials and an account's headers stay behind when
-        the origin changes. The timeouts' `total` runs over redirects and body together. Raises NotSent, NoReply or
+        Follows at most 5 redirects, and checks each URL. When the origin changes, credentials and an account's headers
+        are not sent. `timeout.total` covers the redirects and the body together. Raises NotSent, NoReply or
         AddressRefused.
         """
         deadline = time.monotonic() + timeout.total
@@ -208,10 +208,10 @@ class Outbound:
         raise AddressRefused(f"refused {target.host}: more than {MAX_REDIRECTS} redirects")
 
     def close(self) -> None:
-        """Drop the idle connections."""
+        """Close the idle connections."""
         with self._lock:
             connections = [connection for kept in self._idle.values() for connection in kept]
-            self._idle.clear()  # in place: a way out made from this one has the same
+            self._idle.clear()  # in place, because copies share this dict
         for connection in connections:
             connection.close()
 
@@ -245,7 +245,7 @@ class Outbound:
             try:
                 kept.arm(timeout, deadline)
                 return kept, kept.exchange("GET", target, headers)
-            except NoReply:  # closed by the other side meanwhile; a GET may be asked again
+            except NoReply:  # the server had closed it; a GET may be repeated
                 kept.close()
         connection = self._connect(target, timeout, deadline)
         try:
@@ -260,13 +260,13 @@ class Outbound:
             return idle.pop() if idle else None
 
     def _keep(self, connection: Connection) -> None:
-        """Take back a connection whose answer was read to its end."""
+        """Keep a connection whose answer was read to its end."""
         with self._lock:
             self._idle.setdefault(connection.origin, []).append(connection)
 
 
 def _merged(*sources: Mapping[str, str]) -> dict[str, str]:
-    """All headers, a later one in place of an earlier one of the same name."""
+    """All headers; a later one replaces an earlier one of the same name."""
     merged: dict[str, tuple[str, str]] = {}
     for headers in sources:
         merged |= {name.lower(): (name, value) for name, value in headers.items()}

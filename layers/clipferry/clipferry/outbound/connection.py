@@ -1,8 +1,7 @@
 """One HTTP/1.1 connection to a checked address, under limits of time and size.
 
-The standard library's client does the protocol; this room adds what it lacks: the address guard at connect time, one
-deadline over everything that is awaited, a bound on the header block, and errors sorted by whether anything was sent.
-Used by `client` alone.
+The standard library's client implements the protocol. This module adds what it lacks: the address guard, one deadline
+for all waits, a limit on the size of the headers, and errors that say whether anything was sent. Only `client` uses it.
 """
 
 from __future__ import annotations
@@ -22,15 +21,15 @@ from clipferry.outbound.address_guard import OutboundError, Target, resolve
 from clipferry.redaction import redact
 
 MAX_HEADERS = 64 * 1024
-_BUFFER = 16 * 1024  # small on purpose: bodies are read past it, straight into the caller's memory
+_BUFFER = 16 * 1024  # small, because a body is read directly into the caller's memory, without this buffer
 
 
 class NotSent(OutboundError):
-    """Name lookup, connection or TLS handshake failed: provably nothing reached the other side."""
+    """Name lookup, connection or TLS handshake failed: certainly nothing reached the server."""
 
 
 class NoReply(OutboundError):
-    """Timeout, reset, truncated or oversized reply: the other side may have acted."""
+    """Timeout, reset, truncated or oversized reply: the server may have acted."""
 
 
 class Truncated(NoReply):
@@ -39,19 +38,19 @@ class Truncated(NoReply):
 
 @dataclass(frozen=True)
 class Timeouts:
-    """All in seconds. `read` bounds the wait for the next byte, `total` everything from the first lookup on."""
+    """In seconds. `read` limits the wait for the next byte; `total` limits all, from the name lookup on."""
 
     connect: float = 5.0
     read: float = 20.0
     total: float = 60.0
 
 
-#: What a socket and http.client raise while a request is under way.
+#: Errors that a socket and http.client raise during a request.
 BROKEN = (OSError, http.client.HTTPException, ValueError)
 
 
 def no_reply(host: str, error: Exception) -> NoReply:
-    """The error to raise in place of one of BROKEN, in words that hold no URL query."""
+    """The error to raise in place of one of BROKEN; its message holds no URL query."""
     if isinstance(error, TimeoutError):
         return NoReply(f"{host} did not answer in time")
     if isinstance(error, http.client.IncompleteRead):
@@ -62,7 +61,7 @@ def no_reply(host: str, error: Exception) -> NoReply:
 
 
 class Connection(http.client.HTTPConnection):
-    """Connected when made; raises NotSent or AddressRefused. `deadline` is on the monotonic clock."""
+    """Connects when it is created. Raises NotSent or AddressRefused. `deadline` is on the monotonic clock."""
 
     def __init__(
         self, target: Target, timeout: Timeouts, deadline: float, *, tls: ssl.SSLContext | None, allow_private: bool
@@ -80,7 +79,7 @@ class Connection(http.client.HTTPConnection):
     def exchange(
         self, method: str, target: Target, headers: Mapping[str, str], body: bytes | None = None
     ) -> http.client.HTTPResponse:
-        """Send one request and read the answer's head; the body is the caller's to read. Raises NoReply."""
+        """Send one request and read the answer's headers; the caller reads the body. Raises NoReply."""
         try:
             self._limits.check()
             self.putrequest(method, target.path, skip_host=True, skip_accept_encoding=True)
@@ -100,10 +99,11 @@ class Connection(http.client.HTTPConnection):
         return response
 
     def cut(self) -> None:
-        """End the connection from another thread: a reader that waits on it wakes up with an error."""
+        """End the connection from another thread. A waiting reader then gets an error."""
         if self.sock:
             with suppress(OSError):  # closed meanwhile
-                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)  # TLS's own would let ciphertext through
+                # The TLS socket's own `shutdown` would first drop TLS, and a reader would get ciphertext.
+                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
 
     def _limited_response(self, sock: socket.socket, **options: Any) -> http.client.HTTPResponse:
         self._limits.head_left = MAX_HEADERS
@@ -111,7 +111,7 @@ class Connection(http.client.HTTPConnection):
 
 
 class _FinalResponse(http.client.HTTPResponse):
-    """Passes over every informational answer (RFC 9110 §15.2); the standard library does so for 100 alone."""
+    """Skips each informational answer (RFC 9110 §15.2). The standard library skips only status 100."""
 
     def _read_status(self) -> tuple[str, int, str]:
         version, status, reason = super()._read_status()  # type: ignore[misc]
@@ -120,7 +120,7 @@ class _FinalResponse(http.client.HTTPResponse):
 
 
 class _Limits:
-    """How long one request may still take and how large its head may still become."""
+    """How long one request may still take, and how many bytes of headers may still come."""
 
     def __init__(self, sock: socket.socket, read_timeout: float, deadline: float) -> None:
         self._sock, self._read_timeout, self._deadline = sock, read_timeout, deadline
@@ -137,12 +137,12 @@ class _Limits:
     def count(self, size: int) -> None:
         if self.head_left is not None:
             self.head_left -= size
-            if self.head_left < -_BUFFER:  # the last buffer may hold the start of the body as well
+            if self.head_left < -_BUFFER:  # the last buffer may also hold the start of the body
                 raise http.client.HTTPException(f"response headers larger than {MAX_HEADERS} bytes")
 
 
 class _Source:
-    """What http.client takes for the socket to read from: every receive is checked against the limits."""
+    """Stands in place of the socket from which http.client reads. Each receive is checked against the limits."""
 
     def __init__(self, sock: socket.socket, limits: _Limits) -> None:
         self._sock, self._limits = sock, limits
@@ -152,7 +152,7 @@ class _Source:
 
 
 class _WholeLines(io.BufferedReader):
-    """Refuses a last line that the connection cut: http.client would take half a chunk size for a whole one."""
+    """Refuses a last line that is cut: http.client would read the first digits of a chunk size as a whole size."""
 
     def readline(self, size: int | None = -1) -> bytes:
         line = super().readline(size)
@@ -217,7 +217,7 @@ def _connect(target: Target, timeout: Timeouts, deadline: float, allow_private: 
 
 @cache
 def _verification() -> ssl.SSLContext:
-    """Certificates checked against the system's store and certifi's, the name always."""
+    """Checks certificates against the system's store and certifi's, and always checks the host name."""
     import certifi
 
     context = ssl.create_default_context()

@@ -1,12 +1,12 @@
-"""Content codings (RFC 9110 §8.4): a coded body becomes the bytes it stands for, and is whole or refused. Pure.
+"""Decodes content codings (RFC 9110 §8.4). A coded body must be complete, or it is refused. Pure.
 
-We ask for no coding; some servers apply one all the same. A coded body counts as whole only when the coding's own end
-was reached and nothing follows it. What is cut raises `CodingCut`; what is damaged, or is followed by bytes that are
-not a part of the coding, raises `CodingError`. Zeros after the last gzip member are such bytes as well: RFC 1952 knows
-no padding, and zeros are what a file looks like whose end was never written.
+Requests ask for no coding, but some servers apply one. A coded body is complete only when the coding's own end was
+reached and nothing follows it. A cut body raises `CodingCut`. A damaged body, or one with bytes after the coding's end,
+raises `CodingError`. Zeros after the last gzip member are refused too: RFC 1952 has no padding, and a file ends with
+zeros when its end was never written.
 
-Memory is constant: no step takes or makes more than about 64 KiB, however much a body expands. How many bytes may come
-out is for the caller to bound.
+Memory is constant: each step reads and gives at most about 64 KiB, also when a body expands a lot. The caller limits
+how many bytes it reads.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Sequence
 
-#: Gives at most so many bytes of a body (at least 1); empty at its end, for ever after.
+#: Reads at most so many bytes of a body (at least 1); returns nothing at the end and after it.
 Read = Callable[[int], bytes]
 
-CODINGS_MAX = 5  # one upon another; more are an attack
-_CHUNK = 64 * 1024  # coded bytes taken at once
+CODINGS_MAX = 5  # codings of one body; more are an attack
+_CHUNK = 64 * 1024  # coded bytes that are read at once
 _GZIP = b"\x1f\x8b\x08"  # magic number and the only compression method (RFC 1952 §2.3.1)
 
-#: Codings that change bytes and cannot be undone here: the registry of RFC 9110 §16.6.1, and what else is in use.
+#: Codings that change bytes and are not supported: the registry of RFC 9110 §16.6.1, and others that are in use.
 _UNKNOWN = frozenset(
     {
         "aes128gcm",
@@ -48,7 +48,7 @@ _UNKNOWN = frozenset(
 
 
 class CodingError(Exception):
-    """The body is not what its codings say. The message is a predicate: "sent a compressed body that is damaged"."""
+    """The body does not fit its codings. The message lacks the subject: "sent a compressed body that is damaged"."""
 
 
 class CodingCut(CodingError):
@@ -58,9 +58,9 @@ class CodingCut(CodingError):
 def codings_of(header: str | None) -> tuple[str, ...]:
     """The codings of a `Content-Encoding` value that change bytes, in the order in which they were applied.
 
-    Names that mean no change to the bytes are left out: `identity`, an empty one, and those that servers send by
-    mistake, such as `aws-chunked`, `none`, `binary`, `utf-8` or `base64`. Raises CodingError for one that is known to
-    change bytes and cannot be undone here, and for too many.
+    Names that do not change the bytes are left out: `identity`, an empty name, and names that servers send by mistake,
+    such as `aws-chunked`, `none`, `binary`, `utf-8` or `base64`. Raises CodingError for a coding that changes bytes and
+    is not supported, and for too many.
     """
     names = [name.partition(";")[0].strip().strip('"').lower() for name in (header or "").split(",")]
     unknown = next((name for name in names if name in _UNKNOWN), None)
@@ -73,18 +73,18 @@ def codings_of(header: str | None) -> tuple[str, ...]:
 
 
 def decoded(read: Read, codings: Sequence[str]) -> Read:
-    """A reader of the plain body behind `codings`, as `codings_of` names them. Its calls raise CodingError."""
+    """A reader of the decoded body. `codings` come from `codings_of`. The reader raises CodingError."""
     for coding in reversed(codings):
         read = _Gzip(read) if coding == "gzip" else _Deflate(read)
     return read
 
 
 class _Inflated:
-    """What two codings share: compressed streams, read piece by piece."""
+    """The common part of both codings: reads compressed streams piece by piece."""
 
     def __init__(self, read: Read) -> None:
         self._read = read
-        self._coded = b""  # taken from below, not yet decompressed
+        self._coded = b""  # bytes that were read and not yet decompressed
         self._stream: zlib._Decompress | None = None
         self._streams = 0  # begun so far
 
@@ -100,7 +100,7 @@ class _Inflated:
         raise NotImplementedError
 
     def _decompress(self, limit: int) -> bytes:
-        """Some bytes of the current stream, or none after a step towards them."""
+        """Some decompressed bytes of the current stream; empty when more steps are needed."""
         stream = self._stream
         if stream is None:
             return b""
@@ -122,16 +122,16 @@ class _Inflated:
         return True
 
     def _ahead(self, count: int) -> bytes:
-        """The next `count` coded bytes, fewer at the end of the body. They stay where they are."""
+        """The next `count` coded bytes, fewer at the end of the body. They are not consumed."""
         while len(self._coded) < count and (more := self._read(_CHUNK)):
             self._coded += more
         return self._coded[:count]
 
 
 class _Gzip(_Inflated):
-    """RFC 1952: members one after another, each with its own checksum and length.
+    """RFC 1952: several members in a row, each with its own checksum and length.
 
-    A body labelled gzip that does not begin like one was never compressed: it is handed on as it is.
+    A body with the coding gzip that does not begin like gzip was never compressed: it is returned unchanged.
     """
 
     _labelled_only = False
@@ -156,7 +156,7 @@ class _Gzip(_Inflated):
 
 
 class _Deflate(_Inflated):
-    """RFC 9110 §8.4.1.2: a zlib stream (RFC 1950); from some servers a bare deflate stream (RFC 1951)."""
+    """RFC 9110 §8.4.1.2: a zlib stream (RFC 1950); some servers send a deflate stream without zlib (RFC 1951)."""
 
     def _begin(self) -> bool:
         head = self._ahead(2)

@@ -1,8 +1,8 @@
-"""Headers that an account wants sent with the requests for its files, such as `Referer` or a token.
+"""Headers that an account adds to the requests for its files, such as `Referer` or a token.
 
-The values are secret. They go to the hosts that the vendor's API names for a file, and to those that the account or the
-deployment names. A host that only a playlist names gets none, nor does one that a redirect leads to: the list of a
-vendor's file hosts is no measure, for everybody can have a bucket under a cloud's domain.
+The values are secret. They are sent to the hosts that the vendor's API names for a file, and to those that the account
+or the deployment names. They are not sent to a host that only a playlist or a redirect names. The vendor's list of file
+hosts does not count, because anybody can have a bucket under a cloud's domain.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ VALUE_MAX = 4096  # characters; servers take about 8,000 for all headers togethe
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")  # a token of RFC 9110 §5.6.2
 _VALUE = re.compile(r"[!-~]|[!-~][ -~]*[!-~]")  # visible ASCII, blanks within
 
-#: What the copy itself decides, or the connection; besides these all that begin as in _OURS_BY_PREFIX.
+#: Headers that the copy or the connection sets; also all that begin with a prefix in _OURS_BY_PREFIX.
 _OURS = frozenset(
     {
         "accept-encoding",
@@ -38,7 +38,7 @@ _OURS_BY_PREFIX = ("content-", "if-", "proxy-")
 
 
 def problem_with(headers: object) -> str | None:
-    """Why these are not headers to be sent, in words that hold no value; None when they are."""
+    """Why these headers cannot be sent, as an error message without values; None when they can."""
     if not isinstance(headers, dict):
         return "is not an object of header names and values"
     if len(headers) > HEADERS_MAX:
@@ -58,14 +58,14 @@ def problem_with(headers: object) -> str | None:
 
 
 class FileHeaders:
-    """`headers`, and the hosts that get them: those under the suffixes `hosts`, and those of trusted URLs."""
+    """An account's headers and the hosts that get them: those under the suffixes `hosts`, and those of trusted URLs."""
 
     def __init__(self, headers: Mapping[str, str], hosts: Iterable[str] = ()) -> None:
         self._headers, self._suffixes = dict(headers), tuple(hosts)
         self._named: set[str] = set()
 
     def trust(self, url: str) -> None:
-        """The vendor's API named this URL of a file."""
+        """Let the host of this URL get the headers, because the vendor's API named the URL."""
         try:
             host = urlsplit(url).hostname
         except ValueError:
@@ -74,6 +74,6 @@ class FileHeaders:
             self._named.add(host.rstrip("."))
 
     def of(self, target: Target) -> Mapping[str, str]:
-        """What to send to a checked target."""
+        """The headers to send to a checked target; empty for a host that must not get them."""
         known = target.host in self._named or any(is_under(target.host, suffix) for suffix in self._suffixes)
         return self._headers if known else {}

@@ -1,9 +1,9 @@
-"""requests, with one way to the network: each request of a session leaves through the address guard.
+"""A session of `requests` that sends each request through the address guard.
 
-`requests` prepares, signs (`auth`) and sends by its own API; the adapter mounted here takes the place of its connection
-pool. It connects to exactly the address that was checked, under the right TLS name, once and without keeping the
-connection; it bounds time and size, follows no redirect and decodes by `content_coding`. Proxies, netrc and cookies of
-the environment are not read. Imported late, by the first API call: a download needs none of it.
+`requests` prepares, signs (`auth`) and sends with its own API; this adapter replaces its connection pool. It connects
+to exactly the address that was checked, with the right TLS name, and keeps no connection. It limits time and size,
+follows no redirect and decodes with `content_coding`. It reads no proxies, netrc or cookies from the environment. The
+first API call imports this module, because a download does not need it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from clipferry.outbound.stream import Stream
 
 
 class GuardedAdapter(BaseAdapter):
-    """Sends requests. `check` judges a URL and `connect` opens a connection to what it returned; both may refuse."""
+    """Sends requests. `check` checks a URL, and `connect` opens a connection to its result; both may raise."""
 
     def __init__(
         self,
@@ -32,13 +32,15 @@ class GuardedAdapter(BaseAdapter):
         timeouts: Timeouts,
         max_body: int,
     ) -> None:
-        """`max_body`: bytes of a decoded body, beyond which there is no reply."""
+        """`max_body`: the most bytes of a decoded body."""
         super().__init__()
         self._check, self._connect, self._timeouts, self._max_body = check, connect, timeouts, max_body
 
     def send(self, request: PreparedRequest, *_: Any, **__: Any) -> Response:
-        """The whole reply. Raises NotSent, NoReply or AddressRefused; what a session says of timeouts, TLS and proxies
-        has no effect."""
+        """The complete reply. Raises NotSent, NoReply or AddressRefused.
+
+        The session's settings for timeouts, TLS and proxies have no effect.
+        """
         target = self._check(request.url or "")
         body = request.body.encode() if isinstance(request.body, str) else request.body
         connection = self._connect(target, self._timeouts, time.monotonic() + self._timeouts.total)
@@ -50,14 +52,14 @@ class GuardedAdapter(BaseAdapter):
             connection.close()
 
     def close(self) -> None:
-        """Nothing is kept between two requests."""
+        """Does nothing, because no connection is kept."""
 
 
 class GuardedSession(Session):
-    """A session for one API call: it has no other adapter, and carries nothing over to another call."""
+    """A session for one API call. It has no other adapter, and no state passes to another call."""
 
     def __init__(self, adapter: GuardedAdapter, headers: Mapping[str, str]) -> None:
-        """`headers`: of each request that says nothing else; requests' own are not sent."""
+        """`headers`: the default headers of each request; those of `requests` are not sent."""
         super().__init__()
         self.trust_env = False  # no proxies, no netrc
         self.headers = CaseInsensitiveDict(headers)
@@ -66,10 +68,10 @@ class GuardedSession(Session):
             self.mount(scheme, adapter)
 
     def get_redirect_target(self, resp: Any) -> None:
-        """None: a redirect is a reply, and where it leads is not even looked at."""
+        """None: a redirect is returned as a reply, and its target is not read."""
 
     def call(self, method: str, url: str, **options: Any) -> Response:
-        """`request`, with AddressRefused for what cannot be prepared, be it the URL or a header."""
+        """Send a request. Raises AddressRefused also when the URL or a header is invalid."""
         try:
             return self.request(method, url, allow_redirects=False, **options)
         except RequestException:

@@ -1,4 +1,4 @@
-"""How long a server asks to be left alone: the one reader of `Retry-After`, for APIs and file servers. Pure."""
+"""Reads `Retry-After`, for APIs and file servers. Pure."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from clipferry.pacing.poll_plan import RETRY_AFTER_MAX
 
 
 def retry_after(value: str | None, now: datetime | None = None) -> float | None:
-    """Seconds to wait by a Retry-After header (RFC 9110 §10.2.3): a number of seconds, or a date seen from `now`.
+    """Seconds to wait by a Retry-After header (RFC 9110 §10.2.3): a number of seconds, or a date compared with `now`.
 
-    0 to RETRY_AFTER_MAX, whatever the server says; None when it says nothing that can be read.
+    The result is cut to 0 … RETRY_AFTER_MAX. None: there is no such header, or it cannot be read.
     """
     value = (value or "").strip()
     if value.isascii() and value.isdecimal():

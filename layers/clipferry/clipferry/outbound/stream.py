@@ -1,4 +1,4 @@
-"""One answer whose body is still to be read: decoded, and checked to be whole, piece by piece in constant memory."""
+"""An answer whose body is read piece by piece: decoded, checked to be complete, in constant memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CHUNK = 64 * 1024
 
 
 class Oversized(NoReply):
-    """The body is larger than it may be."""
+    """The body is larger than the caller allows."""
 
 
 class Headers(Mapping[str, str]):
@@ -38,11 +38,11 @@ class Headers(Mapping[str, str]):
 
 
 class Stream:
-    """An open answer. Use as a context manager; `readinto`, `read` and `read_all` give the body without its codings.
+    """An open answer; a context manager. `readinto`, `read` and `read_all` give the decoded body.
 
-    `length` is the body's declared length in bytes as it travels, so of the coded bytes; None when none is declared.
-    `end_declared` says whether a body that has ended is known to be whole: by a declared length, or by the last chunk
-    of chunked framing (RFC 9112 §7.1). Without it the body ends where the connection does, wherever that is (§6.3).
+    `length` is the declared length in bytes of the body as it is sent, so with its codings; None: not declared.
+    `end_declared`: whether the end of the body can be checked, by a declared length or by the last chunk of chunked
+    framing (RFC 9112 §7.1). Otherwise the body ends where the connection ends, and may be cut (§6.3).
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Stream:
         target: Target,
         keep: Callable[[Connection], None],
     ) -> None:
-        """`keep` takes the connection back for another request, once the body was read to its end."""
+        """`keep` gets the connection back for another request, when the body was read to its end."""
         self._connection, self._response, self._keep = connection, response, keep
         self._left: int | None = response.length
         self._ended = response.length == 0
@@ -79,14 +79,14 @@ class Stream:
 
     @cached_property
     def codings(self) -> tuple[str, ...]:
-        """What the server did to the bytes, in its order; empty for a body that is the file. Raises NoReply."""
+        """The content codings that the server applied, in order; empty for a plain body. Raises NoReply."""
         try:
             return codings_of(self.headers.get("Content-Encoding"))
         except CodingError as error:
             raise NoReply(f"{self.host} {error}") from None
 
     def readinto(self, buffer: memoryview) -> int:
-        """Put what has arrived, at least one byte, into the buffer; 0 at the end of a whole body.
+        """Read the bytes that have arrived, at least one, into the buffer; 0 at the end of a complete body.
 
         Raises NoReply when the connection breaks or a coding is damaged or unknown, Truncated when the body ends before
         its declared length or its coding's end.
@@ -98,7 +98,7 @@ class Stream:
         return len(plain)
 
     def read(self, limit: int) -> bytes:
-        """At most `limit` bytes of the body, fewer only at its end. Raises as `readinto`."""
+        """At most `limit` bytes of the body, fewer only at its end. Raises the errors of `readinto`."""
         pieces, left = [], limit
         buffer = memoryview(bytearray(min(limit, _CHUNK)))
         while left and (count := self.readinto(buffer[:left])):
@@ -107,14 +107,14 @@ class Stream:
         return b"".join(pieces)
 
     def read_all(self, limit: int) -> bytes:
-        """The whole body. Raises as `readinto`, and Oversized for more than `limit` bytes."""
+        """The whole body. Raises the errors of `readinto`, and Oversized for more than `limit` bytes."""
         body = self.read(limit + 1)
         if len(body) > limit:
             raise Oversized(f"{self.host} sent a reply larger than {limit} bytes")
         return body
 
     def cut(self) -> None:
-        """Break the connection from another thread; a `readinto` that waits raises NoReply."""
+        """End the connection from another thread; a waiting `readinto` raises NoReply."""
         self._connection.cut()
 
     def _decoded(self, limit: int) -> bytes:

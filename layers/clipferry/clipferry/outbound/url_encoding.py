@@ -1,7 +1,7 @@
-"""URLs as vendors and servers write them, made such as can be asked for (RFC 3986). Pure; their meaning stays the same.
+"""Makes URLs of vendors and servers valid (RFC 3986), without a change of their meaning. Pure.
 
-Encoded is what stands in a URL without being encoded: blanks, characters beyond ASCII (as UTF-8), a `%` that begins no
-escape, a backslash. What is encoded stays as it is, byte for byte, for it may be signed.
+It encodes what should be encoded and is not: blanks, characters beyond ASCII (as UTF-8), a `%` that begins no escape, a
+backslash. Parts that are already encoded stay the same byte for byte, because the URL may be signed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ URL_MAX = 16_384  # characters; a presigned URL with a session token takes about
 
 _BARE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_IN_NAME = re.compile(r"[?/]|\.[0-9A-Za-z]{2,5}\Z")  # what no fragment of a file's URL holds, but the rest of its name
+_IN_NAME = re.compile(r"[?/]|\.[0-9A-Za-z]{2,5}\Z")  # if the text after `#` matches, it is a part of the file's name
 
 
 def encode_path(path: str) -> str:
@@ -25,14 +25,14 @@ def encode_query(query: str) -> str:
 
 
 def encode_raw(header: str) -> str:
-    """A URL from a header field, whose bytes beyond ASCII http.client gives as characters of Latin-1."""
+    """Encode a URL from a header. http.client gives its bytes beyond ASCII as characters of Latin-1."""
     return quote(header.encode("latin-1", "replace"), safe="".join(map(chr, range(128))))
 
 
 def absolute_url(text: str) -> str:
-    """The http or https URL that a vendor gives for a file, encoded; `//host/path` is taken for https.
+    """The http or https URL of a file as a vendor gives it, encoded; `//host/path` counts as https.
 
-    ValueError when it cannot be a URL: its words say why, and quote nothing.
+    Raises ValueError when it cannot be a URL; the message says why, and does not repeat the text.
     """
     text = text.strip()
     if len(text) > URL_MAX:
@@ -56,8 +56,8 @@ def absolute_url(text: str) -> str:
 
 
 def _encode_host(netloc: str) -> str:
-    """A host name beyond ASCII as DNS asks for it (RFC 5891, mapped first as UTS #46 says). Raises ValueError."""
-    import idna  # few vendors' URLs need it
+    """Encode a host name beyond ASCII for the DNS (RFC 5891, after the mapping of UTS #46). Raises ValueError."""
+    import idna  # imported here, because few URLs need it
 
     user, at, place = netloc.rpartition("@")
     host, colon, port = place.partition(":")
