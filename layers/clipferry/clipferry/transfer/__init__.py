@@ -1,8 +1,8 @@
-"""Copying one file from a vendor into S3: in parallel, resumable over any number of calls, proven whole.
+"""Copies one file from a vendor into S3: in parallel, in any number of calls, with proof that the copy is complete.
 
-It knows HTTP (through `outbound.client`), S3 (through a client it is given) and nothing of jobs or tables.
-`copy` copies or goes on copying, `abandon` ends whatever a checkpoint names, `declared_size` and
-`part_size` are what one goes by, `client_config` makes the S3 client fit.
+It uses HTTP (`outbound.client`) and S3 (with the caller's client), and does not depend on jobs or tables. `copy` starts
+or continues a copy, `abandon` ends the uploads of a checkpoint, `declared_size` and `part_size` read a checkpoint, and
+`client_config` is the configuration for the S3 client.
 """
 
 from __future__ import annotations

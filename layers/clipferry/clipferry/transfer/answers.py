@@ -1,4 +1,4 @@
-"""What an answer of the source says: facts, ranges, encodings. Parsing and checking only; nothing is asked here."""
+"""Reads and checks answers of the source: facts, ranges, encodings. Sends no requests."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
 THROTTLED = frozenset({429, 503})
 _GONE = frozenset({404, 410})
 _DENIED = frozenset({401, 403, 451})
-#: The URL may have ended its life: a fresh one is worth asking for. 400 is what S3 says of a session that is over.
+#: The URL may have expired, so a new one may help. S3 answers 400 when the session of its credentials has expired.
 RENEWED = _GONE | _DENIED | {400}
 
 
 def refused(host: str, status: int, what: str = "the file") -> AttemptFailed | NotThere:
-    """What it means when a fresh URL is answered with one of RENEWED, in words that say what to do."""
+    """The error message when a new URL is answered with one of RENEWED. It says what the user can do."""
     if status in _GONE:
         return NotThere(f"{host} does not have {what} (HTTP {status})")
     if status not in _DENIED:
@@ -36,7 +36,7 @@ def refused(host: str, status: int, what: str = "the file") -> AttemptFailed | N
 
 
 class Unusable(Exception):
-    """An answer that cannot be used; asking again may bring a better one. `ranges`: a plain GET may."""
+    """The answer cannot be used; another request may bring a better one. `ranges`: a GET without a range may."""
 
     def __init__(self, message: str, code: Code = Code.SOURCE_UNAVAILABLE, *, ranges: bool = False) -> None:
         super().__init__(message)
@@ -45,24 +45,24 @@ class Unusable(Exception):
 
 @dataclass
 class Opening:
-    """The first answer: what it declares, the first bytes, and the body still to be read behind them."""
+    """The first answer: the facts that it declares, its first bytes, and the rest of its body."""
 
     facts: Facts
     head: bytes
     body: Body
-    remote: Remote  # where it was found
-    content_type: str = ""  # the server's word
+    remote: Remote  # the source of the answer
+    content_type: str = ""  # as the server reports it
 
 
 class Body:
-    """An open answer read from its start: the head again, then the rest."""
+    """An open answer from its start: the bytes that were already read, then the rest."""
 
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
         self._pushed = b""
 
     def peek(self, wanted: Callable[[bytes], int]) -> bytes:
-        """The first bytes, which stay to be read: as many as `wanted` asks for by those that have come so far."""
+        """The first bytes, without consuming them; `wanted` says, for the bytes so far, how many are needed."""
         head = bytearray()
         while (missing := wanted(bytes(head)) - len(head)) > 0:
             piece = bytearray(missing)
@@ -76,7 +76,7 @@ class Body:
         return bytes(head)
 
     def readinto(self, buffer: memoryview) -> int:
-        """Like Stream.readinto."""
+        """The same as Stream.readinto."""
         if not self._pushed:
             return self.stream.readinto(buffer)
         count = min(len(buffer), len(self._pushed))
@@ -85,7 +85,7 @@ class Body:
 
 
 def check_validators(stream: Stream, facts: Facts) -> None:
-    """The file is the one that was begun with, as far as its validators tell (RFC 9110 §8.8). Raises SourceChanged."""
+    """Raise SourceChanged when the validators (RFC 9110 §8.8) show another file than at the start of the copy."""
     etag = _strong(stream.headers.get("ETag"))
     if facts.etag and etag and etag != facts.etag:
         raise SourceChanged(f"{stream.host} has another ETag now")
@@ -94,7 +94,7 @@ def check_validators(stream: Stream, facts: Facts) -> None:
 
 
 def check_range(stream: Stream, facts: Facts, start: int, end: int) -> None:
-    """A 206 about exactly the bytes asked for, of a file as large as the one that was begun with."""
+    """Check that a 206 has exactly the requested bytes, of a file with the size that it had at the start."""
     if stream.status == 200:
         if facts.size is not None and stream.length not in (None, facts.size):
             raise SourceChanged(f"{stream.host} has another size now")
@@ -112,7 +112,7 @@ def check_range(stream: Stream, facts: Facts, start: int, end: int) -> None:
 
 
 def whole_by_range(stream: Stream, size: int) -> bool:
-    """Whether a 206 holds the whole file: it says so, and a body of `size` bytes came."""
+    """Whether a 206 holds the whole file: its range says so, and a body of `size` bytes came."""
     found = _CONTENT_RANGE.fullmatch(stream.headers.get("Content-Range", "").strip())
     if found is None or stream.codings:
         return False
@@ -121,7 +121,7 @@ def whole_by_range(stream: Stream, size: int) -> bool:
 
 
 def first_facts(stream: Stream, remote: Remote, part_size: int | None) -> Facts:
-    """What the first answer declares, together with what the vendor's API said."""
+    """The facts of the first answer and of the vendor's API."""
     headers, plain = stream.headers, not stream.codings
     size, ranges = stream.length, False
     if stream.status == 206:
@@ -148,7 +148,7 @@ def first_facts(stream: Stream, remote: Remote, part_size: int | None) -> Facts:
 
 
 def _strong(etag: str | None) -> str | None:
-    """The ETag when it is a strong validator (RFC 9110 §8.8.3)."""
+    """The ETag, if it is a strong validator (RFC 9110 §8.8.3)."""
     etag = (etag or "").strip()
     return etag if len(etag) > 2 and etag.startswith('"') and etag.endswith('"') else None
 

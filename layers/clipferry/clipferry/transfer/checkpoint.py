@@ -1,4 +1,4 @@
-"""What one call of a copy leaves for the next. Small and JSON-able: S3's own part list says which bytes are there."""
+"""What one call of a copy stores for the next. It is small JSON: S3's list of parts says which bytes are there."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from clipferry.transfer.upload import UploadRef
 
 
 def declared_size(checkpoint: Mapping[str, Any]) -> int | None:
-    """Bytes of the whole file by the word of the source that a saved checkpoint goes on with."""
+    """Bytes of the whole file, as the source of a saved checkpoint declares them."""
     facts = checkpoint.get("facts")
     return Facts.parse(facts).size if facts else None
 
 
 def part_size(checkpoint: Mapping[str, Any]) -> int | None:
-    """Bytes of each part but the last of the upload that a saved checkpoint goes on with."""
+    """Bytes of each part but the last, in the upload of a saved checkpoint."""
     upload = checkpoint.get("upload")
     return UploadRef.parse(upload).part_size if upload else None
 
@@ -25,12 +25,14 @@ def part_size(checkpoint: Mapping[str, Any]) -> int | None:
 @dataclass
 class Checkpoint:
     stem: str
-    starts: int = 1  # of the copy, from its first byte: one more when the source changed or the upload was lost
-    not_there: float = 0.0  # seconds waited for a source that is ready but not to be found
-    ranges: bool = True  # False: asking for parts of this source has failed, take it as one stream
+    starts: int = (
+        1  # how often the copy started from the first byte: again when the source changed or the upload was lost
+    )
+    not_there: float = 0.0  # seconds waited for a source that was reported ready but was not found
+    ranges: bool = True  # False: requests for ranges of this source have failed, read it as one stream
     connections: int | None = None  # at the start of the next call; None: as many as are allowed
-    part_size: int | None = None  # bytes of the smallest parts of the next upload; None: as the options say
-    was_cut: bool = False  # an attempt found that the container goes on behind the file's end
+    part_size: int | None = None  # bytes of the smallest parts of the next upload; None: as in the options
+    was_cut: bool = False  # an attempt found that the file ends before its container does
     facts: Facts | None = None
     upload: UploadRef | None = None
     digests: dict[str, Any] | None = None  # Digests.state()
@@ -71,5 +73,5 @@ class Checkpoint:
 
 
 def _whole(value: Any) -> int | None:
-    """A store may hand numbers back as another type."""
+    """A whole number, because a store may return numbers as another type."""
     return None if value is None else int(value)

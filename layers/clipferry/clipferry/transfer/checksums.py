@@ -1,12 +1,12 @@
-"""Digests that survive a stop: whole-file SHA-256 and MD5 that can be written down midway, and CRCs that combine.
+"""Digests that can be saved and continued: SHA-256 and MD5 of a whole file, and CRCs that can be combined.
 
-Nothing here reads or writes files. `hashlib` cannot save the state of a running digest, so that a copy which takes
-several Lambda calls would have to read everything again. The libcrypto that `hashlib` itself links to can: its
-`SHA256_CTX` and `MD5_CTX` are plain structures (openssl/sha.h, openssl/md5.h). They are reached through the `_hashlib`
-extension and proven with a known answer at first use; where that fails, `hashlib` is used and `state` is None.
+Reads and writes no files. `hashlib` cannot save the state of a running digest, so a copy that takes several Lambda
+calls would have to read all bytes again. The libcrypto to which `hashlib` links can do it: its `SHA256_CTX` and
+`MD5_CTX` are plain structures (openssl/sha.h, openssl/md5.h). They are accessed through the `_hashlib` extension and
+tested with a known answer at first use; if this fails, `hashlib` is used and `state` is None.
 
-CRC-64/XZ (what Alibaba OSS calls crc64ecma) comes from the liblzma behind `_lzma` in the same way. CRC-64/NVME comes
-from awscrt where the runtime has it; CRC-32 from zlib always.
+CRC-64/XZ (Alibaba OSS calls it crc64ecma) comes in the same way from the liblzma of `_lzma`. CRC-64/NVME comes from
+awscrt if the runtime has it; CRC-32 always comes from zlib.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Crc:
-    """A reflected CRC with all-ones in and out, as S3 uses for full-object checksums."""
+    """A reflected CRC with all ones as initial value and final XOR, as S3 uses it for full-object checksums."""
 
     name: str  # S3's name for it, as in ChecksumAlgorithm and Checksum<name>
     width: int
@@ -55,7 +55,7 @@ def _apply(matrix: tuple[int, ...], vector: int) -> int:
 
 @cache
 def _zeros(polynomial: int, width: int, length: int) -> tuple[int, ...]:
-    """What `length` zero bytes do to a CRC register, as a matrix (Mark Adler's crc32_combine)."""
+    """The effect of `length` zero bytes on a CRC register, as a matrix (Mark Adler's crc32_combine)."""
     power = (polynomial, *(1 << bit for bit in range(width - 1)))  # one zero bit
     for _ in range(3):
         power = tuple(_apply(power, column) for column in power)  # one zero byte
@@ -74,7 +74,7 @@ _NVME_POLYNOMIAL = 0x9A6C9329AC4BC9B5
 
 @cache
 def object_crc() -> Crc:
-    """The full-object checksum to send to S3: CRC-64/NVME where awscrt computes it in hardware, else CRC-32."""
+    """The full-object checksum for S3: CRC-64/NVME if awscrt computes it in hardware, else CRC-32."""
     try:
         from awscrt.checksums import crc64nvme  # type: ignore[import-untyped,import-not-found,unused-ignore]
     except ImportError:  # no awscrt, or one older than 0.21, which has no crc64nvme
@@ -83,7 +83,7 @@ def object_crc() -> Crc:
 
 
 def crc_named(name: str) -> Crc | None:
-    """The checksum an upload was begun with; None when this machine cannot compute it."""
+    """The checksum with which an upload was begun; None when this machine cannot compute it."""
     return next((crc for crc in (CRC32, object_crc()) if crc.name == name), None)
 
 
@@ -113,7 +113,7 @@ def crc64ecma(buffer: bytearray | bytes, length: int, value: int = 0) -> int:
 
 
 def _pointer(buffer: bytearray | bytes) -> Any:
-    """Where the bytes are, for a C function that only reads them while we hold the buffer."""
+    """The address of the bytes, for a C function that only reads them while the caller holds the buffer."""
     return (ctypes.c_char * len(buffer)).from_buffer(buffer) if isinstance(buffer, bytearray) else buffer
 
 
@@ -150,7 +150,7 @@ def _libcrypto(name: str) -> tuple[Any, Any, Any] | None:
 
 
 class _Saveable:
-    """A digest whose running state is a structure of libcrypto's."""
+    """A digest whose state is a structure of libcrypto and can be saved."""
 
     def __init__(self, name: str, functions: tuple[Any, Any, Any], state: str | None = None) -> None:
         self._algorithm = _ALGORITHMS[name]
@@ -175,7 +175,7 @@ class _Saveable:
 
 
 class _Plain:
-    """The same over hashlib, whose state cannot be saved."""
+    """A digest of hashlib, whose state cannot be saved."""
 
     def __init__(self, name: str) -> None:
         self._hash = hashlib.new(name, usedforsecurity=False)
@@ -196,9 +196,9 @@ def _running(name: str, state: str | None = None) -> _Saveable | _Plain:
 
 
 class Digests:
-    """What is known of a file's bytes from its start up to `position`, in file order.
+    """The digests of a file's bytes from its start up to `position`.
 
-    Always SHA-256 and the object CRC; MD5 and CRC-64/XZ when there is something to compare them with.
+    Always SHA-256 and the object CRC; MD5 and CRC-64/XZ only when there is a value to compare them with.
     """
 
     def __init__(self, crc: Crc, *, md5: bool = False, crc64: bool = False) -> None:
@@ -210,7 +210,7 @@ class Digests:
         self._crc64: int | None = 0 if crc64 and has_crc64ecma() else None
 
     def update(self, buffer: bytearray, length: int, crc: int | None = None) -> None:
-        """Take the next `length` bytes; `crc` is their object CRC when it is known already."""
+        """Add the next `length` bytes; `crc` is their object CRC, if it is already known."""
         if self.observer:
             self.observer(self.position, memoryview(buffer)[:length])
         self._sha256.update(buffer, length)
@@ -236,7 +236,7 @@ class Digests:
         return self._crc64
 
     def state(self) -> dict[str, Any] | None:
-        """JSON-able; None when this machine cannot save a running digest."""
+        """The state as JSON values; None when this machine cannot save a running digest."""
         sha256 = self._sha256.state()
         if sha256 is None:
             return None
@@ -251,7 +251,7 @@ class Digests:
 
     @classmethod
     def restore(cls, crc: Crc, state: dict[str, Any] | None, *, md5: bool = False, crc64: bool = False) -> Digests:
-        """The digests a state describes; from the start again when it does not hold all that is needed."""
+        """The digests of a saved state; new digests from the start when it does not hold all that is needed."""
         fresh = cls(crc, md5=md5, crc64=crc64)
         if not state or state.get("algorithm") != crc.name or _libcrypto("sha256") is None:
             return fresh

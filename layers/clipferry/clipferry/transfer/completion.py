@@ -1,4 +1,4 @@
-"""The end of a file's copy: judge its bytes, complete the upload, confirm the object, and only then call it stored."""
+"""The end of a file's copy: check its bytes, complete the upload, check the object, and only then report success."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _READ_BACK, _READ_AHEAD = 8 * 1024 * 1024, 4  # bytes a request, requests at onc
 
 
 class Completion:
-    """All methods raise Stopped, AttemptFailed, Hopeless, UploadLost, or what the caller's `save` raises."""
+    """All methods may raise Stopped, AttemptFailed, Hopeless, UploadLost, and what the caller's `save` raises."""
 
     def __init__(self, session: Session) -> None:
         self._session, self._storage = session, session.storage
 
     def complete(self, parts: list[Part], digests: Digests) -> Stored:
-        """Judge before completion where all bytes went through the digests, after reading back where not."""
+        """Check the digests before the completion if they cover all bytes; otherwise after the object was read back."""
         session = self._session
         size = sum(part.size for part in parts)
         session.copied = size
@@ -47,7 +47,7 @@ class Completion:
         return self._confirm(Existing(size, etag, session.ref.token), digests)
 
     def settle_with(self, existing: Existing, digests: Digests) -> Stored:
-        """An object stands under the key: ours, completed by a call that could not say so, or another copy's."""
+        """An object already has the key: ours, completed by a call that crashed after that, or one of another copy."""
         session = self._session
         if existing.token == session.ref.token:
             return self._confirm(existing, digests)
@@ -67,10 +67,11 @@ class Completion:
         return self._stored(existing, theirs, verdict, proof)
 
     def _make_way(self, existing: Existing) -> NoReturn:
-        """An object with other content stands under the key. One that an earlier copy of this file left goes.
+        """An object with other content has the key. If an earlier copy of this file made it, delete it.
 
-        A copy that a cancel met between its completion and its row leaves such an object, and the vendor's work that a
-        retry asked for has other bytes. The save proves that no other call has the file, whose row names no object.
+        Such an object stays when a job is cancelled after a copy completed and before its row was written; the vendor's
+        new work for a retry has other bytes. The save proves that no other call copies the file, and the file's row
+        names no object.
         """
         session = self._session
         if not existing.same_file:
@@ -81,13 +82,13 @@ class Completion:
         raise AttemptFailed(Code.DESTINATION_TAKEN, message, fresh=True)
 
     def refuse_weak(self, level: Level) -> None:
-        """Raises Hopeless when the evidence is weaker than what is asked for."""
+        """Raises Hopeless when the evidence is weaker than the configured minimum."""
         wanted = self._session.minimum
         if level.rank < wanted.rank:
             raise Hopeless(Code.EVIDENCE_TOO_WEAK, f"the best evidence is {level.value}; {wanted.value} is asked for")
 
     def _confirm(self, existing: Existing, digests: Digests) -> Stored:
-        """Our object: read back what the digests have not seen, judge, and only then call it stored."""
+        """The object is ours: read back the bytes that the digests lack, check them, and only then report success."""
         session = self._session
         try:
             self._read_back(existing, digests)
@@ -103,7 +104,7 @@ class Completion:
         return self._stored(existing, digests, verdict, proof)
 
     def _read_back(self, existing: Existing, digests: Digests) -> None:
-        """Take the object's bytes behind the digests' position into them, a few ranges ahead of the hashing."""
+        """Read the object's bytes after the digests' position and add them; a few ranges are read in advance."""
         session = self._session
         key, size, waiting = session.ref.key, existing.size, deque[tuple[int, Future[bytearray]]]()
         starts = iter(range(digests.position, size, _READ_BACK))
@@ -146,7 +147,7 @@ class Completion:
 
 
 def combined_crc(crc: Crc, parts: list[Part]) -> int | None:
-    """The checksum of the whole from those of its parts; None when the store did not say one of them."""
+    """The checksum of the whole object from those of its parts; None when the store did not report one of them."""
     total = 0
     for part in parts:
         if part.crc is None:

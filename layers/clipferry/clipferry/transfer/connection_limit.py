@@ -1,9 +1,9 @@
-"""How many ranges may be read at once: fewer when the source says "slow down" or sends too slowly, more as it bears it.
+"""How many ranges may be read at once: fewer when the source throttles or is too slow, more when it is fast enough.
 
-A range is late when it cannot arrive before the end of the call at the speed that it has. Where all connections share
-one bandwidth, half of the late ones get there when the other half waits; where each connection has its own, the late
-ones are lost anyway. So half of them are paused. A paused range keeps what has arrived of it, and goes on from there
-when it gets a place again.
+A range is late when it cannot arrive before the end of the call at its present speed. If all connections share one
+bandwidth, half of the late ranges arrive in time when the other half waits. If each connection has its own bandwidth,
+all late ranges are lost in any case. So half of the late ranges are paused. A paused range keeps the bytes that have
+arrived, and continues from there when it may read again.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-RETRY_AFTER_MAX = 60.0  # seconds; a longer wish is the caller's to fulfil
-_SAME_STORM = 1.0  # seconds; refusals that arrive together are one
-_LOOKS = 16  # the speeds are looked at each time this fraction of the time left has passed
-_MARGIN = 0.95  # share of the time left in which a range has to arrive
+RETRY_AFTER_MAX = 60.0  # seconds; for a longer wait the call ends, and the caller waits
+_SAME_STORM = 1.0  # seconds; refusals within this time count as one
+_LOOKS = 16  # the speeds are checked each time 1/16 of the remaining time has passed
+_MARGIN = 0.95  # the share of the remaining time in which a range has to arrive
 
 
 @dataclass(eq=False)
 class Reading:
-    """One range of a source, under way or waiting for its place. `received` is written by the thread that reads it."""
+    """One range of a source that is being read or waits. Only the thread that reads it writes `received`."""
 
-    position: tuple[str, int]  # what comes first in the copy is read first
+    position: tuple[str, int]  # ranges are read in this order
     length: int  # bytes
-    behind: int = 0  # bytes that have to come after it in the same call, for it to be of use
+    behind: int = 0  # bytes that must arrive after it in the same call; otherwise it is useless
     received: int = 0
     begun: float = 0.0  # when it first got a place, on the monotonic clock
     active: bool = False
@@ -34,21 +34,21 @@ class Reading:
     since: float = 0.0  # … and when that was
 
     def late(self, now: float, left: float) -> bool:
-        """Whether it, and what is behind it, cannot arrive in the `left` seconds at its present speed."""
+        """Whether it and the bytes that follow cannot arrive in `left` seconds at its present speed."""
         arrives = (self.received - self.seen) * left * _MARGIN
         return self.length - self.received + self.behind > arrives / max(now - self.since, 0.001)
 
 
 class ConnectionLimit:
-    """Places for readings. Safe to use from many threads."""
+    """Limits the ranges that are read at once. Safe to use from many threads."""
 
     def __init__(self, most: int, first: int | None = None) -> None:
         """`most` connections at once, `first` of them at the start (None: all)."""
         self._most = max(1, most)
         self.limit = self._first = self._most if first is None else max(1, min(first, self._most))
-        self._proven: int | None = None  # at once, when one of them arrived; None: nothing was read
+        self._proven: int | None = None  # how many were read at once when one arrived; None: no range arrived
         self._readings: set[Reading] = set()  # active or waiting
-        self._good = 0  # whole ranges since the limit changed
+        self._good = 0  # complete ranges since the limit changed
         self._refused_at = float("-inf")
         self._open_at = 0.0
         self._ends_at = float("inf")
@@ -74,7 +74,7 @@ class ConnectionLimit:
                 self._changed.wait(max(0.001, wake - now))
 
     def leave(self, reading: Reading, *, good: bool) -> None:
-        """Give the place back. `good`: the range has arrived whole, which may open one place more."""
+        """Give the place back. `good`: the range has arrived completely, which may raise the limit by one."""
         with self._changed:
             if good:
                 self._proven = max(self._proven or 0, self._active)
@@ -94,7 +94,7 @@ class ConnectionLimit:
         self._changed.notify_all()  # the next in line may get a place too
 
     def _quick(self, reading: Reading) -> bool:
-        """Whether there is so much time that twice as many ranges could be read at half the speed."""
+        """Whether the time suffices to read twice as many ranges at half the speed."""
         now = time.monotonic()
         never_refused = self._refused_at == float("-inf")
         return never_refused and 2 * (now - reading.begun) <= self._ends_at - now
@@ -115,7 +115,7 @@ class ConnectionLimit:
     # -- what changes the limit ---------------------------------------------------------------------------------------
 
     def slow_down(self, wait: float) -> None:
-        """The source refused: half the places, and none before the wait is over."""
+        """The source throttles: halve the limit, and start no range before the wait is over."""
         with self._changed:
             now = time.monotonic()
             if now - self._refused_at > _SAME_STORM:
@@ -125,9 +125,9 @@ class ConnectionLimit:
             self._changed.notify_all()
 
     def review(self, left: float) -> None:
-        """Pause half of the late readings. To be called often; it looks when there is something new to see.
+        """Pause half of the late ranges. May be called often; it checks the speeds only after some time has passed.
 
-        `left`: seconds in which a range must have arrived to be of use.
+        `left`: seconds in which a range must arrive to be useful.
         """
         now = time.monotonic()
         if left <= 0 or now - self._looked_at < left / _LOOKS:
@@ -150,7 +150,7 @@ class ConnectionLimit:
             self._fewer()
 
     def _fewer(self) -> None:
-        """What was proven before the limit fell is no longer."""
+        """Lower the limit, and forget how many connections worked before."""
         self._good = 0
         if self._proven:
             self._proven = min(self._proven, self.limit)
@@ -159,13 +159,13 @@ class ConnectionLimit:
 
     @property
     def next_first(self) -> int:
-        """With how many the next call should start: as many as brought whole ranges; fewer, when none arrived."""
+        """How many connections the next call should start with: as many as brought ranges; fewer when none arrived."""
         if self._proven is None:
             return self._first
         return max(self._proven, self.limit) if self._proven else max(1, self.limit // 2)
 
     def close(self) -> None:
-        """Nobody gets a place any more, and whoever waits for one is told so."""
+        """Let no further range start, and wake the threads that wait."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

@@ -1,4 +1,4 @@
-"""Whether a copied file's container ends where the file ends: watched while the bytes pass, or read from the object."""
+"""Checks that a copied file's container ends where the file ends, during the copy or by reading the object."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from clipferry.transfer.media import End, Ending, Family, Format, NotMedia, end_
 from clipferry.transfer.session import Session
 from clipferry.transfer.upload import Existing
 
-#: What proves that the copy holds the source's bytes, whatever these are.
+#: Evidence which proves that the copy has the same bytes as the source.
 CHECKSUMS = frozenset({Level.VENDOR_MD5, Level.VENDOR_CRC64, Level.CONTENT_MD5, Level.ETAG_MD5})
 _UNRECOGNISED = End(Ending.UNPROVEN, "is of no format that is known here")
 
@@ -27,7 +27,7 @@ class ContainerProof:
 def accepted(found: Format | NotMedia | None, promise: Format | None) -> Format:
     """The format to store a file as. Raises AttemptFailed (NOT_A_VIDEO).
 
-    What nobody recognises is stored only where the vendor's own words (`promise`) say that it is video, sound or image.
+    An unknown format is stored only if the vendor's name or type of the file (`promise`) says video, audio or image.
     """
     if isinstance(found, Format):
         if found.family in (Family.VIDEO, Family.AUDIO):
@@ -45,9 +45,9 @@ def accepted(found: Format | NotMedia | None, promise: Format | None) -> Format:
 
 
 def judge_container(end: End, checks: Sequence[Level]) -> ContainerProof:
-    """What a container's end proves, together with the checks that hold. Raises AttemptFailed (CONTAINER_CUT).
+    """What a container's end proves, together with the checks that passed. Raises AttemptFailed (CONTAINER_CUT).
 
-    A cut container is no whole video, unless a checksum proves that the vendor's file is exactly this.
+    A cut container is refused, unless a checksum proves that the vendor's own file is cut too.
     """
     if end.ending is Ending.COMPLETE:
         return ContainerProof("complete")
@@ -63,7 +63,7 @@ def judge_container(end: End, checks: Sequence[Level]) -> ContainerProof:
 
 
 def end_of_object(session: Session, existing: Existing) -> End:
-    """Read what a check of the stored object wants: a few small ranges. Raises Stopped when the time is over."""
+    """Read the few small ranges of the stored object that the check needs. Raises Stopped when the time is over."""
 
     def read(start: int, length: int) -> bytes:
         if not session.clock.may_begin():

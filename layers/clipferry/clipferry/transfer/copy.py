@@ -1,4 +1,4 @@
-"""What callers use: `copy` goes on with one file, `abandon` ends whatever a copy has begun."""
+"""The functions for callers: `copy` starts or continues the copy of one file, `abandon` ends its uploads."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ def copy(
     time_left: Callable[[], float],
     options: Options | None = None,
 ) -> Result:
-    """Copy one file, or go on with it, as far as the time allows.
+    """Start or continue the copy of one file, as far as the time allows.
 
-    `locate` gives a fresh URL and must not start vendor work; None: not there at the moment. It may be called from
-    another thread, one call at a time. `hosts` are the host suffixes it may lead to. `checkpoint` is what `save` was
-    last given ({} at first). `save(checkpoint, bytes_copied)` is called from this thread at least every 5 s of copying
-    and may raise CopySuperseded. What `save` or `locate` raises comes through and leaves the upload for whoever goes
-    on. `time_left` is in seconds until this function must have returned.
+    `locate` gives a new URL and must not start vendor work; None: not available now. Another thread may call it, one
+    call at a time. `hosts`: the allowed host suffixes of the URL. `checkpoint`: the last one that `save` got ({} at
+    first). `save(checkpoint, bytes_copied)` is called from this thread at least every 5 s of copying and may raise
+    CopySuperseded. Errors of `save` and `locate` pass to the caller; the upload stays, so that another call can
+    continue. `time_left`: seconds until this function must have returned.
 
-    Stored: done and proven. More: call again. Retry: a failed attempt to be counted. Failed: final. After Stored and
-    Failed, once the caller has written the end down, `abandon` ends uploads that crashed calls may have left.
+    Stored: the copy is complete and proven. More: call again. Retry: a failed attempt, which the caller counts. Failed:
+    final. After Stored or Failed the caller stores the end, and then calls `abandon` for uploads of crashed calls.
     """
     call = CopyCall(locate, destination, outbound, hosts, s3, checkpoint, save, time_left, options or Options())
     if checkpoint.get("upload"):
         return FileCopy(call).run()
-    first = [locate()]  # the vendor says what it is: a file, or a playlist with its segments
+    first = [locate()]  # the vendor's answer says whether it is a file or a playlist
 
     def located() -> Remote | None:
         return first.pop() if first else locate()
@@ -65,9 +65,9 @@ def _copy_hls(call: CopyCall) -> Result:
 
 
 def abandon(s3: S3Client, bucket: str, checkpoint: dict[str, Any], *, expected_owner: str | None = None) -> None:
-    """Abort whatever uploads the copy with this checkpoint may have begun, also one it had no time to note down.
+    """Abort all uploads that the copy with this checkpoint may have begun, also those that the checkpoint lacks.
 
-    Harmless to repeat. Raises botocore's ClientError or BotoCoreError when S3 does not let it.
+    May be repeated. Raises botocore's ClientError or BotoCoreError when S3 refuses.
     """
     if not checkpoint.get("stem"):
         return

@@ -1,4 +1,4 @@
-"""What can stop a copy midway, sorted by what has to happen next. Inside this package only."""
+"""Errors that end a copy early, by what has to happen next. Used only inside this package."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from clipferry.vendors.contract import Remote
 
 
 class Stopped(Exception):
-    """The time is over, or the copy was called off: nothing is wrong."""
+    """The time is over, or the copy was stopped. This is not a failure."""
 
 
 class NotThere(Exception):
-    """The source is ready, people say, but not to be found at the moment."""
+    """The source is reported ready, but it was not found."""
 
 
 class SourceChanged(Exception):
-    """The source is no longer the one that was begun with: another ETag, size or digest."""
+    """The source has changed since the copy began: another ETag, size or digest."""
 
 
 class IsPlaylist(Exception):
-    """The source is an HLS playlist: what it lists is to be copied. `remote`: where the vendor says it is."""
+    """The source is an HLS playlist, so its segments have to be copied. `remote`: the URL that the vendor gave."""
 
     def __init__(self, remote: Remote) -> None:
         super().__init__("the source is a playlist")
@@ -27,17 +27,17 @@ class IsPlaylist(Exception):
 
 
 class UploadLost(Exception):
-    """The multipart upload cannot be completed any more: somebody completed or aborted it, or S3 gave it up."""
+    """The multipart upload cannot be completed any more: it was completed or aborted, or S3 asks for a new one."""
 
 
 class Taken(Exception):
-    """An object stands under the key already."""
+    """Another object already has the key."""
 
 
 class AttemptFailed(Exception):
     """This attempt failed; another may succeed after the wait (seconds).
 
-    `fresh`: it has to begin from nothing. `no_ranges`: and must not ask for parts of the file.
+    `fresh`: the next attempt has to start from the first byte. `no_ranges`: and without requests for ranges.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class AttemptFailed(Exception):
 
 
 class StorageThrottled(AttemptFailed):
-    """S3 asked to slow down, time and again. Nobody's fault: it is waited for and counts as no attempt."""
+    """S3 throttled the calls again and again. The copy waits, and this does not count as a failed attempt."""
 
     def __init__(self, message: str) -> None:
         super().__init__(Code.STORAGE_UNAVAILABLE, message)

@@ -1,4 +1,4 @@
-"""What proves that the stored bytes are the vendor's: declared facts against what came. Pure."""
+"""Compares the declared facts of a file with the bytes that came, to prove that the copy is right. Pure."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _MD5 = re.compile(r"[0-9a-f]{32}")
 
 @dataclass(frozen=True)
 class Facts:
-    """What was declared about a file when its copy began; kept in the checkpoint, compared at the end.
+    """The facts that were declared about a file when its copy began; stored in the checkpoint, compared at the end.
 
-    A *strict* value must match. The others are hints: an ETag often is an MD5 but need not be, and a Content-MD5 that
-    comes with a partial answer may be the part's; they count when they match and say nothing when they do not.
+    A *strict* value must match. The others are hints: an ETag often is an MD5 but need not be, and the Content-MD5 of a
+    partial answer may belong to the part. A hint counts when it matches, and is ignored when it does not.
     """
 
     size: int | None  # bytes, from Content-Range or Content-Length
@@ -39,12 +39,12 @@ class Facts:
 
     @property
     def checksum_of_whole(self) -> bool:
-        """Whether bytes that are not this file's would be found out at the end."""
+        """Whether a checksum will show at the end if some bytes are wrong."""
         return bool(self.vendor_md5) or self.crc64 is not None or self.content_md5_strict
 
     @property
     def wants_md5(self) -> bool:
-        """Whether MD5 is worth its cost: only where it could be the strongest evidence."""
+        """Whether to compute MD5: only when it could be the strongest evidence."""
         if self.vendor_md5 or self.content_md5_strict:
             return True
         return self.crc64 is None and bool(self.content_md5 or self.etag_md5)
@@ -75,20 +75,20 @@ def clean_md5(text: str | None) -> str | None:
 
 @dataclass(frozen=True)
 class Verdict:
-    level: Level  # the strongest that holds
-    checks: tuple[Level, ...]  # all that hold, strongest first
+    level: Level  # the strongest check that passed
+    checks: tuple[Level, ...]  # all checks that passed, the strongest first
     mismatch: str | None  # what was expected and what came
 
 
 def size_problem(facts: Facts) -> str | None:
-    """Two declared sizes that contradict each other, before a byte is copied."""
+    """The error message when two declared sizes differ, before any byte is copied; None when they agree."""
     if facts.size is not None and facts.vendor_size is not None and facts.size != facts.vendor_size:
         return f"the vendor declares {facts.vendor_size} bytes, the download {facts.size}"
     return None
 
 
 def strongest_possible(facts: Facts) -> Level:
-    """The best level these facts allow if everything matches."""
+    """The strongest level that these facts allow, if all of them match."""
     if facts.vendor_md5:
         return Level.VENDOR_MD5
     if facts.crc64 is not None:
@@ -106,7 +106,7 @@ def _by_size(facts: Facts) -> Level:
 
 
 def judge(facts: Facts, digests: Digests) -> Verdict:
-    """Compare every declared fact with the digests of the whole file."""
+    """Compare each declared fact with the digests of the whole file."""
     size, md5, crc64 = digests.position, digests.md5, digests.crc64
     checks: list[Level] = []
     problems: list[str] = []
@@ -132,7 +132,7 @@ def judge(facts: Facts, digests: Digests) -> Verdict:
 
 
 def level_named(text: str) -> Level:
-    """A configured minimum; ValueError names the levels there are."""
+    """The level with this name. Raises ValueError, which lists the levels."""
     try:
         return Level(text)
     except ValueError:

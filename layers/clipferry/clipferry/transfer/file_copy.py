@@ -1,6 +1,7 @@
-"""The copy of one file, step by step: open, begin, move the parts, complete. The process may end at any step.
+"""The copy of one file, step by step: open the source, begin an upload, copy the parts, complete it.
 
-`session` keeps what the next call has to know, `pump` moves the parts, `completion` judges and completes.
+The process may end at any step. `session` saves what the next call needs, `pump` copies the parts, `completion` checks
+and completes.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class FileCopy:
             self._call.outbound.close()
 
     def _until_decided(self) -> Result:
-        """Lost uploads begin again here, a few times."""
+        """Copy until there is a result. After a lost upload it begins a new one, a few times."""
         try:
             while True:
                 try:
@@ -101,7 +102,7 @@ class FileCopy:
             source.close()
 
     def _begin(self, source: Source) -> dict[int, Part]:
-        """Look at the source; begin an upload when it is worth one."""
+        """Open the source, and begin an upload if the source can be copied."""
         session, smallest = self._session, self._point.part_size or self._call.options.part_size
         opening = source.open(smallest, session.clock.cut_off, ranges=self._point.ranges)
         facts = opening.facts
@@ -127,7 +128,7 @@ class FileCopy:
         return {}
 
     def _look_first(self, source: Source, kind: Format, opening: Opening) -> None:
-        """Before a file that was found to be cut is copied once more: is it still? Raises AttemptFailed."""
+        """Check a file that was cut before it is copied once more. Raises AttemptFailed when it is still cut."""
         facts = opening.facts
         if facts.size is None or not facts.ranges or strongest_possible(facts) in CHECKSUMS:
             return
@@ -140,12 +141,12 @@ class FileCopy:
             judge_container(check.end, ())
 
     def _promised(self, opening: Opening) -> Format | None:
-        """What the vendor's own words say that the file is: its name, else its path, else the type it is sent with."""
+        """The type of the file by its name, else by the path of its URL, else by its Content-Type."""
         names = (self._call.destination.file_name, urlsplit(opening.remote.url).path)
         return promised(names, opening.content_type)
 
     def _resume(self) -> dict[int, Part]:
-        """What S3 has of the upload begun earlier. Raises UploadLost."""
+        """Continue with the parts that S3 has of the earlier upload. Raises UploadLost."""
         ref, facts = self._session.ref, self._session.facts
         found = self._storage.parts(ref).items()
         stored = {n: part for n, part in found if part.size == _length_of(n, ref.part_size, facts.size)}
@@ -185,7 +186,7 @@ class FileCopy:
         except Stopped:
             if facts.ranges:
                 raise
-            raise self._too_slow_for_one_stream() from None  # what has come cannot be gone on with
+            raise self._too_slow_for_one_stream() from None  # without ranges the next call cannot continue
         finally:
             session.copied, self._point.digests = pump.copied, digests.state()
         parts = parts_in_order(pump.stored, ref, facts.size)
@@ -196,7 +197,7 @@ class FileCopy:
     # -- endings ------------------------------------------------------------------------------------------------------
 
     def _pause(self) -> Result:
-        """The time is over. A call that leaves nothing behind has failed; the next one begins with smaller parts."""
+        """The time is over. A call that stored nothing has failed, and the next one uses smaller parts."""
         session, upload = self._session, self._point.upload
         if session.got_further:
             session.save()
@@ -211,7 +212,7 @@ class FileCopy:
         return Retry(Code.SOURCE_UNAVAILABLE.value, message)
 
     def _shrink_parts(self) -> None:
-        """Where S3 has no part of the upload yet, another one with parts half as large may get there."""
+        """If S3 has no part of the upload yet, use half the part size next, so that a part can complete in one call."""
         session, upload, options = self._session, self._point.upload, self._call.options
         smaller = max(options.smallest_part, (self._point.part_size or options.part_size) // 2)
         if upload and not session.copied and part_size_for(session.facts.size, smaller) < upload.part_size:
@@ -221,7 +222,7 @@ class FileCopy:
             session.save()
 
     def _wait_for_rest(self, why: str) -> Result:
-        """The source changed: begin again after a pause; at last without its validators, for they may be wrong."""
+        """The source changed: start again after a wait; the last start ignores the validators, as they may be wrong."""
         starts = self._point.starts
         if starts > self._session.options.max_starts:
             raise Hopeless(Code.SOURCE_CHANGED, f"begun {starts} times, at last: {why}")
@@ -230,7 +231,7 @@ class FileCopy:
         return More(change_wait(starts))
 
     def _refuse_weak(self, level: Level) -> None:
-        """An attempt only: another answer of the source may declare more."""
+        """Fail only this attempt, because another answer of the source may declare more."""
         wanted = self._session.minimum
         if level.rank < wanted.rank:
             message = f"the best evidence that the source offers is {level.value}; {wanted.value} is asked for"
@@ -243,9 +244,9 @@ class FileCopy:
         self._session.discard_upload()
 
     def _not_there(self, why: str) -> Result:
-        """Ready, but not to be found: looked for again with growing waits until the grace period is over.
+        """Reported ready, but not found: try again with growing waits until the grace period is over.
 
-        It begins anew with each call that got further, and a call that did not counts with all of its time.
+        A call with progress resets the period. A call without progress counts with all of its time.
         """
         self._point.not_there = 0.0 if self._session.got_further else self._point.not_there + self._session.seconds
         if self._point.not_there >= self._session.options.not_there_grace:

@@ -1,6 +1,6 @@
-"""A download link that is never used after its time: expiry read from the URL, renewed through the vendor.
+"""Keeps a download URL valid: reads its expiry, and asks the vendor for a new URL before that.
 
-Renewing asks the vendor for another URL of the same file; it never starts vendor work.
+Only another URL of the same file is requested; this never starts vendor work.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from urllib.parse import parse_qsl, urlsplit
 from clipferry.transfer.errors import NotThere, SourceChanged
 from clipferry.vendors.contract import Remote
 
-MARGIN = timedelta(seconds=60)  # renew this long before the end, or after 4/5 of a shorter life
+MARGIN = timedelta(seconds=60)  # renew so long before the expiry; a URL with a shorter life after 4/5 of it
 
 
 def expiry(url: str, now: datetime) -> datetime | None:
-    """When a signed URL ends by its own words; None when it does not say.
+    """When a signed URL expires, by its parameters; None when they do not say.
 
     `Expires` (OSS and S3 V2 signatures, epoch seconds), `X-Amz-Date` with `X-Amz-Expires`, `x-oss-date` with
     `x-oss-expires`, and the epoch in front of `auth_key` (CDN type A) when it lies ahead: one that lies behind is the
@@ -47,7 +47,7 @@ def _epoch(text: str) -> datetime | None:
 
 
 class Link:
-    """The current URL of one file, shared by all connections that read it."""
+    """The present URL of one file, shared by all connections that read it."""
 
     def __init__(self, locate: Callable[[], Remote | None], clock: Callable[[], datetime] | None = None) -> None:
         self._locate = locate
@@ -57,14 +57,14 @@ class Link:
         self._renew_at: datetime | None = None
 
     def current(self) -> Remote:
-        """A URL that is still good for a while. Raises NotThere, or whatever `locate` raises."""
+        """A URL that stays valid for some time. Raises NotThere and the errors of `locate`."""
         with self._lock:
             if self._remote is None or (self._renew_at is not None and self._now() >= self._renew_at):
                 return self._ask()
             return self._remote
 
     def renew(self, stale: Remote) -> Remote:
-        """Another URL after `stale` was refused; the same for all who come with the same stale one."""
+        """Another URL after `stale` was refused. All callers with the same stale URL get the same new one."""
         with self._lock:
             return self._ask() if self._remote is stale or self._remote is None else self._remote
 
@@ -86,7 +86,7 @@ class Link:
 
 
 def _differ(one: Remote, other: Remote) -> bool:
-    """Whether the vendor's words about the file contradict each other; silence contradicts nothing."""
+    """Whether the vendor's facts about the file differ; a missing fact does not count."""
     if one.size and other.size and one.size != other.size:
         return True
     return bool(one.md5 and other.md5 and one.md5.lower() != other.md5.lower())

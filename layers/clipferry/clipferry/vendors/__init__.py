@@ -1,4 +1,4 @@
-"""The registry: one line a vendor. Modules are imported when asked for, so that a cold start pays for one vendor."""
+"""The registry: one line for each vendor. A vendor is imported when needed, so that a cold start imports only one."""
 
 from __future__ import annotations
 

@@ -1,23 +1,23 @@
-"""What a vendor's answer proves about the call that it answers: one rule for all vendors.
+"""What a vendor's answer proves about its call: one rule for all vendors.
 
-A call that acts (a trigger) is sent once. It is sent again only after a proof that it had no effect; after everything
-else the vendor is asked for the work (`Vendor.find`) before any new work is asked for.
+A call with an effect (a trigger) is sent once. It is sent again only after a proof that it had no effect. In all other
+cases `Vendor.find` looks for the work before new work is requested.
 
     what came back                                          what it proves               what follows
     ------------------------------------------------------  ---------------------------  ------------------------------
     nothing was sent: name lookup, connection, TLS          no effect                    may be sent again
-    our own no, in the call's place (CallHeldBack)          no effect                    may be sent again
+    no call was made (CallHeldBack)                         no effect                    may be sent again
     the vendor refuses the call: THROTTLED, BUSY            no effect                    may be sent again, later
     the vendor refuses the call: AUTH, REFUSED              no effect                    final
-    the vendor refuses the time signed: CLOCK               no effect, see `clock`       signed anew and sent again
-    the vendor says that it had the call before: REPEATED   an earlier copy arrived      doubt: `find`
+    the vendor refuses the signed time: CLOCK               no effect, see `clock`       signed and sent again
+    the vendor says that the call is a repetition: REPEATED an earlier copy arrived      doubt: `find`
     the vendor failed: UNCLEAR                              nothing                      doubt: `find`
-    no answer, half an answer, an answer that is not the    nothing                      doubt: `find`
+    no answer, a part of an answer, one that is not the     nothing                      doubt: `find`
     vendor's own: a proxy's page, HTTP 1xx, 3xx, …
 
-The vendor refuses a call when the answer has the vendor's own form and its code says so. What a code means stands in
-one table for each family of vendors (`alibaba/failures.py`, `cloudv/failures.py`, `polyv/failures.py`); `settle` says
-what becomes of a code that is in no table, and of HTTP statuses that contradict the code.
+The vendor refuses a call when the answer has the vendor's form and its code says so. Each family of vendors has one
+table of its codes (`alibaba/failures.py`, `cloudv/failures.py`, `polyv/failures.py`). `settle` decides about codes that
+are in no table, and about HTTP statuses that contradict the code.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ from clipferry.vendors.contract import (
     VendorUnavailable,
 )
 
-SENDS = 3  # of one call at most: for a clock that was off, and for a nonce that was taken
+SENDS = 3  # how often one call is sent at most, after a refused time or a nonce that was already used
 
 
 class Meaning(Enum):
-    """What the vendor says of a call that it did not answer with a success."""
+    """What an answer that is not a success says about the call."""
 
     THROTTLED = "too many calls: it was not carried out"
     BUSY = "not now: it was not carried out"
@@ -58,7 +58,7 @@ class Meaning(Enum):
 
 @dataclass(frozen=True)
 class Failure:
-    """An answer that is no success, read. `kind` is the job's error code of a refusal that has one of its own."""
+    """An answer that is not a success. `kind`: the job's error code, if the refusal has a code of its own."""
 
     meaning: Meaning
     message: str  # safe to show
@@ -68,7 +68,7 @@ class Failure:
     kind: str = "VENDOR_REFUSED"
 
     def error(self) -> VendorError:
-        """The error that a caller meets."""
+        """The contract's error for this failure."""
         given: dict[str, Any] = {"code": self.code, "request_id": self.request_id}
         match self.meaning:
             case Meaning.THROTTLED:
@@ -84,12 +84,12 @@ class Failure:
 
 
 def settle(known: Meaning | None, status: int, *, own: bool = True) -> Meaning:
-    """What an answer means, by what its code means (None: no table knows it) and by its HTTP status.
+    """What an answer means, by the meaning of its code (None: no table has it) and by its HTTP status.
 
-    `own` False: the answer has not the vendor's form. HTTP 429 is THROTTLED whoever sent it (RFC 6585 §4): who limits
-    calls does not carry them out. Without a known code HTTP 401 is AUTH, 200 and any other 4xx REFUSED, but for 408 and
-    425, which are about the transport. A no for good that comes with a status of the server's own trouble (5xx) or of
-    no end at all (1xx, 3xx) is not believed.
+    `own` False: the answer does not have the vendor's form. HTTP 429 is THROTTLED from any server (RFC 6585 §4): a
+    server that limits calls does not carry them out. Without a known code HTTP 401 is AUTH; 200 and each other 4xx is
+    REFUSED, except 408 and 425, which concern the transport. A final refusal with the status of a server error (5xx) or
+    of no final answer (1xx, 3xx) counts as UNCLEAR.
     """
     if status == 429:
         return Meaning.THROTTLED
@@ -103,10 +103,11 @@ def settle(known: Meaning | None, status: int, *, own: bool = True) -> Meaning:
 def signed_call(
     send: Callable[[], Reply], read: Callable[[Reply], Failure | None], clock: VendorClock, *, acts: bool
 ) -> Reply:
-    """The reply to a call that `send` signs by `clock` and sends once; `read` says what failed, None for a success.
+    """The reply to a call that `send` signs with the time of `clock` and sends once. `read`: the failure, or None.
 
-    The one place that sends a call again. After a refused time, when that proves that no copy of the call had an
-    effect (see `clock`); and a call that does not act, when it had come before. Raises the contract's errors.
+    Only this function sends a call again: after a refused time, when this proves that no copy of the call had an effect
+    (see `clock`); and a call without an effect, when the vendor says that it is a repetition. Raises the contract's
+    errors.
     """
     sends = 0
     while True:
@@ -126,7 +127,7 @@ def signed_call(
 def exchange(
     outbound: ApiOutbound, method: str, url: str, *, hosts: Sequence[str], operation: str, **options: Any
 ) -> Reply:
-    """One call, sent once, by `ApiOutbound.call`; raises the contract's errors for what keeps an answer away."""
+    """Send one call once with `ApiOutbound.call`. Raises the contract's errors when there is no answer."""
     try:
         return outbound.call(method, url, hosts=hosts, operation=operation, **options)
     except NotSent as error:

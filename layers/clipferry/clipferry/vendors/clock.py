@@ -1,14 +1,13 @@
-"""The time at a vendor, as its answers tell it. Kept for a process, since a wrong clock stays wrong.
+"""The vendor's time, learned from its answers. Kept for the whole process, because a wrong clock stays wrong.
 
-Why a call whose time was refused may be signed anew and sent again, and when it may not: a vendor looks at the time
-before it carries anything out, so the copy of the call that was answered had no effect. But a hop on the way may have
-sent the call twice, and the answer may be to the second copy. The first one came earlier, with the same time signed.
-It was refused as well if that time
+When may a call whose time was refused be signed and sent again? The vendor checks the time before it acts, so the copy
+of the call that it answered had no effect. But a proxy may have sent the call twice, and the answer may belong to the
+second copy. The first copy came earlier, with the same signed time. It was refused too if that time
 
-* lay ahead of the vendor's: earlier it lay further ahead; or
-* lay behind the vendor's by more than the vendor tolerates even when the call began.
+* was ahead of the vendor's time: earlier it was further ahead; or
+* was behind the vendor's time by more than the tolerance, already when the call began.
 
-Otherwise the first copy may have been just in time, and nothing is proven.
+Otherwise the first copy may have been accepted, and nothing is proven.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from clipferry.vendors.contract import ApiOutbound
 
 @dataclass
 class VendorClock:
-    """`tolerance`: seconds by which a time signed may differ from the vendor's, as far as its pages say."""
+    """`tolerance`: seconds by which a signed time may differ from the vendor's, by the vendor's documentation."""
 
     tolerance: float
     ahead: float = 0.0  # seconds by which the vendor's clock is ahead of ours
@@ -34,12 +33,12 @@ class VendorClock:
         return time.time() + self.ahead
 
     def off(self, reply: Reply) -> float:
-        """Seconds by which the `Date` of a reply just received differs from `now`; 0 when it has none."""
+        """Seconds by which the `Date` of a reply that has just arrived differs from `now`; 0 when it has no `Date`."""
         told = lenient.http_date(reply.headers.get("Date"))
         return abs(told.timestamp() - self.now()) if told else 0.0
 
     def learn(self, refused: Reply, signed_at: float, took: float) -> bool:
-        """Set the clock by the `Date` of an answer that refuses `signed_at`. True: no copy of the call had an effect.
+        """Set the clock by the `Date` of a reply that refuses `signed_at`. True: no copy of the call had an effect.
 
         `signed_at` is in epoch seconds; `took`: seconds from then until the answer.
         """
@@ -55,6 +54,6 @@ _clocks: WeakKeyDictionary[object, dict[str, VendorClock]] = WeakKeyDictionary()
 
 
 def clock_of(outbound: ApiOutbound, endpoint: str, tolerance: float) -> VendorClock:
-    """The clock of the vendor at `endpoint`, the same for all questions that leave by one way out."""
+    """The clock of the vendor at `endpoint`, the same for all questions of one `Outbound`."""
     clocks = _clocks.setdefault(outbound.origin, {})
     return clocks.setdefault(endpoint, VendorClock(tolerance))

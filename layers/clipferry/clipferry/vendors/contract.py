@@ -1,18 +1,18 @@
-"""What every vendor offers, in one vocabulary. A vendor module knows its protocol and nothing of AWS or of jobs.
+"""The contract of all vendors. A vendor's package knows its protocol; it does not depend on AWS or on jobs.
 
-A vendor is a class constructed as `Vendor(account, outbound)`; its class attributes describe it to the API
-(`GET /vendors`), its six verbs work on a `Task`. Parse leniently (numbers as strings, missing and extra keys),
-send strictly.
+A vendor is a class that is constructed as `Vendor(account, outbound)`. Its class attributes describe it to the API
+(`GET /vendors`), and its six methods work on a `Task`. It parses leniently (numbers as strings, missing and extra keys)
+and sends strictly.
 
-Every verb may raise these five errors, and nothing else that is not one of their subclasses:
+Each method may raise these five errors and their subclasses, and no other error:
 
     VendorUnavailable   no usable answer; `reached` says whether the call may have had an effect
     VendorThrottled     too many calls; the call had no effect
-    VendorRefused       a permanent no
+    VendorRefused       refused for good: the same call would get the same answer
     VendorAuthFailed    the credentials are refused
-    TriggerUncertain    raised by `find` alone: it cannot tell whether an earlier trigger had an effect
+    TriggerUncertain    only from `find`: it is not known whether an earlier trigger had an effect
 
-Which answer proves what about a call, and which error it therefore is, stands in one place: `call_results.Meaning`.
+`call_results.Meaning` is the one place that says what an answer proves about a call, and which error it gives.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     from clipferry.outbound.client import Reply, Stream
     from clipferry.pacing.call_rates import Rate
 
-REFS_MAX = 120 * 1024  # bytes of a task's refs, written in ASCII; as much of what is adopted is taken
+REFS_MAX = 120 * 1024  # bytes of a task's refs as JSON in ASCII; the same limit as for `adopt`
 NAME_MAX = 1024  # characters of a file's name
 
 
 class VendorError(Exception):
-    """What went wrong at a vendor. What it says holds no URL queries; `message` must hold no credentials either."""
+    """An error of a vendor call. URLs in it lose their queries; `message` must hold no credentials."""
 
     def __init__(self, message: str, *, code: str | None = None, request_id: str | None = None) -> None:
         self.message = redact(message)
@@ -48,11 +48,11 @@ class VendorError(Exception):
 
 
 class VendorUnavailable(VendorError):
-    """Network trouble, HTTP 5xx, a body that is not the vendor's: asking again may help.
+    """A network error, HTTP 5xx, or a body that is not the vendor's: a later call may succeed.
 
-    `reached` False: the call provably had no effect (nothing was sent, or the vendor says that it did nothing), so
-    that it may be repeated. True: nobody knows, so that a trigger is followed by `find`. `retry_after`: the vendor's
-    own hint in seconds.
+    `reached` False: the call certainly had no effect (nothing was sent, or the vendor says that it did nothing), so it
+    may be repeated. True: it may have had an effect, so after a trigger the caller calls `find`. `retry_after`: the
+    vendor's hint in seconds.
     """
 
     def __init__(
@@ -69,11 +69,11 @@ class VendorUnavailable(VendorError):
 
 
 class CallRepeated(VendorUnavailable):
-    """The vendor had the call before: an earlier copy of it arrived, and may have had its effect."""
+    """The vendor says that the call is a repetition: an earlier copy of it arrived, and may have had an effect."""
 
 
 class VendorThrottled(VendorError):
-    """Too many calls: the call had no effect. `retry_after` is the vendor's own hint in seconds, when it gave one."""
+    """Too many calls: the call had no effect. `retry_after`: the vendor's hint in seconds, if it gave one."""
 
     def __init__(
         self, message: str, *, retry_after: float | None = None, code: str | None = None, request_id: str | None = None
@@ -83,9 +83,9 @@ class VendorThrottled(VendorError):
 
 
 class CallHeldBack(VendorThrottled):
-    """Our own no, raised in the call's place by the way out: the call was not made.
+    """Clipferry itself did not make the call: too many calls, or no time left.
 
-    `wait` seconds lie before it is worth asking again.
+    `wait`: seconds until the caller should try again.
     """
 
     def __init__(self, message: str, wait: float) -> None:
@@ -94,23 +94,23 @@ class CallHeldBack(VendorThrottled):
 
 
 class OverBudget(CallHeldBack):
-    """The account's call rate has no slot for the call soon enough; one is kept for whoever asked."""
+    """The account's next free call slot is too far away. The slot is reserved for the caller."""
 
     def __init__(self, wait: float) -> None:
         super().__init__(f"the account's budget allows the next call in {wait:.0f} s", wait)
 
 
 class OutOfTime(CallHeldBack):
-    """The step that asks has no time left for another call. The first call of a question is always made."""
+    """The step has no time left for another call. The first call of a question is always made."""
 
     def __init__(self) -> None:
         super().__init__("the step's time is over; the next one goes on", 1.0)
 
 
 class VendorRefused(VendorError):
-    """A permanent no: asking again the same way gets the same answer. The call had no effect.
+    """The vendor refuses the call for good: the same call would get the same answer. The call had no effect.
 
-    `kind` is the job's error code when the vendor's no has a name of its own here, such as VENDOR_TASK_NOT_FOUND.
+    `kind`: the job's error code, if the refusal has a code of its own, such as VENDOR_TASK_NOT_FOUND.
     """
 
     def __init__(
@@ -125,9 +125,9 @@ class VendorAuthFailed(VendorError):
 
 
 class TriggerUncertain(VendorError):
-    """`find` cannot tell whether the vendor acted on an earlier trigger.
+    """`find` cannot find out whether the vendor acted on an earlier trigger.
 
-    `look_again`: seconds after which it may be able to; None when no waiting helps.
+    `look_again`: seconds after which `find` may know; None when a wait does not help.
     """
 
     def __init__(self, message: str, *, look_again: float | None = None) -> None:
@@ -140,12 +140,12 @@ class LookStatus(StrEnum):
     READY = "READY"
     FAILED = "FAILED"
     EMPTY = "EMPTY"
-    UNKNOWN = "UNKNOWN"  # a raw status nobody told us of: RUNNING within a bound
+    UNKNOWN = "UNKNOWN"  # the vendor's documentation does not name the raw status; treated as RUNNING for some looks
 
 
 @dataclass(frozen=True)
 class Account:
-    """One set of vendor credentials. Never printed: the repr shows only the name and its own limits."""
+    """One set of vendor credentials. The repr shows only the name and the account's limits, so that no log has them."""
 
     name: str
     secret: Mapping[str, str] = field(repr=False)
@@ -159,7 +159,7 @@ class Account:
 
     @property
     def connections(self) -> int | None:
-        """Connections at once to the source of one file, where this account is to have its own number."""
+        """Connections at once to the source of one file; None: the deployment's number."""
         return int(self.secret["connections"]) if "connections" in self.secret else None
 
     @property
@@ -170,46 +170,46 @@ class Account:
 
 @dataclass(frozen=True)
 class KnownFile:
-    """A file the job has recorded from an earlier look."""
+    """A file that the job has stored after an earlier look."""
 
     ref: str
     name: str
-    settled: bool  # STORED or FAILED: no need to ask the vendor about it again
-    ready: bool  # seen READY before: `poll` leaves it out and counts it as done, `locate` asks for its URL
+    settled: bool  # STORED or FAILED: the vendor need not be asked about it again
+    ready: bool  # an earlier look found it READY: `poll` leaves it out and counts it as done, `locate` gets its URL
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Task:
-    """One vendor task as a job knows it. All JSON-able but the times."""
+    """One vendor task as a job knows it. All fields but the times can be written as JSON."""
 
-    key: str  # 32 hex digits, the same for every repeat of one trigger, new when new work is wanted
+    key: str  # 32 hex digits: the same for each repetition of one trigger, another one for new work
     request: Mapping[str, Any] | None
     adopt: Mapping[str, Any] | None
-    refs: Mapping[str, Any]  # what the vendor gave us so far: ids, never URLs with signatures
-    triggered_at: datetime | None  # UTC; when the intent to trigger was written
+    refs: Mapping[str, Any]  # ids that the vendor has given so far; never URLs with signatures
+    triggered_at: datetime | None  # UTC; when the intent to trigger was stored
     elapsed: float = 0.0  # seconds since then
     files: Sequence[KnownFile] = ()
-    looks: int = 0  # made so far: what a look begins with changes with it, see `portions.in_turn`
+    looks: int = 0  # looks so far; `portions.in_turn` uses it to start each look with other items
 
 
 @dataclass(frozen=True)
 class Submitted:
-    """What a trigger (or find, or adopt) gave. `refs` replaces the task's refs.
+    """The result of a trigger, of `find` or of `adopt`. `refs` replaces the task's refs.
 
-    `complete` False: not all of the work has its refs yet. The caller writes down those there are; then it calls
-    `trigger` again for the rest, after `adopt` it calls `adopt` again. `in_doubt` True: nobody knows of some of the
-    rest whether it arrived, because the trigger's answer left it out or the time for a search was over; the caller
-    writes the refs down and calls `find`.
+    `complete` False: not all of the work has its refs yet. The caller stores these refs and calls `trigger` again for
+    the rest; after `adopt` it calls `adopt` again. `in_doubt` True: it is not known whether a part of the rest arrived,
+    because the trigger's answer left it out or the time for a search ended; the caller stores these refs and calls
+    `find`.
     """
 
     refs: Mapping[str, Any]
-    first_look: float = 0.0  # seconds until a look is worth its call
+    first_look: float = 0.0  # seconds before which the work cannot be finished
     complete: bool = True
     in_doubt: bool = False
 
     def __post_init__(self) -> None:
-        """Raises VendorUnavailable for ids that are none: the job's row could not hold them."""
+        """Raises VendorUnavailable for ids that are too long for the job's row."""
         if len(json.dumps(dict(self.refs))) > REFS_MAX:
             raise VendorUnavailable(
                 f"the vendor's ids take more than {REFS_MAX} bytes: that is no answer of this vendor"
@@ -218,17 +218,17 @@ class Submitted:
 
 @dataclass(frozen=True)
 class Sighting:
-    """One file as a look saw it."""
+    """One file as a look found it."""
 
-    ref: str  # the vendor's identity for it within the task: stable from look to look
-    name: str  # for people; a URL in it loses its query, and it ends after NAME_MAX characters
+    ref: str  # the vendor's identifier for it within the task: the same in each look
+    name: str  # for people; a URL in it loses its query, and it is cut after NAME_MAX characters
     status: LookStatus
     raw_status: str = ""
     progress: int | None = None  # percent
     kind: str = "file"  # or "hls"
     size: int | None = None  # bytes
     md5: str | None = None  # 32 lower-case hex
-    detail: Mapping[str, Any] = field(default_factory=dict)  # JSON-able, kept for `locate`; no signed URLs
+    detail: Mapping[str, Any] = field(default_factory=dict)  # JSON values that `locate` needs; no signed URLs
     code: str | None = None  # the file's error code when FAILED, e.g. NO_RECORDING, VENDOR_FILE_FAILED
     message: str | None = None
     vendor_code: str | None = None
@@ -239,9 +239,9 @@ class Sighting:
 
 @dataclass(frozen=True)
 class Look:
-    """One look at a task. READY: every file is known and settled at the vendor (ready or failed).
+    """The result of one look at a task. READY: all files are known, and each is ready or failed at the vendor.
 
-    RUNNING may carry files that are already READY. FAILED and EMPTY are about the task as a whole and say why.
+    RUNNING may hold files that are already READY. FAILED and EMPTY concern the task as a whole, with a code.
     """
 
     status: LookStatus
@@ -253,12 +253,12 @@ class Look:
     message: str | None = None
     vendor_code: str | None = None
     request_id: str | None = None
-    cut_short: VendorThrottled | None = None  # a limit met on the way: the look ended early, with what it had seen
+    cut_short: VendorThrottled | None = None  # the limit that ended the look early; `files` holds what it had found
 
 
 @dataclass(frozen=True)
 class Remote:
-    """Where a ready file is now, and what the vendor says about its bytes. Never stored: fetched when needed."""
+    """The present URL of a ready file, and the vendor's facts about its bytes. Never stored; fetched when needed."""
 
     url: str = field(repr=False)
     size: int | None = None
@@ -268,15 +268,16 @@ class Remote:
 
 
 class ApiOutbound(Protocol):
-    """What a vendor needs of the way out (`outbound.client.Outbound`).
+    """The part of `outbound.client.Outbound` that a vendor uses.
 
-    Both calls check the URL's host against `hosts` (suffixes) and raise `NotSent` (nothing reached the other side),
-    `NoReply` (it may have acted) or `AddressRefused`; `call_results.exchange` turns these into the contract's errors.
+    Both calls check the URL's host against `hosts` (suffixes). They raise `NotSent` (nothing reached the server),
+    `NoReply` (the server may have acted) or `AddressRefused`; `call_results.exchange` turns these into the contract's
+    errors.
     """
 
     @property
     def origin(self) -> Any:
-        """The same object for every question of one process: what a process learns can be kept under it."""
+        """The same object for all questions of one process, as a key for what the process has learned."""
 
     def call(
         self,
@@ -290,75 +291,75 @@ class ApiOutbound(Protocol):
         auth: AuthBase | None = None,
         operation: str = "",
     ) -> Reply:
-        """One API call, sent once; any HTTP status is a Reply, a redirect is not followed.
+        """Make one API call, once. Any HTTP status is a Reply; a redirect is not followed.
 
-        `operation` is the vendor's name for what is called. The call waits for a slot of the account's call rate, in
-        the group of `rates` that has that name. Raises CallHeldBack, in place of the call, where the slot is too far
-        off or the step's time is over.
+        `operation`: the vendor's name of the operation. The call waits for a call slot of the account, in the group of
+        `rates` with that name. Raises CallHeldBack without a call when the slot is too far away, or when the step has
+        no time left.
         """
 
     def stream(
         self, url: str, *, hosts: Sequence[str], headers: Mapping[str, str] | None = None
     ) -> AbstractContextManager[Stream]:
-        """The head of a download, for a vendor that has to know whether a file server answers."""
+        """Begin a download, for a vendor that has to know whether a file server answers."""
 
 
 class Vendor(Protocol):
-    """The contract. Class attributes are data for validation, `GET /vendors`, pacing and the address guard."""
+    """The contract. Its class attributes are used by validation, `GET /vendors`, pacing and the address guard."""
 
     name: ClassVar[str]
     title: ClassVar[str]
     #: JSON Schema 2020-12 of a job's `request`. Beside the standard's keywords: `x-problem` is what a user reads when a
     #: rule is broken; `x-prose: true` marks a text that people read, which may hold line breaks (`intake.characters`).
     request_schema: ClassVar[Mapping[str, Any]]
-    adopt_schema: ClassVar[Mapping[str, Any]]  # … and of `adopt`
+    adopt_schema: ClassVar[Mapping[str, Any]]  # the same for `adopt`
     secret_keys: ClassVar[Sequence[str]]  # required in the account's secret, besides "vendor"
     limits: ClassVar[Mapping[str, Any]]  # for people: batch sizes, call rates
     rates: ClassVar[Mapping[str, Rate]]  # calls an account may make, by operation; `call_rates.ANY` for all others
     can_abort: ClassVar[bool]
     #: Error codes after which a retry asks for new work: `refs` and `key` are new, settled files stay in `task.files`.
     spent_codes: ClassVar[frozenset[str]]
-    api_hosts: ClassVar[Sequence[str]]  # host suffixes its API answers on
-    download_hosts: ClassVar[Sequence[str]]  # host suffixes its files come from
-    default_deadline: ClassVar[int]  # seconds a job may take when the user did not say, see `deadline_for`
-    trusted_hosts: Sequence[str]  # hosts that the account itself names: its files may come from them as well
+    api_hosts: ClassVar[Sequence[str]]  # host suffixes of its API
+    download_hosts: ClassVar[Sequence[str]]  # host suffixes of its files
+    default_deadline: ClassVar[int]  # seconds that a job may take when the user gives no limit, see `deadline_for`
+    trusted_hosts: Sequence[str]  # hosts that the account itself names: its files may also come from them
 
     def __init__(self, account: Account, outbound: ApiOutbound) -> None: ...
 
     @classmethod
     def deadline_for(cls, request: Mapping[str, Any] | None) -> int:
-        """Seconds a job may take when the user did not say: `default_deadline` and the time the work itself takes.
+        """Seconds that a job may take if the user gives no limit: `default_deadline` plus the time of the work itself.
 
         `request` is None for a job that adopts.
         """
 
     def trigger(self, task: Task) -> Submitted:
-        """Start the vendor's work, or its next chunk, in one call that acts.
+        """Start the vendor's work, or its next part, with one call that has an effect.
 
-        Leaves out what is settled in `task.files` and what has its refs already. Called after `find` said None, or
-        after an error that proves that the call had no effect. An answer that proves an earlier arrival of the call
-        is a VendorUnavailable with `reached` True, never a reason to send it again.
+        It leaves out what is settled in `task.files` and what already has refs. It is called after `find` returned
+        None, or after an error which proves that the call had no effect. If the answer proves that the call had arrived
+        before, it raises VendorUnavailable with `reached` True, and never sends the call again.
         """
 
     def find(self, task: Task) -> Submitted | None:
-        """The work of an earlier trigger whose outcome is not known. None: the caller triggers (again).
+        """Find the work of an earlier trigger whose outcome is not known. None: the caller triggers (again).
 
-        None says that the work is provably absent, or harmless to repeat. Only work of this task counts, never other
-        or older work of the same source. Raises TriggerUncertain when it cannot tell.
+        None means that there is certainly no such work, or that a repetition does no harm. Only work of this task
+        counts, never other or older work of the same source. Raises TriggerUncertain when it cannot find out.
         """
 
     def adopt(self, task: Task) -> Submitted:
-        """Refs for work that exists at the vendor already, from `task.adopt`. Makes no call it can avoid."""
+        """The refs of work that already exists at the vendor, from `task.adopt`, with as few calls as possible."""
 
     def poll(self, task: Task) -> Look:
         """Look once, in as few calls as the vendor allows. A file is READY only once its URL was seen.
 
-        A VendorThrottled or VendorUnavailable after something was seen ends the look early (`Look.cut_short`), so
-        that nothing seen is lost. The next look begins elsewhere (`portions.in_turn`).
+        A VendorThrottled or VendorUnavailable after some results ends the look early (`Look.cut_short`), so that no
+        result is lost. The next look begins with other items (`portions.in_turn`).
         """
 
     def locate(self, task: Task, file: KnownFile) -> Remote | None:
-        """A fresh URL for a ready file. None: not there at the moment, look again. Never triggers new work."""
+        """A new URL of a ready file. None: not available now, try again later. Never triggers new work."""
 
     def abort(self, task: Task) -> bool:
-        """Ask the vendor to stop. False: this vendor cannot."""
+        """Ask the vendor to stop the work. False: this vendor cannot."""

@@ -1,4 +1,4 @@
-"""What a vendor gives as a file's URL: a URL that can be asked for, nothing yet, or something that cannot be one."""
+"""Reads what a vendor gives as a file's URL: a usable URL, no URL yet, or a text that cannot be a URL."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any
 from clipferry.outbound.url_encoding import absolute_url
 from clipferry.vendors.contract import VendorRefused
 
-INVALID = "FILE_URL_INVALID"  # the code of a file whose URL cannot be one
+INVALID = "FILE_URL_INVALID"  # the error code of a file whose URL is invalid
 _NOTHING = frozenset({"", "-", "null", "none", "nil", "undefined", "n/a"})  # texts that stand for no text
 
 
 @dataclass(frozen=True)
 class FileUrl:
-    """Without a URL and without a problem, the vendor does not say where the file is (yet)."""
+    """A URL, or a problem. Neither: the vendor has given no URL yet."""
 
     url: str | None = field(default=None, repr=False)  # absolute http or https, encoded; may be signed
-    problem: str | None = None  # why what it says cannot be a URL; quotes nothing of it
+    problem: str | None = None  # why the vendor's value cannot be a URL; does not repeat the value
 
     @classmethod
     def parse(cls, value: Any) -> FileUrl:
-        """Any JSON value; never raises. What the vendor did not encode is encoded."""
+        """Read any JSON value; never raises. Encodes characters that the vendor did not encode."""
         if not value or (isinstance(value, str) and value.strip().lower() in _NOTHING):
             return cls()
         if not isinstance(value, str):
@@ -32,11 +32,11 @@ class FileUrl:
             return cls(problem=str(error))
 
     def message(self, name: str) -> str:
-        """What a user reads of the file `name` when there is a problem."""
+        """The error message for the file `name` when there is a problem."""
         return f"the vendor's URL of {name} cannot be used: {self.problem}"
 
     def usable(self, name: str) -> str | None:
-        """The URL, None when there is none yet. Raises VendorRefused (FILE_URL_INVALID) for what cannot be one."""
+        """The URL; None when there is none yet. Raises VendorRefused (FILE_URL_INVALID) when it is invalid."""
         if self.problem:
             raise VendorRefused(self.message(name), kind=INVALID)
         return self.url

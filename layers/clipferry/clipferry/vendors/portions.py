@@ -1,4 +1,4 @@
-"""Which of many things one call, or one look, asks about."""
+"""Chooses the items for one call or one look, out of many."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from typing import TypeVar
 
 Thing = TypeVar("Thing")
 
-_GOLDEN = 0.6180339887498949  # multiples of it, without their whole part, spread evenly over 0 … 1
+_GOLDEN = 0.6180339887498949  # the fractional parts of its multiples are spread evenly over 0 … 1
 
 
 def batches(things: Sequence[Thing], size: int) -> Iterator[Sequence[Thing]]:
-    """The things in their order, at most `size` at a time."""
+    """The items in their order, in lists of at most `size`."""
     return (things[at : at + size] for at in range(0, len(things), size))
 
 
 def in_turn(things: Sequence[Thing], looks: int) -> list[Thing]:
-    """The things in their order, from another one on in each look, so that a look that ends early does not always end
-    before the same ones. `looks`: how many there were before."""
+    """The items in their order, but each look starts at another one, so that looks which end early reach all items.
+
+    `looks`: how many looks there were before.
+    """
     start = int(looks * _GOLDEN % 1 * len(things))
     return [*things[start:], *things[:start]]

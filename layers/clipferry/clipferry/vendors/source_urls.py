@@ -1,9 +1,9 @@
-"""URLs as identities: which of the URLs that a vendor was told does it mean by the one it writes back?
+"""URLs as identifiers: which URL of a request does a vendor mean by the URL in its answer (the echo)?
 
-Two URLs are two sources as soon as they differ in one character: `a%2Fb` and `a/b`, `%e5` and `%E5`, `a+b` and `a%20b`
-may lead to different videos. But a vendor may write a URL back in another way than it was told: percent-encoded,
-decoded, with blanks around it. So URLs that such an echo could confuse (`alike`) are never in one call; and within a
-call the closest reading counts, for one URL alone.
+Two URLs are two sources if they differ in one character: `a%2Fb` and `a/b`, `%e5` and `%E5`, `a+b` and `a%20b` may lead
+to different videos. But a vendor may write a URL differently in its answer: percent-encoded, decoded, or with blanks
+around it. So URLs that such an echo could confuse (`alike`) are never in one call; and within a call the closest URL
+counts, if only one is that close.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from functools import lru_cache
 from urllib.parse import unquote, unquote_plus, urlsplit
 
 _NESTED_PERCENT = re.compile(r"%(?:25)+")  # a percent sign, encoded once or many times
-_DECODINGS = 8  # a URL encoded more often than this is compared as it then is
+_DECODINGS = 8  # a URL is decoded at most so many times before it is compared
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 class Reading(IntEnum):
-    """How close an echo is to a URL; the lower the closer."""
+    """How close an echo is to a URL; a lower value is closer."""
 
     EXACT = 0
-    ENCODED = 1  # as a whole, `https%3A%2F%2F…`: no URL of its own, so that it can stand for no other
-    RECODED = 2  # decoded, or some of its characters encoded: may be another URL, exactly
+    ENCODED = 1  # encoded as a whole, `https%3A%2F%2F…`: not a URL itself, so it cannot be another URL
+    RECODED = 2  # decoded, or with some characters encoded: it may be equal to another URL
     ALIKE = 3  # written in some other way
 
 
 def reading(url: str, echo: str) -> Reading | None:
-    """How a vendor that was told `url` may have come to write `echo`; None: it did not."""
+    """How `echo` was made from `url`; None: it was not."""
     echo = echo.strip()
     if echo == url:
         return Reading.EXACT
@@ -42,7 +42,7 @@ def reading(url: str, echo: str) -> Reading | None:
 
 
 def closest(urls: Sequence[str], echo: str) -> int | None:
-    """The index of the URL that an echo stands for; None for no URL, and for several that are equally close."""
+    """The index of the URL that an echo means; None when there is none, or several are equally close."""
     found = sorted((how, index) for index, url in enumerate(urls) if (how := reading(url, echo)) is not None)
     if not found or (len(found) > 1 and found[0][0] is found[1][0]):
         return None
@@ -51,7 +51,7 @@ def closest(urls: Sequence[str], echo: str) -> int | None:
 
 @lru_cache(maxsize=1024)
 def alike(url: str) -> str:
-    """One text for all URLs that differ only in how they are written, whichever way a vendor may rewrite them."""
+    """A form that is equal for all URLs which differ only in their encoding, port, case of the host, and the like."""
     text = _NESTED_PERCENT.sub("%", url.strip())
     for _ in range(_DECODINGS):
         text = unquote_plus(text)
@@ -74,6 +74,6 @@ def apart(urls: Sequence[str], indexes: Sequence[int], size: int) -> list[list[i
 
 
 def bare(url: str) -> str:
-    """The URL without what may be secret in it: user information, query and fragment."""
+    """The URL without its parts that may be secret: user information, query and fragment."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -1,4 +1,4 @@
-"""What every product of Alibaba Cloud shares: signed calls, the meaning of codes, the form of parameters."""
+"""The common part of all products of Alibaba Cloud: signed calls, error codes, the form of parameters."""
 
 from clipferry.vendors.alibaba.rpc import RpcClient
 from clipferry.vendors.alibaba.signature import Acs3Auth, authorization

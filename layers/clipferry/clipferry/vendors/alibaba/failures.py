@@ -1,8 +1,8 @@
-"""What the codes of Alibaba's gateway and of its products mean: the one table for all of them.
+"""The table of error codes of Alibaba's gateway and of its products.
 
-Codes are spelled in several ways (`ServiceUnavailable`, `ServiceUnAvailable`) and continued after a dot
-(`Throttling.User`), so that patterns of lower-case text are looked for, from the table's top to its end. A code that
-none of them matches counts by the HTTP status (`call_results.settle`).
+Codes have several spellings (`ServiceUnavailable`, `ServiceUnAvailable`) and may go on after a dot (`Throttling.User`).
+So the table holds patterns of lower-case text; the first that matches counts. For a code without a match the HTTP
+status decides (`call_results.settle`).
 
 Pages: "Common errors" of the RPC gateway; the error codes of LinkVisual, ICE, VOD, ECS and CDN.
 """
@@ -19,7 +19,7 @@ from clipferry.pacing.poll_plan import RETRY_AFTER_MAX
 from clipferry.vendors import lenient
 from clipferry.vendors.call_results import Failure, Meaning, settle
 
-SUCCESS = frozenset({"", "200", "ok", "success"})  # what stands in `Code` of a body that is no failure
+SUCCESS = frozenset({"", "200", "ok", "success"})  # values of `Code` in a body that is not a failure
 
 MEANINGS: tuple[tuple[Meaning, re.Pattern[str]], ...] = (
     (Meaning.CLOCK, re.compile(r"^(invalid|illegal)timestamp|requesttimeerror")),
@@ -39,13 +39,13 @@ MEANINGS: tuple[tuple[Meaning, re.Pattern[str]], ...] = (
 
 
 def meaning_of(code: str) -> Meaning | None:
-    """What a code means by itself; None for one that the table does not know."""
+    """The meaning of a code; None when the table does not have it."""
     plain = code.lower().replace("_", "")
     return next((meaning for meaning, pattern in MEANINGS if pattern.search(plain)), None)
 
 
 def failure_of(action: str, reply: Reply) -> Failure | None:
-    """What a reply is that is no success; None for an HTTP 200 with a JSON object, which is the product's to judge."""
+    """The failure in a reply; None for an HTTP 200 with a JSON object: each product checks that itself."""
     body = json_object(reply)
     if reply.status == 200 and body is not None:
         return None
@@ -71,7 +71,7 @@ def _shown(meaning: Meaning, status: int, code: str, words: str) -> str:
 
 
 def failure_in(action: str, body: Mapping[str, Any]) -> Failure | None:
-    """The failure that a product without an envelope of its own says with HTTP 200; None when it says none."""
+    """The failure in the body of an HTTP 200, for products whose bodies have no `Success` field; None: no failure."""
     code = lenient.message(body.get("Code"))
     if code.lower() in SUCCESS:
         return None
@@ -81,12 +81,12 @@ def failure_in(action: str, body: Mapping[str, Any]) -> Failure | None:
 
 
 def said(message: Any) -> str:
-    """The vendor's words, without the text it wanted signed (which holds the parameters) and without URL queries."""
+    """The vendor's message without the string to sign (it holds the parameters) and without queries of URLs."""
     return lenient.message(lenient.text(message).partition("server string to sign")[0])
 
 
 def json_object(reply: Reply) -> dict[str, Any] | None:
-    """The reply's JSON object; None when its body is something else."""
+    """The JSON object in the reply's body; None when the body is something else."""
     try:
         value = reply.json()
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""How Alibaba's operations take parameters that are lists or JSON."""
+"""The form of parameters of Alibaba's operations that are lists or JSON."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from urllib.parse import quote
 
 
 def joined(names: Sequence[str]) -> str:
-    """Several names in one parameter: each percent-encoded, then joined with commas."""
+    """Several names in one parameter: each is percent-encoded, and commas separate them."""
     return ",".join(quote(name, safe="") for name in names)
 
 
 def compact(value: Any) -> str:
-    """JSON as a parameter carries it."""
+    """JSON in the form of a parameter."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

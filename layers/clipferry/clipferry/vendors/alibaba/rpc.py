@@ -1,6 +1,6 @@
 """Alibaba Cloud's RPC protocol: signed calls of one account. Used by `linkvisual` and `ims`.
 
-Knows no product, so that an HTTP 200 reply is handed on unjudged.
+It does not know the products, so it returns a reply with HTTP 200 without a check.
 
 Page: "Request syntax and signature method V3" of the SDK documentation.
 """
@@ -20,7 +20,7 @@ from clipferry.vendors.call_results import exchange, signed_call
 from clipferry.vendors.clock import clock_of
 from clipferry.vendors.contract import Account, ApiOutbound
 
-QUERY_MAX = 6_000  # characters; longer parameters travel as a form, since gateways bound the request line
+QUERY_MAX = 6_000  # characters; longer parameters are sent as a form, because gateways limit the request line
 CLOCK_TOLERANCE = 900.0  # seconds; "within 15 minutes"
 
 Parameters = Mapping[str, str | int | None]
@@ -30,7 +30,7 @@ class RpcClient:
     """Calls of one account to one product."""
 
     def __init__(self, account: Account, outbound: ApiOutbound, *, endpoint: str, hosts: Sequence[str]) -> None:
-        """`endpoint` is the product's public base URL and `hosts` its host suffixes; the account's own comes first."""
+        """`endpoint`: the product's public base URL, unless the account has its own. `hosts`: its host suffixes."""
         self._outbound = outbound
         self._endpoint = (account.endpoint or endpoint).rstrip("/") + "/"
         own = lenient.hostname(self._endpoint) if account.endpoint else ""
@@ -44,10 +44,11 @@ class RpcClient:
         )
 
     def call(self, action: str, version: str, params: Parameters, *, acts: bool = False) -> dict[str, Any]:
-        """One operation's reply as sent with HTTP 200; parameters that are None are left out.
+        """The reply of one operation with HTTP 200. Parameters that are None are left out.
 
-        `acts`: the operation starts something, so that a nonce that was used is no reason to send it again. The nonce
-        is ours and random: an earlier copy of this very call has arrived. Raises the contract's errors.
+        `acts`: the operation has an effect, so it is not sent again when its nonce was already used. The nonce is
+        random and our own, so that answer means that an earlier copy of this call arrived. Raises the contract's
+        errors.
         """
         reply = signed_call(
             lambda: self._send(action, version, params), lambda reply: failure_of(action, reply), self._clock, acts=acts
@@ -74,5 +75,5 @@ class RpcClient:
 
 
 def _encodable(value: str) -> str:
-    """JSON can hold half of a surrogate pair, UTF-8 cannot."""
+    """The text without single surrogates, because JSON can hold them but UTF-8 cannot."""
     return value.encode("utf-8", "replace").decode()

@@ -19,15 +19,15 @@ ALGORITHM = "ACS3-HMAC-SHA256"
 
 
 def canonical_query(url: str) -> str:
-    """The query of `url` as it is signed: sorted, RFC 3986 encoding. However it is written, what it means counts."""
+    """The query of `url` in the form that is signed: decoded, sorted, and encoded by RFC 3986."""
     pairs = sorted(parse_qsl(urlsplit(url).query, keep_blank_values=True))
     return "&".join(f"{quote(name, safe='~')}={quote(value, safe='~')}" for name, value in pairs)
 
 
 class Acs3Auth(AuthBase):
-    """Signs a prepared request with ACS3-HMAC-SHA256: new date and nonce each time it is called.
+    """Signs a prepared request with ACS3-HMAC-SHA256, with a new date and nonce each time.
 
-    Signed are host, content-type when there is one, and every `x-acs-` header.
+    It signs host, content-type if there is one, and each `x-acs-` header.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ def authorization(
 
 
 def _authority(url: str) -> str:
-    """The Host header as it will be sent: with the port unless it is the scheme's own."""
+    """The value of the Host header: with the port, unless it is the scheme's default."""
     parts = urlsplit(url)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
     default = {"http": 80, "https": 443}.get(parts.scheme)
