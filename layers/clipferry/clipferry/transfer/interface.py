@@ -1,4 +1,4 @@
-"""The words a transfer and its caller share: where to, how, what came of it. Values only."""
+"""The values that a transfer and its caller share: destination, options, results. Values only."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ class Code(StrEnum):
     """Why a copy, or one attempt at it, failed."""
 
     ADDRESS_REFUSED = "ADDRESS_REFUSED"  # scheme, host, address or redirect not allowed
-    SOURCE_UNAVAILABLE = "SOURCE_UNAVAILABLE"  # network trouble, 4xx, 5xx, nonsense in the protocol
-    SOURCE_THROTTLED = "SOURCE_THROTTLED"  # 429 or 503 without end
-    SOURCE_REFUSED = "SOURCE_REFUSED"  # 401, 403 or 451, also for a fresh URL
-    SOURCE_GONE = "SOURCE_GONE"  # said to be ready, but still not there after the grace period
+    SOURCE_UNAVAILABLE = "SOURCE_UNAVAILABLE"  # network errors, 4xx, 5xx, errors in the protocol
+    SOURCE_THROTTLED = "SOURCE_THROTTLED"  # 429 or 503 again and again
+    SOURCE_REFUSED = "SOURCE_REFUSED"  # 401, 403 or 451, also for a new URL
+    SOURCE_GONE = "SOURCE_GONE"  # reported ready, but still not found after the grace period
     SOURCE_CHANGED = "SOURCE_CHANGED"  # another size or ETag than at the start, too many times
     SHORT_BODY = "SHORT_BODY"  # ended before its declared length
-    TOO_LARGE = "TOO_LARGE"  # more than one S3 object holds
-    NOT_A_VIDEO = "NOT_A_VIDEO"  # an error page, JSON, a few bytes, an image where a video was promised
-    CONTAINER_CUT = "CONTAINER_CUT"  # ends before its container does
+    TOO_LARGE = "TOO_LARGE"  # larger than one S3 object can be
+    NOT_A_VIDEO = "NOT_A_VIDEO"  # an error page, JSON, a few bytes, an image in place of a video
+    CONTAINER_CUT = "CONTAINER_CUT"  # the file ends before its container does
     HLS_ENCRYPTED = "HLS_ENCRYPTED"  # a playlist names a key
-    HLS_LIVE = "HLS_LIVE"  # a playlist without end
-    HLS_INVALID = "HLS_INVALID"  # a playlist that breaks RFC 8216 in a way that matters here
+    HLS_LIVE = "HLS_LIVE"  # a playlist without an end
+    HLS_INVALID = "HLS_INVALID"  # a playlist that breaks RFC 8216, so that it cannot be copied
     HLS_TOO_LARGE = "HLS_TOO_LARGE"  # more playlists, segments or bytes than are copied
     HLS_SEGMENT_MISSING = "HLS_SEGMENT_MISSING"  # the playlist lists it, the source does not have it
     EVIDENCE_MISMATCH = "EVIDENCE_MISMATCH"  # size, MD5 or CRC differs from what was declared
-    EVIDENCE_TOO_WEAK = "EVIDENCE_TOO_WEAK"  # whole as far as known, but not proven as strongly as asked for
+    EVIDENCE_TOO_WEAK = "EVIDENCE_TOO_WEAK"  # probably complete, but with weaker evidence than the configured minimum
     STORAGE_UNAVAILABLE = "STORAGE_UNAVAILABLE"  # S3 5xx, SlowDown, timeouts
-    STORAGE_REFUSED = "STORAGE_REFUSED"  # S3 says no: permissions, key, bucket
+    STORAGE_REFUSED = "STORAGE_REFUSED"  # S3 refuses: permissions, key, bucket
     DESTINATION_TAKEN = "DESTINATION_TAKEN"  # another object is stored under the key
 
 
 class WarningCode(StrEnum):
-    """What a user should know about a file that is stored."""
+    """What a user should know about a stored file."""
 
-    CONTAINER_INCOMPLETE = "CONTAINER_INCOMPLETE"  # equal to the vendor's file, which itself is cut short
+    CONTAINER_INCOMPLETE = "CONTAINER_INCOMPLETE"  # equal to the vendor's file, which itself is cut
     SUBTITLES_LEFT_OUT = "SUBTITLES_LEFT_OUT"  # of an HLS video: a rendition that cannot be copied
 
 
@@ -53,25 +53,25 @@ class CopyWarning:
 
 
 class Level(StrEnum):
-    """What proves a stored file to equal the vendor's, strongest first."""
+    """What proves that a stored file equals the vendor's, the strongest first."""
 
     VENDOR_MD5 = "vendor-md5"  # from the vendor's API
     VENDOR_CRC64 = "vendor-crc64"  # x-oss-hash-crc64ecma of the object store that serves it
     CONTENT_MD5 = "content-md5"  # RFC 1864
-    ETAG_MD5 = "etag-md5"  # an ETag that turned out to be the MD5
-    SIZE_TWO_SOURCES = "size-two-sources"  # API and download agree on the size, and so does what came
-    CONTENT_LENGTH = "content-length"  # one of them declared the size that came, or the framing where the body ends
-    NONE = "none"  # a body that ended, and nobody said when it would
+    ETAG_MD5 = "etag-md5"  # the ETag is equal to the MD5
+    SIZE_TWO_SOURCES = "size-two-sources"  # the API and the download declared the size that came
+    CONTENT_LENGTH = "content-length"  # one of them declared the size that came, or chunked framing the body's end
+    NONE = "none"  # the body ended, but nothing declared where it should end
 
     @property
     def rank(self) -> int:
-        """Larger is stronger."""
+        """A number; larger is stronger."""
         return len(Level) - list(Level).index(self)
 
 
 @dataclass(frozen=True)
 class Destination:
-    """Where the object goes. Its key is `stem` plus an extension by the container found in the bytes."""
+    """Where the object is stored. Its key is `stem` plus an extension by the container that its bytes show."""
 
     bucket: str
     stem: str  # e.g. "site-a/linkvisual/2026/11/21/01K…/f001"
@@ -92,13 +92,13 @@ class Options:
     buffers: int = 144 * 1024 * 1024  # bytes of part buffers in memory
     save_every: float = 4.0  # seconds between two saves of the checkpoint
     backoff: float = 0.5  # seconds before the first repeat of a failed request; doubles
-    not_there_grace: float = 600.0  # seconds a file said to be ready may answer 404
+    not_there_grace: float = 600.0  # seconds for which a file that is reported ready may answer 404
     max_starts: int = 5  # starts of a copy whose source changes or whose upload is lost, with its validators
 
 
 @dataclass(frozen=True)
 class CopyCall:
-    """What one call of a copy is given. `copy` says what each field has to be."""
+    """The arguments of one call of a copy. The docstring of `copy` describes each field."""
 
     locate: Callable[[], Remote | None]
     destination: Destination
@@ -124,7 +124,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class More:
-    """Not finished, nothing wrong: call again with the saved checkpoint, after the wait (seconds)."""
+    """Not finished, no failure: call again with the saved checkpoint, after the wait (seconds)."""
 
     wait_seconds: float = 0.0
 
@@ -140,7 +140,7 @@ class Retry:
 
 @dataclass(frozen=True)
 class Failed:
-    """Final: calling again would end the same way. The upload is aborted; `abandon` ends what crashed calls left."""
+    """Final: another call would fail too. The upload is aborted; `abandon` ends the uploads of crashed calls."""
 
     code: str
     message: str
@@ -150,8 +150,8 @@ Result = Stored | More | Retry | Failed
 
 
 class CopySuperseded(Exception):
-    """Raised by the caller's `save`, and let through: the job was cancelled, or another call has the file now.
+    """Raised by the caller's `save`: the job was cancelled, or another call copies the file now.
 
-    The upload that the checkpoint names is that other call's: the copy leaves it alone, and aborts only one that it has
-    begun and could not save.
+    The upload in the checkpoint belongs to that other call. This copy aborts only an upload that it has begun itself
+    and could not save.
     """

@@ -1,9 +1,9 @@
-"""The parallel middle of a copy: parts from the source into S3, many at once, in bounded memory.
+"""Copies the parts of a file from the source into S3, many at once, in bounded memory.
 
-Fetchers fill part buffers from the source, uploaders send them to S3, and the calling thread takes the uploaded parts
-in file order into the digests. A part's buffer is free again after that, so the number of buffers bounds memory and how
-far the fastest part may run ahead. Parts start in ascending order and each holds its buffer from then on, also while it
-is paused: nothing that has arrived is thrown away before the call ends, and nothing can wait in a circle.
+Fetchers fill part buffers from the source, uploaders send them to S3, and the calling thread adds the uploaded parts to
+the digests, in file order. After that a part's buffer is free again. So the number of buffers limits the memory, and
+how far the fastest part may be ahead. Parts start in ascending order, and each keeps its buffer until its end, also
+while it is paused. So no received byte is dropped before the call ends, and there can be no deadlock.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from clipferry.transfer.interface import Code, Options
 from clipferry.transfer.source import Source
 from clipferry.transfer.upload import MAX_PARTS, UPLOADERS, Part, Storage, UploadRef
 
-_TICK = 0.25  # seconds between looks at the clock
+_TICK = 0.25  # seconds between two checks of the time
 
 
 @dataclass
@@ -33,10 +33,10 @@ class _Filled:
 
 
 class Clock:
-    """How long this call may go on. All in seconds; deadlines are on the monotonic clock.
+    """How long this call may continue. All in seconds; deadlines are on the monotonic clock.
 
-    `time_left` says when the call must have returned. Its last part is kept for finishing what is under way: no part is
-    begun in the last `reserve` seconds, none is waited for in the last third of them.
+    `time_left`: until the call must have returned. In the last `reserve` seconds no part is begun, and in the last
+    third of them the call does not wait for any part.
     """
 
     def __init__(self, time_left: Callable[[], float]) -> None:
@@ -45,21 +45,21 @@ class Clock:
 
     @property
     def left(self) -> float:
-        """Until every request must have ended."""
+        """Seconds until each request must have ended."""
         return self._time_left() - self.reserve / 3
 
     @property
     def cut_off(self) -> float:
-        """When every request must have ended, on the monotonic clock."""
+        """When each request must have ended, on the monotonic clock."""
         return time.monotonic() + self.left
 
     def may_begin(self, expected: float = 0.0) -> bool:
-        """Whether something that takes about so long can still be begun."""
+        """Whether the time suffices to begin something that takes about so long."""
         return self._time_left() > self.reserve + expected
 
 
 class Pump:
-    """Move every missing part. Use once: `run` returns when all is in S3, or raises."""
+    """Copies each missing part. Use it once: `run` returns when all parts are in S3, or raises."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class Pump:
         self._streamed = 0  # parts begun of a body without ranges
         self._slowest = 0.0
         self._ended = self._todo is not None and not self._todo
-        self._draining = False  # the time is short: finish what is under way, begin nothing
+        self._draining = False  # the time is short: finish the parts that were begun, begin no other
         self._failure: BaseException | None = None
         self._state = threading.Condition()
         fetchers = 1 if self._todo is None else min(options.connections, len(self._todo), self._buffers_left)
@@ -100,9 +100,9 @@ class Pump:
         self._threads = [threading.Thread(target=self._guarded, args=(each,), daemon=True) for each in work]
 
     def run(self, save: Callable[[], None], every: float) -> None:
-        """Copy until all parts are stored and digested, or raise: Stopped when the time is over, or what went wrong.
+        """Copy until all parts are stored and digested. Raises Stopped when the time is over, or the first error.
 
-        `save` is called from this thread about `every` so many seconds; what it raises ends the copy.
+        `save` is called from this thread about each `every` seconds; its errors end the copy.
         """
         for thread in self._threads:
             thread.start()
@@ -136,13 +136,13 @@ class Pump:
             self._limit.review(self._clock.left)
 
     def _idle(self) -> bool:
-        """Nothing under way and nothing left to digest, as far as order allows."""
+        """Whether no part is being copied, and no part can be added to the digests now."""
         return not (self._fetching or self._uploading or self._to_upload or self._uploaded)
 
     def _next_in_order(self) -> _Filled | None:
         with self._state:
             if self._gap:
-                for number in list(self._uploaded):  # beyond a part that S3 had already: read back later, not here
+                for number in list(self._uploaded):  # after a part that S3 already had: these are read back later
                     self._give_back(self._uploaded.pop(number))
             if self._in_order not in self._uploaded and not self._idle() and self._failure is None:
                 self._state.wait(_TICK)
@@ -157,7 +157,7 @@ class Pump:
     def _guarded(self, work: Callable[[], None]) -> None:
         try:
             work()
-        except BaseException as error:  # carried to the calling thread, which raises it
+        except BaseException as error:  # the calling thread raises it
             with self._state:
                 self._failure = self._failure or error
                 self._state.notify_all()
@@ -251,7 +251,7 @@ class Pump:
             return self._to_upload.popleft()
 
     def _call_off(self) -> None:
-        """Whatever happened, no thread of ours is left when this returns."""
+        """Stop all threads of this pump, and wait for their end."""
         with self._state:
             finished = self._ended and self._idle() and self._failure is None
             if not finished and self._failure is None:

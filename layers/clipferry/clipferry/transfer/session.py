@@ -1,8 +1,7 @@
-"""One call's work on one file: what it was given, and where it stands.
+"""The state of one call that copies one file: its arguments and its progress.
 
-Whatever must be known afterwards is saved before it is needed: the stem before an upload exists, the upload before a
-part is sent, the finished digests before completion. `save` raises CopySuperseded when the file is no longer this
-call's.
+State that a later call needs is saved early: the stem before an upload exists, the upload before a part is sent, the
+finished digests before the completion. `save` raises CopySuperseded when another call copies the file now.
 """
 
 from __future__ import annotations
@@ -28,29 +27,29 @@ class Session:
         self.storage = Storage(call.s3, call.destination, call.options)
         self.clock = Clock(call.time_left)
         self.point = Checkpoint.parse(call.checkpoint, call.destination.stem)
-        self.watch: EndWatch | None = None  # over the file's end, in the call that began its copy
+        self.watch: EndWatch | None = None  # checks the file's end, in the call that began its copy
         self.copied = 0  # bytes of the present upload that are in S3
-        self._came_with = (0, self._digested)  # bytes of the upload in S3 and in the digests when this call began
+        self._came_with = (0, self._digested)  # bytes in S3 and in the digests when this call began
         self._written = self.point.upload  # the upload that the caller's checkpoint names
         self._began = self._saved_at = time.monotonic()
 
     @property
     def ref(self) -> UploadRef:
-        """The upload under way."""
+        """The present upload."""
         if self.point.upload is None:
             raise RuntimeError("no upload has begun")
         return self.point.upload
 
     @property
     def facts(self) -> Facts:
-        """What the source declared when the copy began."""
+        """The facts that the source declared when the copy began."""
         if self.point.facts is None:
             raise RuntimeError("the source has not been looked at")
         return self.point.facts
 
     @property
     def crc(self) -> Crc:
-        """The checksum that the upload was begun with. Raises UploadLost when this machine cannot compute it."""
+        """The checksum with which the upload was begun. Raises UploadLost when this machine cannot compute it."""
         method = crc_named(self.ref.algorithm)
         if method is None:
             raise UploadLost(f"this machine cannot compute {self.ref.algorithm}")
@@ -62,13 +61,13 @@ class Session:
         return time.monotonic() - self._began
 
     def resume(self, copied: int) -> None:
-        """Go on with an upload of which S3 has so many bytes."""
+        """Continue an upload of which S3 has so many bytes."""
         self.copied = copied
         self._came_with = (copied, self._digested)
 
     @property
     def got_further(self) -> bool:
-        """Whether this call leaves more of the file than it found: whole parts in S3, or bytes that were read back."""
+        """Whether this call has made progress: it stored complete parts in S3, or read back bytes of the object."""
         return (self.copied, self._digested) > self._came_with
 
     @property
@@ -77,11 +76,11 @@ class Session:
 
     @property
     def pinned(self) -> bool:
-        """Whether all answers must carry the ETag or date of the first one; False for the last start of a copy."""
+        """Whether all answers must have the ETag or date of the first one; False for the last start of a copy."""
         return self.point.starts <= self.options.max_starts
 
     def digests(self, state: dict[str, Any] | None) -> Digests:
-        """The digests of `state`, or new ones, with all that the source's own checksums are compared with."""
+        """The digests of `state`, or new ones, with those that the source's own checksums need."""
         digests = Digests.restore(self.crc, state, md5=self.facts.wants_md5, crc64=self.facts.wants_crc64)
         digests.observer = self.watch.see if self.watch else None
         return digests
@@ -92,14 +91,14 @@ class Session:
         self._written = self.point.upload
 
     def save_when_due(self) -> None:
-        """Save, unless that was done a moment ago."""
+        """Save, unless the last save was a few seconds ago."""
         if time.monotonic() - self._saved_at >= self.options.save_every:
             self.save()
 
     def discard_upload(self) -> None:
-        """The parts in S3 are of no use any more: the checkpoint forgets the upload, and it is aborted.
+        """Remove the upload from the checkpoint, then abort it, because its parts are useless.
 
-        In this order: the save proves that the file is still this call's, and nobody else goes on with the upload.
+        The order matters: the save proves that no other call copies the file, so no other call continues the upload.
         """
         upload = self.point.upload
         self.point.forget_upload()
@@ -110,10 +109,10 @@ class Session:
             self._abort(upload)
 
     def let_go(self) -> None:
-        """The file is somebody else's now, and so is the upload that the checkpoint names: abort only another one."""
+        """Another call has the file and the upload in the checkpoint now. Abort only an upload that was not saved."""
         if self.point.upload and self.point.upload != self._written:
             self._abort(self.point.upload)
 
     def _abort(self, upload: UploadRef) -> None:
-        with suppress(AttemptFailed):  # not now: whoever ends the file, or the sweep, aborts what is left
+        with suppress(AttemptFailed):  # the call that ends the file, or the sweep, aborts it later
             self.storage.abort(upload)

@@ -1,7 +1,7 @@
-"""Reading one file from where the vendor keeps it: what it is, then any range of it, as often as needed.
+"""Reads one file from the vendor's file server: first what it is, then any range of it.
 
-The first answer is pinned; every later one must be about the same bytes. What is worth another request is repeated
-here, from the byte where the last one broke; everything else is raised in the words of `errors`. Knows nothing of S3.
+The first answer is pinned: each later one must belong to the same file. Requests that may succeed later are repeated
+here, from the byte where the last one ended; other failures are raised as in `errors`. Does not depend on S3.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from clipferry.transfer.media import head_wanted
 from clipferry.vendors.contract import Remote
 
 ATTEMPTS = 5  # requests in a row that bring nothing, before this attempt at the file is given up
-THROTTLES = 12  # … that are told to slow down
-RENEWALS = 2  # … that are refused although the URL was just renewed
-LOOKS = 3  # more, at an answer that does not say where the file ends
-SLOWEST = 120.0  # seconds one range may take, before it is asked for again from where it is
-_PROGRESS = 64 * 1024  # bytes that make a broken request worth having sent
+THROTTLES = 12  # requests in a row that the source throttles
+RENEWALS = 2  # requests in a row that are refused although the URL was renewed
+LOOKS = 3  # further requests after an answer that does not say where the file ends
+SLOWEST = 120.0  # seconds that one request for a range may take; then the rest is requested again
+_PROGRESS = 64 * 1024  # a broken request with so many bytes does not count as a failure
 _BACKOFF_MAX = 8.0
 
 
@@ -49,7 +49,7 @@ class _Throttled(Exception):
 
 
 class _Refused(Exception):
-    """One of RENEWED: the URL may have ended its life."""
+    """A status in RENEWED: the URL may have expired."""
 
     def __init__(self, host: str, status: int) -> None:
         super().__init__(f"HTTP {status}")
@@ -92,10 +92,10 @@ class Source:
     # -- the first answer ---------------------------------------------------------------------------------------------
 
     def open(self, part_size: int, until: float, *, ranges: bool = True) -> Opening:
-        """Ask for the first part and learn what the file is. Ranges count as working when a 206 proves it.
+        """Request the first part and find out what the file is. Ranges are used after a 206 shows that they work.
 
-        An answer that declares no size is not taken for the last word: a CDN that fills its cache sends its first one
-        in chunks, and ranges afterwards.
+        After an answer without a size it asks again: a CDN that fills its cache sends the first answer in chunks, and
+        supports ranges later.
         """
         opening, looks = self._ask(part_size, until, ranges), 0
         if ranges and opening.facts.ranges and not (self._pinned or opening.facts.checksum_of_whole):
@@ -107,7 +107,7 @@ class Source:
         return opening
 
     def _better(self, opening: Opening, part_size: int, until: float, looks: int) -> Opening:
-        """Another answer that declares more than `opening`, or that one; only the better one stays open."""
+        """Another answer if it declares more than `opening`, else `opening`. Closes the other one."""
         pause = self._options.backoff * 2**looks
         if time.monotonic() + pause >= until or self._stopped.wait(pause):
             return opening
@@ -150,9 +150,9 @@ class Source:
         return Opening(facts, head, body, remote, stream.headers.get("Content-Type", ""))
 
     def read_on(self, buffer: memoryview) -> int:
-        """The next bytes of a body that cannot be asked for in ranges; fewer than asked for only at its end.
+        """The next bytes of a body that is read without ranges; fewer than requested only at its end.
 
-        More than the vendor says that the file has are not read: a few compressed bytes may stand for any number.
+        It reads no more bytes than the vendor declares, because a few compressed bytes may expand to any number.
         """
         if self._opening is None:
             raise AttemptFailed(Code.SOURCE_UNAVAILABLE, "the source cannot continue where it stopped", fresh=True)
@@ -174,7 +174,7 @@ class Source:
         return filled
 
     def _give_up_reading(self) -> None:
-        """Nothing is wrong with a body that was broken off because the time is over."""
+        """Raise Stopped instead of a failure when the body ended early because the time is over."""
         if self._stopped.is_set() or time.monotonic() >= self._open_until:
             raise Stopped
 
@@ -183,7 +183,7 @@ class Source:
     def fetch(self, start: int, buffer: memoryview, until: float, behind: int = 0) -> None:
         """Fill the buffer with the file's bytes from `start` on; `until` is on the monotonic clock.
 
-        `behind`: bytes that have to follow in the same call, for these to be of use.
+        `behind`: bytes that must follow in the same call; otherwise these are useless.
         Raises Stopped, SourceChanged, NotThere, AttemptFailed or Hopeless.
         """
         failures = _Failures(self._options, self._stopped)
@@ -203,7 +203,7 @@ class Source:
                 self._cope(failure, remote, failures, until)
 
     def _read(self, remote: Remote, start: int, reading: Reading, buffer: memoryview, until: float) -> Exception | None:
-        """Go on with the reading until it is whole, paused or broken; what broke it."""
+        """Continue the reading until it is complete, paused or broken; the error that broke it."""
         rest = self._pieces(remote, start + reading.received, buffer[reading.received :], until)
         try:
             with closing(rest) as pieces:
@@ -216,7 +216,7 @@ class Source:
         return None
 
     def _pieces(self, remote: Remote, start: int, buffer: memoryview, until: float) -> Generator[int]:
-        """Read one range, yielding how much came, piece by piece, so that what came before a break is kept."""
+        """Read one range and yield the size of each piece, so that the bytes before an error are kept."""
         body = self._take_opening() if start == 0 else None
         if body is not None:
             try:
@@ -289,7 +289,7 @@ class Source:
         stream.__exit__(None, None, None)
 
     def _cope(self, error: Exception, remote: Remote, failures: _Failures, until: float) -> None:
-        """Do what makes the next request worth sending, or raise why there should be none."""
+        """Prepare the next request (wait, renew the URL), or raise when there should be none."""
         if self._stopped.is_set() or time.monotonic() >= until:
             raise Stopped from None
         if isinstance(error, _Refused):
@@ -301,7 +301,7 @@ class Source:
             failures.count(error, until)
 
     def stop(self) -> None:
-        """End every request that is under way; their threads get Stopped."""
+        """End all present requests; their threads get Stopped."""
         self._stopped.set()
         with self._lock:
             streams = list(self._open)
@@ -310,14 +310,14 @@ class Source:
         self._limit.close()
 
     def close(self) -> None:
-        """Drop what is still open."""
+        """Close all that is still open."""
         body = self._take_opening()
         if body is not None:
             self._release(body.stream)
 
 
 class _Failures:
-    """Requests in a row that brought nothing, and how long to wait before the next."""
+    """Counts requests in a row without progress, and the wait before the next one."""
 
     def __init__(self, options: Options, stopped: threading.Event) -> None:
         self._backoff, self._stopped = options.backoff, stopped

@@ -1,4 +1,4 @@
-"""What an error of S3 means for a copy: repeat the call, fail the attempt, begin the upload anew, or just wait."""
+"""What an error of S3 means for a copy: repeat the call, fail the attempt, begin a new upload, or only wait."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from botocore.parsers import ResponseParserError
 from clipferry.transfer.errors import AttemptFailed, StorageThrottled, Taken, UploadLost
 from clipferry.transfer.interface import Code
 
-#: S3, or KMS behind it, asks for fewer requests.
+#: S3 or KMS throttles.
 _THROTTLED = frozenset(
     {
         "SlowDown",
@@ -20,7 +20,7 @@ _THROTTLED = frozenset(
         "TooManyRequestsException",
     }
 )
-#: Answers that a repeat may better. Everything else S3 refuses is refused again.
+#: Answers after which a repetition may succeed. Other refusals of S3 would come again.
 _TRANSIENT = _THROTTLED | {
     "InternalError",
     "InternalServerError",
@@ -32,7 +32,7 @@ _TRANSIENT = _THROTTLED | {
 }
 _LOST = frozenset({"NoSuchUpload"})
 _TAKEN = frozenset({"PreconditionFailed", "412"})
-#: Another operation on the key came in between. "On a 409 failure you should re-initiate the multipart upload with
+#: Another operation on the key came first. "On a 409 failure you should re-initiate the multipart upload with
 #: CreateMultipartUpload and re-upload each part" (CompleteMultipartUpload), "you should retry the upload" (PutObject):
 #: docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html, If-None-Match.
 _CONFLICT = frozenset({"ConditionalRequestConflict", "409"})
@@ -40,12 +40,12 @@ _DAMAGED = frozenset({"BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch
 
 
 def status_of(error: ClientError) -> int:
-    """The HTTP status; 0 when there was none."""
+    """The HTTP status; 0 when there was no answer."""
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 def worth_repeating(error: Exception) -> bool:
-    """Whether the same call may succeed in a moment. What did not come from S3 is trouble on the way there."""
+    """Whether the same call may soon succeed. An error without an answer of S3 is a network error."""
     if not isinstance(error, ClientError):
         return True
     code = _code(error)
@@ -55,7 +55,7 @@ def worth_repeating(error: Exception) -> bool:
 
 
 def translated(error: ClientError | BotoCoreError | ResponseParserError) -> Exception:
-    """What to raise in place of an error that no repeating has mended."""
+    """The error to raise in place of one that remained after all repetitions."""
     if not isinstance(error, ClientError):
         return AttemptFailed(Code.STORAGE_UNAVAILABLE, f"no usable answer from S3 ({type(error).__name__})")
     code = _code(error)

@@ -1,8 +1,8 @@
-"""One multipart upload in S3: begin, parts, list, complete on condition, abort. All S3 calls of a transfer are here.
+"""One multipart upload in S3: begin, upload parts, list them, complete on a condition, abort.
 
-The upload carries a checksum on every part and, where the store keeps its promise of FULL_OBJECT, one over the whole
-that S3 itself verifies on completion. A store that answers COMPOSITE is given that kind instead. AWS limits:
-10,000 parts, 5 MiB to 5 GiB each (docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html).
+Each part has a checksum. If the store supports FULL_OBJECT, the whole object has one too, which S3 checks at the
+completion; for a store that answers COMPOSITE that type is used. AWS limits: 10,000 parts, 5 MiB to 5 GiB each
+(docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from clipferry.transfer.storage_errors import status_of, translated, worth_repea
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-UPLOADERS = 8  # parts sent at once; one connection to S3 carries some 50 to 90 MB/s
+UPLOADERS = 8  # parts that are sent at once; one connection to S3 transfers about 50 to 90 MB/s
 MAX_PARTS = 10_000
 MAX_PART = 5 * 1024**3
 MAX_OBJECT = MAX_PARTS * MAX_PART
@@ -42,9 +42,9 @@ _NO_TAG = re.compile(r"[^\w\s+\-=.:/@]")  # docs.aws.amazon.com/AmazonS3/latest/
 
 
 def client_config(connections: int = 16) -> Config:
-    """How the S3 client given to a transfer should be made.
+    """The configuration for the S3 client of a transfer.
 
-    Waits are short and repeats few, because the transfer repeats by itself; no checksum is added to those it sends.
+    Short timeouts and few retries, because the transfer retries itself; botocore adds no checksums of its own.
     """
     return Config(
         connect_timeout=5,
@@ -60,9 +60,9 @@ _UNSIGNED_PAYLOAD = Config(s3={"payload_signing_enabled": False})
 
 
 def _hide_body(request: Any, **_: Any) -> None:
-    """Before signing: the signature is to cover the part's checksum, not 8 MiB of payload.
+    """Before signing: let the signature cover the part's checksum, and not its 8 MiB of payload.
 
-    Over plain http botocore would hash every byte, and its CRT signer copies the whole body even where it hashes none.
+    Over http botocore would hash each byte, and its CRT signer copies the whole body even if it does not hash it.
     """
     request.context["client_config"] = _UNSIGNED_PAYLOAD
     request.context["part_body"], request.data = request.data, b""
@@ -73,9 +73,9 @@ def _restore_body(request: Any, **_: Any) -> None:
 
 
 def part_size_for(size: int | None, smallest: int) -> int:
-    """Bytes a part, so that 10,000 parts hold the file; a whole number of MiB. ValueError above S3's object limit."""
+    """Bytes of a part, in whole MiB, so that 10,000 parts hold the file. Raises ValueError above S3's object limit."""
     if size is None:
-        return 2 * smallest  # room for 160 GB at 8 MiB
+        return 2 * smallest  # enough for 160 GB at 8 MiB
     if size > MAX_OBJECT:
         raise ValueError(f"{size} bytes are more than one S3 object can hold ({MAX_OBJECT})")
     needed = -(-size // MAX_PARTS)
@@ -92,7 +92,7 @@ class Part:
 
 @dataclass(frozen=True)
 class UploadRef:
-    """What a checkpoint keeps of an upload."""
+    """An upload as the checkpoint stores it."""
 
     key: str
     upload_id: str
@@ -113,7 +113,7 @@ class UploadRef:
 
 @dataclass(frozen=True)
 class Existing:
-    """The object that stands under a key."""
+    """The object that has a key."""
 
     size: int
     etag: str
@@ -122,7 +122,7 @@ class Existing:
 
 
 class Storage:
-    """S3 for one file. Safe to use from many threads."""
+    """The S3 calls for one file. Safe to use from many threads."""
 
     def __init__(self, s3: S3Client, destination: Destination, options: Options) -> None:
         self._s3, self._to, self._options = s3, destination, options
@@ -136,7 +136,7 @@ class Storage:
         events.register_last("request-created.s3", _restore_body, unique_id="clipferry-restore-body")
 
     def begin(self, kind: Format, part_size: int) -> UploadRef:
-        """CreateMultipartUpload with everything the object shall have but its tags."""
+        """CreateMultipartUpload, with all properties of the object except its tags."""
         crc, token, key = object_crc(), secrets.token_hex(8), self._to.stem + kind.extension
         how: dict[str, Any] = {}
         if self._to.storage_class:
@@ -146,7 +146,7 @@ class Storage:
         if self._to.file_name:
             how["ContentDisposition"] = content_disposition(self._to.file_name, kind.extension)
         metadata = self._own_metadata()
-        reply = self._patiently(
+        reply = self._with_retries(
             self._s3.create_multipart_upload,
             Key=key,
             ContentType=kind.content_type,
@@ -166,9 +166,9 @@ class Storage:
         )
 
     def put(self, ref: UploadRef, number: int, body: bytearray | bytes, crc: int) -> Part:
-        """UploadPart with its checksum, so that S3 refuses what was damaged on the way."""
+        """UploadPart with its checksum, so that S3 refuses damaged bytes."""
         method = _crc(ref)
-        reply = self._patiently(
+        reply = self._with_retries(
             self._s3.upload_part,
             Key=ref.key,
             UploadId=ref.upload_id,
@@ -179,10 +179,10 @@ class Storage:
         return Part(number, len(body), reply["ETag"], crc)
 
     def parts(self, ref: UploadRef) -> dict[int, Part]:
-        """ListParts, all pages: what S3 has. Raises UploadLost."""
+        """ListParts, all pages. Raises UploadLost."""
         method, found, marker = _crc(ref), {}, 0
         while True:
-            reply = self._patiently(
+            reply = self._with_retries(
                 self._s3.list_parts, Key=ref.key, UploadId=ref.upload_id, PartNumberMarker=marker, MaxParts=1000
             )
             for entry in reply.get("Parts", []):
@@ -194,7 +194,7 @@ class Storage:
             marker = int(reply["NextPartNumberMarker"])
 
     def complete(self, ref: UploadRef, parts: list[Part], crc: int | None) -> str:
-        """CompleteMultipartUpload, only if no object stands under the key; the object's ETag.
+        """CompleteMultipartUpload, only if no object has the key; the object's ETag.
 
         S3 compares the size, and the checksum of the whole when there is one. Raises Taken, UploadLost (also when
         another operation on the key came in between: S3 wants a new upload then), AttemptFailed.
@@ -211,7 +211,7 @@ class Storage:
             if part.crc is not None:
                 entry[f"Checksum{method.name}"] = method.encode(part.crc)
             listed.append(entry)
-        reply = self._patiently(
+        reply = self._with_retries(
             self._s3.complete_multipart_upload,
             Key=ref.key,
             UploadId=ref.upload_id,
@@ -231,17 +231,17 @@ class Storage:
         return f"{method.encode(method.of(joined))}-{len(parts)}"
 
     def abort(self, ref: UploadRef) -> None:
-        """AbortMultipartUpload; no error when it is gone already."""
+        """AbortMultipartUpload; no error when the upload does not exist any more."""
         self._abort(ref.key, ref.upload_id)
 
     def _abort(self, key: str, upload_id: str) -> None:
         try:
-            self._patiently(self._s3.abort_multipart_upload, Key=key, UploadId=upload_id)
+            self._with_retries(self._s3.abort_multipart_upload, Key=key, UploadId=upload_id)
         except UploadLost:
             return
 
     def abort_all(self) -> None:
-        """Abort every upload for this file, whoever began it: ListMultipartUploads under the stem."""
+        """Abort all uploads for this file, also those of other calls: ListMultipartUploads under the stem."""
         for key, upload_id in list(self._uploads()):
             self._abort(key, upload_id)
 
@@ -249,9 +249,9 @@ class Storage:
         stem = self._to.stem
         markers: dict[str, Any] = {}
         while True:
-            reply = self._patiently(self._s3.list_multipart_uploads, Prefix=stem, **markers)
+            reply = self._with_retries(self._s3.list_multipart_uploads, Prefix=stem, **markers)
             for upload in reply.get("Uploads", []):
-                if upload["Key"][len(stem) :].startswith((".", "/")):  # not f0011's while f001 is meant
+                if upload["Key"][len(stem) :].startswith((".", "/")):  # f0011 begins with f001 too
                     yield upload["Key"], upload["UploadId"]
             if not reply.get("IsTruncated"):
                 return
@@ -260,7 +260,7 @@ class Storage:
     def existing(self, key: str) -> Existing | None:
         """HeadObject; None when there is no object (or, without the right to list the bucket, when S3 will not say)."""
         try:
-            reply = self._patiently(self._s3.head_object, Key=key)
+            reply = self._with_retries(self._s3.head_object, Key=key)
         except AttemptFailed as error:
             if isinstance(error.__cause__, ClientError) and status_of(error.__cause__) in (403, 404):
                 return None
@@ -273,12 +273,12 @@ class Storage:
         return {name: quote(value, safe=" /:;,.=+-_()") for name, value in self._to.metadata.items()}
 
     def read_back(self, key: str, etag: str, start: int, length: int) -> bytearray:
-        """GetObject: `length` bytes of the object that was seen, from `start` on."""
+        """GetObject: `length` bytes of exactly this object, from `start` on."""
         buffer, filled = bytearray(length), 0
         wanted = f"bytes={start}-{start + length - 1}"
         try:
             with (
-                self._patiently(self._s3.get_object, Key=key, IfMatch=etag, Range=wanted)["Body"] as body,
+                self._with_retries(self._s3.get_object, Key=key, IfMatch=etag, Range=wanted)["Body"] as body,
                 memoryview(buffer) as view,
             ):
                 while filled < length and (chunk := body.read(min(_MIB, length - filled))):
@@ -291,16 +291,16 @@ class Storage:
         return buffer
 
     def delete(self, key: str, etag: str) -> None:
-        """DeleteObject of exactly the object that was seen: one that turned out not to be the vendor's file."""
-        self._patiently(self._s3.delete_object, Key=key, IfMatch=etag)
+        """DeleteObject of exactly this object, because it is not the vendor's file."""
+        self._with_retries(self._s3.delete_object, Key=key, IfMatch=etag)
 
     def tag(self, key: str) -> None:
-        """PutObjectTagging, when there are tags. Apart from the upload, so that every S3-like store keeps them."""
+        """PutObjectTagging, if there are tags. A separate call, because some S3-like stores ignore tags of uploads."""
         if tags := tag_set(self._to.tags):
-            self._patiently(self._s3.put_object_tagging, Key=key, Tagging={"TagSet": tags})
+            self._with_retries(self._s3.put_object_tagging, Key=key, Tagging={"TagSet": tags})
 
-    def _patiently(self, call: Callable[..., Any], **params: Any) -> Any:
-        """The call, repeated with backoff while S3 says that it is busy or broken."""
+    def _with_retries(self, call: Callable[..., Any], **params: Any) -> Any:
+        """Make the call; repeat it with backoff while S3 throttles or fails."""
         for attempt in range(1, _ATTEMPTS + 1):
             if self.stopped.is_set():
                 raise Stopped
@@ -316,14 +316,14 @@ class Storage:
 
 
 def tag_set(labels: Mapping[str, str]) -> list[dict[str, str]]:
-    """Labels as S3 takes them: 10 tags, keys of 128 and values of 256 characters, no others than it allows."""
+    """Labels as tags that S3 accepts: at most 10, keys of 128 and values of 256 characters, allowed characters only."""
     cleaned = {_NO_TAG.sub("_", name)[:128]: _NO_TAG.sub("_", value)[:256] for name, value in sorted(labels.items())}
     allowed = [(name, value) for name, value in cleaned.items() if name and not name.lower().startswith("aws:")]
     return [{"Key": name, "Value": value} for name, value in allowed[:10]]
 
 
 def content_disposition(name: str, extension: str) -> str:
-    """RFC 6266: the vendor's file name with the extension the bytes deserve, in ASCII and in UTF-8."""
+    """RFC 6266: the vendor's file name with the extension that fits the bytes, in ASCII and in UTF-8."""
     name = name.replace("\\", "/").rsplit("/", 1)[-1]
     name = "".join(char for char in name if char.isprintable() and char not in '"')[:120].strip() or "video"
     if not name.lower().endswith(extension):

@@ -1,10 +1,10 @@
-"""Reading a small document of an HLS video whole: its playlists, and whatever else has to be in memory at once.
+"""Reads a small document of an HLS video into memory: a playlist or a key.
 
-A document counts as whole when its server declares where it ends (a length, the last chunk of chunked framing) or when
-its content does. A body that ends with its connection proves nothing (RFC 9112 §6.3): it is asked for again as a range,
-for the answer to a range names the size of the whole. Where that brings no declared end either, two equal answers are
-the best there is: the document is returned as unproven, and `MinimumEvidence` decides whether that is enough. Answers
-that differ are a failed attempt.
+A document is complete when its server declares where it ends (a length, the last chunk of chunked framing), or when its
+content does. A body that ends with its connection proves nothing (RFC 9112 §6.3): the document is requested again as a
+range, because such an answer names the whole size. If this brings no declared end either, two equal answers are used:
+the document is returned as unproven, and `MinimumEvidence` decides whether this is enough. Two different answers are a
+failed attempt.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """The copy of one HLS video: every playlist and every segment under `{stem}/`, the root playlist last.
 
-Segments are copied many at once and taken into account in their order. What S3 has is the checkpoint: each stored
-segment carries its SHA-256 and the plan it belongs to, so that a later call asks the source for nothing that is there.
-The saved checkpoint is a few numbers, however many segments there are.
+Many segments are copied at once and counted in their order. The objects in S3 are the checkpoint: each stored segment
+has its SHA-256 and its plan as metadata, so that a later call does not request it again from the source. The saved
+checkpoint holds only a few numbers for any number of segments.
 
 The evidence's `sha256` is a chain over the segments: H(i) = SHA-256(H(i-1) + SHA-256(segment i)), H(0) empty, segments
 and initialisation sections in the order in which the playlists first name them. `chain` computes it.
 
-A copy that failed leaves its segments, without a root playlist: a retry goes on with them.
+A failed copy leaves its segments, without a root playlist, so that a retry can use them.
 
 S3 calls: PutObject and HeadObject for what fits into a part; see `assets` for larger segments.
 """
@@ -58,11 +58,11 @@ from clipferry.transfer.waiting import change_wait, not_there_wait, throttle_wai
 __all__ = ["HlsCopy", "chain"]
 
 WORKERS = 8  # segments at once
-PARTS_EACH = 3  # that one segment under way holds in memory at most
-WINDOW = 64  # segments that may be finished ahead of the first unfinished one
+PARTS_EACH = 3  # the most parts of one segment in memory
+WINDOW = 64  # the most segments that are finished before the first unfinished one
 MAX_BYTES = 2 * 1024**4
-MAX_REPLANS = 3  # times in one call that the playlists are read again for fresh URLs
-_TICK = 0.25  # seconds between looks at the clock
+MAX_REPLANS = 3  # how often one call reads the playlists again for new URLs
+_TICK = 0.25  # seconds between two checks of the time
 
 
 @dataclass
@@ -130,7 +130,7 @@ class HlsCopy:
             self._outbound.close()
 
     def _until_decided(self) -> Stored:
-        """Each rendition of subtitles that is given up begins again here; what is stored is not asked for again."""
+        """Copy until there is a result. When a rendition of subtitles fails, it plans again without that rendition."""
         while True:
             try:
                 return self._attempt()
@@ -180,7 +180,7 @@ class HlsCopy:
         return plan
 
     def _move(self, plan: HlsPlan, segments: Segments, limit: ConnectionLimit, probes: int) -> None:
-        """Copy every asset that is not counted yet; raises what the first failing one raises."""
+        """Copy each asset that is not counted yet; raises the error of the first one that fails."""
         probe = _Probe(segments, probes)
         for asset, suffix in zip(plan.assets, self._progress.all_suffixes, strict=False):
             segments.take_note(asset, suffix)
@@ -319,9 +319,9 @@ class HlsCopy:
         return Retry(Code.SOURCE_UNAVAILABLE, message)
 
     def _not_there(self, why: str) -> More | Failed:
-        """Ready, but not to be found: looked for again with growing waits until the grace period is over.
+        """Reported ready, but not found: try again with growing waits until the grace period is over.
 
-        It begins anew with each call that got further, and a call that did not counts with all of its time.
+        A call with progress resets the period. A call without progress counts with all of its time.
         """
         seconds = time.monotonic() - self._began
         waited = 0.0 if self._got_further else self._progress.not_there + seconds

@@ -58,7 +58,7 @@ class SegmentStorage(Storage):
             how["Tagging"] = urlencode([(tag["Key"], tag["Value"]) for tag in tags])
         own = self._own_metadata()
         method = object_crc()
-        reply = self._patiently(
+        reply = self._with_retries(
             self._client.put_object,
             Key=self.key(name),
             Body=body,
@@ -75,7 +75,7 @@ class SegmentStorage(Storage):
     def found(self, name: str, mark: str) -> Copied | None:
         """HeadObject: what an earlier call has stored under the same plan, by the metadata that it left."""
         try:
-            reply = self._patiently(self._client.head_object, Key=self.key(name))
+            reply = self._with_retries(self._client.head_object, Key=self.key(name))
         except AttemptFailed as error:
             if error.code is Code.STORAGE_REFUSED:  # not there; without the right to list, S3 says "forbidden"
                 return None
@@ -88,7 +88,7 @@ class SegmentStorage(Storage):
 
     def discard(self, name: str) -> None:
         """DeleteObject: something of this copy that turned out not to belong to it."""
-        self._patiently(self._client.delete_object, Key=self.key(name))
+        self._with_retries(self._client.delete_object, Key=self.key(name))
 
     def for_large(self, stem: str) -> Storage:
         """The multipart writer of a segment larger than one part. Not stopped with the rest: it has to clean up."""

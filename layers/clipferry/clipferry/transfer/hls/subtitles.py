@@ -1,4 +1,4 @@
-"""Renditions of subtitles that cannot be copied are left out with a warning: subtitles never cost the video."""
+"""Leaves out renditions of subtitles that cannot be copied, with a warning, so that the video is still stored."""
 
 from __future__ import annotations
 
