@@ -25,9 +25,7 @@ def part_size(checkpoint: Mapping[str, Any]) -> int | None:
 @dataclass
 class Checkpoint:
     stem: str
-    starts: int = (
-        1  # how often the copy started from the first byte: again when the source changed or the upload was lost
-    )
+    starts: int = 1  # how often the copy has started from the first byte; see `interface.Options.max_starts`
     not_there: float = 0.0  # seconds waited for a source that was reported ready but was not found
     ranges: bool = True  # False: requests for ranges of this source have failed, read it as one stream
     connections: int | None = None  # at the start of the next call; None: as many as are allowed
