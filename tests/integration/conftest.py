@@ -6,20 +6,41 @@ The stack is the real template.yaml with IAM enforced. Waits of the machine and 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 from contextlib import ExitStack
 from itertools import count
 
 import pytest
+import requests
 
 from local.emulator import Emulator
-from local.stack import Stack, deploy
+from local.stack import Caller, Stack, deploy
 from tests.integration.vendors import TIME_SCALE, Vendors
+from tests.published_api.replies import check_reply
 
 
 @pytest.fixture(scope="session")
 def emulator() -> Iterator[Emulator]:
     with Emulator(wait_scale=TIME_SCALE) as running:
         yield running
+
+
+@pytest.fixture(scope="session", autouse=True)
+def every_reply_is_as_published() -> Iterator[None]:
+    """Whoever calls the deployed API gets what docs/openapi.yaml promises."""
+    call = Caller.call
+
+    def checked(self: Caller, method: str, url: str, **options: Any) -> requests.Response:
+        reply = call(self, method, url, **options)
+        _, found, route = url.partition("/_aws/execute-api/")
+        if found:  # what follows is the API's id, the stage and the path
+            path = "/" + "".join(route.split("/", 2)[2:]).partition("?")[0]
+            check_reply(method, path, reply.status_code, reply.headers.get("Content-Type"), reply.text)
+        return reply
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Caller, "call", checked)
+        yield
 
 
 @pytest.fixture(scope="session")

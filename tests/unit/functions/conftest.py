@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.published_api.replies import check_reply
 from tests.unit.steps import world as worlds
 from tests.unit.steps.aws import REPOSITORY
 
@@ -66,6 +67,7 @@ class Functions:
     log: io.StringIO
     modules: dict[str, ModuleType]
     replies: list[Any] = field(default_factory=list)
+    as_published: bool = True  # False: a test puts into rows what no function writes there
 
     def call(self, name: str, event: Any, request_id: str = "request-1") -> Any:
         reply = self.modules[name].handler(event, Context(request_id))
@@ -83,6 +85,8 @@ class Functions:
     ) -> Answer:
         reply = self.call("api", proxy_event(method, path, body, query=query, headers=headers))
         found = {name: values[0] for name, values in reply["multiValueHeaders"].items()}
+        if self.as_published:
+            check_reply(method, path, reply["statusCode"], found.get("Content-Type"), reply["body"] or "")
         return Answer(reply["statusCode"], json.loads(reply["body"] or "{}"), found)
 
 

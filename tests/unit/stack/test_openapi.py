@@ -98,8 +98,11 @@ def test_what_is_sent_is_described_with_every_field(name: str, schema: Mapping[s
 
 def test_a_schedule_is_described_with_every_field() -> None:
     ours = {**described(SCHEDULE_SCHEMA), "job": described(BODY_SCHEMA)}
+    listed = {name: inner for name, inner in ours.items() if name != "job"}
 
+    assert set(paths(described(COMPONENTS["NewSchedule"]))) == set(paths(ours))
     assert set(paths(described(COMPONENTS["Schedule"]))) == set(paths(ours))
+    assert set(paths(described(COMPONENTS["ListedSchedule"]))) == set(paths(listed))
     assert set(ours) == set(Schedule("a", "rate(1 day)", {}).public(NOON))
 
 
