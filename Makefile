@@ -10,6 +10,7 @@ WORKERS ?= 2
 FUZZ_EXAMPLES ?= 2000
 SECONDS ?= 3600
 MUTANTS := .cache/mutants
+API_FUZZ := .cache/api-fuzz
 # The tests of `make quick`: of modules that are values and functions alone, without a socket or a process.
 PURE := tests/unit/intake tests/unit/pacing tests/unit/transfer/media \
 	tests/unit/test_jobs.py tests/unit/test_job_values.py tests/unit/test_patterns.py tests/unit/test_redaction.py
@@ -20,10 +21,10 @@ CHANGED = { git diff --name-only --diff-filter=d $$(git merge-base origin/HEAD H
 IN_LAMBDA := boto3|botocore|s3transfer|python-dateutil|six
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test quick unit integration lint up down invoke bench fuzz chaos simulate mutants lock clean
+.PHONY: help setup demo test quick unit integration lint up down invoke bench fuzz api-fuzz chaos simulate mutants lock clean
 
 help:  ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */\1\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 14
 
 setup: $(READY)  ## the virtual environment with everything pinned
 
@@ -70,6 +71,11 @@ bench: setup  ## the figures of docs/performance.md
 
 fuzz: setup  ## anything at every door, from vendors and from file servers: FUZZ_EXAMPLES of each kind
 	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(RUN) -m pytest -n $(WORKERS) --timeout 3600 tests/unit/fuzz
+
+api-fuzz: setup  ## schemathesis against the deployed stack with docs/openapi.yaml; in a venv of its own, for a minute
+	$(PYTHON) -m venv $(API_FUZZ)
+	$(API_FUZZ)/bin/python -m pip install --quiet -r tests/api_fuzz/requirements.txt
+	$(RUN) -m tests.api_fuzz $(API_FUZZ)/bin/schemathesis
 
 chaos: setup  ## the fault campaign of docs/reliability.md
 	$(RUN) -m local.chaos

@@ -6,9 +6,9 @@ The stack is the real template.yaml with IAM enforced. Waits of the machine and 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 from contextlib import ExitStack
 from itertools import count
+from typing import Any
 
 import pytest
 import requests

@@ -50,7 +50,9 @@ def test_it_has_the_version_and_the_licence_of_the_project() -> None:
 
 @pytest.mark.parametrize("name", components())
 def test_what_a_vendor_takes_is_what_its_own_schema_says(name: str) -> None:
-    assert SCHEMAS[name] == json.loads(json.dumps(components()[name]))
+    ways = "PYTHONPATH=layers/clipferry python -m tests.published_api.vendor_schemas prints what to put in"
+
+    assert SCHEMAS[name] == json.loads(json.dumps(components()[name])), ways
 
 
 def test_a_job_is_described_for_each_vendor_as_new_work_and_as_work_taken_over() -> None:
