@@ -43,7 +43,8 @@ def signing(stack: Stack) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(reply.content)
 
-        do_GET = do_PUT = do_POST = do_DELETE = do_PATCH = do_OPTIONS = do_HEAD = do_TRACE = hand_on
+        do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = hand_on
+        do_OPTIONS = do_TRACE = do_CONNECT = do_QUERY = hand_on  # which must not lead to a server error either
 
         def log_message(self, *_: object) -> None:
             """Nothing: schemathesis tells what it asked."""
