@@ -174,6 +174,9 @@ class Invariants:
         for file in files:
             same = file.get("expires_at") == row.get("expires_at")
             self.check(same, f"{name}: its row {file['sk']['S']} does not go when the job's row does")
+        for file in job.files if job.listed else ():
+            opened = file.status is FileStatus.STORED or file.generation >= job.fresh_since
+            self.check(opened, f"{name} was retried, and {file.file_id} was not tried again")
         self.check(all(f.status.settled for f in job.files), f"{name} ended, and a file of it did not")
 
     def _nothing_held(self) -> None:
