@@ -77,6 +77,7 @@ MATROSKA = [
     Told("WebM, sound", WEBM_DOC + element(SEGMENT, tracks(2) + BLOCKS), formats.WEBM_AUDIO, WHOLE),
     Told("clusters before tracks", DOC + element(SEGMENT, BLOCKS + tracks(2)), formats.MKV, WHOLE),
     Told("behind a void", DOC + element(VOID, bytes(9)) + element(SEGMENT, tracks(2) + BLOCKS), formats.MKV, WHOLE),
+    Told("behind a checksum", DOC + element(0xBF, bytes(4)) + element(SEGMENT, BLOCKS), formats.MKV, WHOLE),
     Told("something behind the segment", DOC + element(SEGMENT, tracks(1) + BLOCKS) + NOISE[:99], formats.MKV, WHOLE),
     cut(
         "the segment is cut",
@@ -552,6 +553,24 @@ STREAMS = [
         formats.MP4,
         f"has something that is no box from byte {len(FTYP + MOOV + MDAT)} on",
     ),
+    Told(
+        "a movie, then a device's own box without an end",
+        FTYP + movie(START, [1000, 1000, 1000]) + MDAT + b"\0\1\0\0gps0" + NOISE[:500],
+        formats.MP4,
+        WHOLE,
+    ),
+    cut(
+        "a movie, then a known box without an end",
+        FTYP + movie(START, [1000, 1000, 1000]) + MDAT + b"\0\0\2\0free" + bytes(500),
+        formats.MP4,
+        "ends inside its free box, 4 bytes before that box's end",
+    ),
+    cut(
+        "no sample known, then a device's own box without an end",
+        FTYP + MOOV + MDAT + b"\0\0\2\0gps0" + bytes(500),
+        formats.MP4,
+        "ends inside its gps0 box, 4 bytes before that box's end",
+    ),
     Told("a movie, then eight bytes", FTYP + MOOV + MDAT + b"\0\0\0\7abcd", formats.MP4, WHOLE),
     Told("a movie, then little", FTYP + MOOV + MDAT + b"\x05" * 4096, formats.MP4, WHOLE),
     Told("an index", INDEXED + _FRAGMENT, formats.MP4, WHOLE),
@@ -598,6 +617,13 @@ STREAMS = [
         formats.TS,
         "has no packets of its transport stream at its end",
     ),
+    *(Told(f"TS of {n} packets", packets(n), formats.TS, WHOLE) for n in range(1, 8)),
+    *(
+        cut(f"TS of {n} packets, cut", packets(n)[:-1], formats.TS, "ends inside a packet of its transport stream")
+        for n in range(3, 8)
+    ),
+    *(Told(f"M2TS of {n} packets", (bytes(4) + packets(1)) * n, formats.M2TS, WHOLE) for n in range(1, 8)),
+    *(Told(f"TS of {n} packets of 204", (packets(1) + bytes(16)) * n, formats.TS, WHOLE) for n in range(2, 8)),
     Told("M2TS", b"".join(bytes(4) + packets(1) for _ in range(40)), formats.M2TS, WHOLE),
     cut(
         "M2TS, cut",

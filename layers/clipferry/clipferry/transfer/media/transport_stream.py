@@ -55,8 +55,8 @@ def ts_end(head: bytes, size: int) -> Steps:
     packet = 188 + parity
     for behind in range(min(stride, len(tail))):  # bytes that follow the last whole packet
         first = len(tail) - behind - packet
-        marks = [tail[at] for at in range(first, max(-1, first - _PACKETS * stride), -stride)]
-        if marks and set(marks) == {SYNC} and (len(marks) == _PACKETS or first < stride):
+        starts = range(first, max(-1, first - _PACKETS * stride), -stride)  # of the last packets, backwards
+        if starts and {tail[at] for at in starts} == {SYNC} and (len(starts) == _PACKETS or starts[-1] < stride):
             rest = tail[len(tail) - behind :]
             return cut("ends inside a packet of its transport stream") if rest.strip(b"\0\xff") else COMPLETE
     what = "has no packets of its transport stream at its end"
