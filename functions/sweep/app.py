@@ -12,7 +12,7 @@ from clipferry.aws.logs import entry, logger
 from clipferry.settings import settings
 from clipferry.steps.context import runtime
 from clipferry.steps.finish import Closing
-from clipferry.steps.sweep import Sweep, SweepIncomplete, Swept
+from clipferry.steps.sweep import Sweep, Swept
 
 metrics = Metrics()
 
@@ -28,7 +28,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """A "Step Functions Execution Status Change" event sweeps its job or batch; `{"batch_id", "generation", "chunk"}`
     cancels a chunk's jobs for the batch machine; anything else sweeps what is due.
 
-    Raises SweepIncomplete after its work when a job resisted, so that an alarm tells of it.
+    A job or a batch that resists is told by the metric SweepResisted and its alarm. An exception would repeat the whole
+    run twice and leave its event in the dead letters, every five minutes for as long as one job resists.
     """
     sweep = Sweep(closing(), lambda: context.get_remaining_time_in_millis() / 1000)
     if "batch_id" in event:
@@ -41,10 +42,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         return _report(reconcile(*ended) if ended else sweep.swept)
     swept = sweep.run()
     metrics.add_metric("OldestUnfinishedJobAge", MetricUnit.Seconds, swept.oldest_age)
-    report = _report(swept)
-    if swept.failed:
-        raise SweepIncomplete(f"{len(swept.failed)} jobs or batches could not be swept; the log says why")
-    return report
+    metrics.add_metric("SweepResisted", MetricUnit.Count, len(swept.failed))
+    return _report(swept)
 
 
 def _report(swept: Swept) -> dict[str, Any]:

@@ -38,6 +38,7 @@ class Settings:
     schedule_target_arn: str
     schedule_role_arn: str
     dead_letters_arn: str
+    call_attempts: int  # of a call to AWS; 0 means the SDK's default
 
 
 @cache
@@ -64,6 +65,7 @@ def settings() -> Settings:
         schedule_target_arn=env.get("SCHEDULE_TARGET_ARN", ""),
         schedule_role_arn=env.get("SCHEDULE_ROLE_ARN", ""),
         dead_letters_arn=env.get("DEAD_LETTERS_ARN", ""),
+        call_attempts=int(env.get("CALL_ATTEMPTS", "0")),
     )
 
 

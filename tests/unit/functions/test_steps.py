@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from clipferry.aws import executions
 from clipferry.steps.schedule import ScheduleInvalid
-from clipferry.steps.sweep import SweepIncomplete
 from clipferry.vendors.contract import Look, LookStatus, VendorUnavailable
 
 from tests.unit.functions.conftest import Functions
@@ -141,7 +140,7 @@ def test_an_execution_started_by_hand_is_not_ours(functions: Functions) -> None:
     assert functions.call("sweep", event)["restarted"] == []
 
 
-def test_a_sweep_that_a_job_resisted_raises_after_its_work(
+def test_a_sweep_that_a_job_resisted_tells_so_by_a_metric_and_is_not_repeated_for_it(
     functions: Functions, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     job_id = functions.world.submit()
@@ -152,9 +151,9 @@ def test_a_sweep_that_a_job_resisted_raises_after_its_work(
 
     with monkeypatch.context() as patch:
         patch.setattr(executions, "status", broken)
-        with pytest.raises(SweepIncomplete):
-            functions.call("sweep", {})
-    assert metrics(capsys)["OldestUnfinishedJobAge"][0] == 300
+        assert functions.call("sweep", {})["failed"] == [job_id]
+    found = metrics(capsys)
+    assert (found["OldestUnfinishedJobAge"][0], found["SweepResisted"]) == (300, (1, ["service"]))
     assert job_id in functions.log.getvalue()
 
 

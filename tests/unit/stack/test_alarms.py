@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from tests.benchmarks.prices import standing
 from tests.unit.stack.metrics import AWS_METRICS, emitted
-from tests.unit.stack.transformed import deployed, of_type, source
+from tests.unit.stack.transformed import ROOT, deployed, of_type, source
 
 STACK = deployed()
 ALARMS = of_type(STACK, "AWS::CloudWatch::Alarm")
@@ -49,3 +50,10 @@ LEVELS = {"OldestUnfinishedJobAge", "ApproximateNumberOfMessagesVisible"}  # met
 
 def test_the_sweeps_figures_are_among_what_isemitted() -> None:
     assert {"TriggerUncertain", "JobsSwept", "OldestUnfinishedJobAge"} <= {metric for metric, _ in emitted()}
+
+
+def test_the_readme_says_what_a_stack_costs_that_has_no_job() -> None:
+    monthly = standing(len(ALARMS), metrics=5)
+
+    assert f"some {monthly:.2f} USD a month" in (ROOT / "README.md").read_text()
+    assert f"{len(ALARMS)} alarms" in (ROOT / "README.md").read_text()

@@ -12,12 +12,15 @@ from typing import Any
 import pytest
 import yaml
 from clipferry.aws.account_secrets import CONNECTIONS_MAX
+from clipferry.aws.sdk import API_ATTEMPTS
 from clipferry.batches import CALL_LIFETIME
 from clipferry.intake.job_body import new_job
 from clipferry.intake.job_query import PARAMETERS
 from clipferry.intake.schedule_body import SCHEMA as SCHEDULE_SCHEMA
 from clipferry.intake.schedule_body import Schedule
 from clipferry.jobs import COPY_LIFETIME, File
+from clipferry.settings import ARCHIVE_CLASSES
+from clipferry.steps.conclusion import DUTY_ROOM
 from clipferry.transfer.interface import Level, Options
 
 from tests.unit.stack.second_opinion import definition, lambda_states
@@ -43,6 +46,11 @@ def role_of(function: str) -> dict[str, Any]:
 
 def granted(function: str) -> set[str]:
     return {action for statement in statements(role_of(function)) for action in statement["Action"]}
+
+
+def rules_with_dead_letters(stack: dict[str, Any]) -> list[str]:
+    rules = of_type(stack, "AWS::Events::Rule")
+    return [name for name, rule in rules.items() if "DeadLetterConfig" in json.dumps(rule["Targets"])]
 
 
 class TestTheMachinesRole:
@@ -105,6 +113,19 @@ class TestFunctionRoles:
             )
         }
 
+    def test_who_reads_accounts_may_decrypt_them_with_the_secrets_own_key(self) -> None:
+        key = "arn:aws:kms:us-east-1:123456789012:key/5d1f"
+        roles = of_type(deployed(SecretsKmsKeyArn=key), "AWS::IAM::Role")
+
+        may_decrypt = {
+            function
+            for function in FUNCTIONS
+            for s in statements(roles[f"{function}Role"])
+            if (s["Action"], s["Resource"]) == (["kms:Decrypt"], [{"Ref": "SecretsKmsKeyArn"}])
+        }
+
+        assert may_decrypt == {f for f in FUNCTIONS if "secretsmanager:GetSecretValue" in granted(f)}
+
     def test_the_keys_policy_is_there_only_with_a_key(self) -> None:
         key = "arn:aws:kms:us-east-1:123456789012:key/5d1f"
 
@@ -153,22 +174,32 @@ class TestFunctions:
         assert timeout <= 900
         assert timeout < LAMBDA_STATES[state]["TimeoutSeconds"]
 
+    def test_the_api_repeats_a_call_to_aws_as_often_as_its_time_allows(self) -> None:
+        assert FUNCTIONS["ApiFunction"]["Environment"]["Variables"]["CALL_ATTEMPTS"] == str(API_ATTEMPTS)
+        assert FUNCTIONS["ApiFunction"]["Timeout"] > DUTY_ROOM
+
     def test_the_api_answers_before_the_gateway_gives_up(self) -> None:
         assert FUNCTIONS["ApiFunction"]["Timeout"] < 29
 
     @pytest.mark.parametrize("function", FUNCTIONS)
     def test_keep_their_logs_for_a_limited_time(self, function: str) -> None:
-        groups = of_type(STACK, "AWS::Logs::LogGroup").values()
+        named = FUNCTIONS[function]["LoggingConfig"]["LogGroup"]["Ref"]
 
-        (own,) = [g for g in groups if g["LogGroupName"] == {"Fn::Sub": f"/aws/lambda/${{{function}}}"}]
+        own = of_type(STACK, "AWS::Logs::LogGroup")[named]
 
+        name = FUNCTIONS[function]["FunctionName"]["Fn::Sub"]
+        assert own["LogGroupName"] == {"Fn::Sub": f"/aws/lambda/{name}"}
         assert own["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+
+    def test_no_log_group_waits_for_its_function_so_that_groups_come_first_and_go_last(self) -> None:
+        assert not any("Function" in json.dumps(g) for g in of_type(STACK, "AWS::Logs::LogGroup").values())
 
     @pytest.mark.parametrize("function", FUNCTIONS)
     def test_raise_an_alarm_when_they_fail(self, function: str) -> None:
         dimension = [{"Name": "FunctionName", "Value": {"Ref": function}}]
 
-        (alarm,) = [a for a in of_type(STACK, "AWS::CloudWatch::Alarm").values() if a["Dimensions"] == dimension]
+        alarms = of_type(STACK, "AWS::CloudWatch::Alarm").values()
+        (alarm,) = [a for a in alarms if a["Dimensions"] == dimension and a["MetricName"] == "Errors"]
 
         assert (alarm["Namespace"], alarm["MetricName"], alarm["Threshold"]) == ("AWS/Lambda", "Errors", 1)
 
@@ -327,7 +358,18 @@ class TestTheWayInOfEvents:
         (statement,) = STACK["DeadLettersPolicy"]["Properties"]["PolicyDocument"]["Statement"]
 
         assert statement["Principal"] == {"Service": "events.amazonaws.com"}
-        assert statement["Condition"]["ArnLike"]["aws:SourceArn"]["Fn::Sub"].endswith(":rule/${AWS::StackName}-*")
+        assert statement["Condition"]["ArnEquals"]["aws:SourceArn"] == [
+            arn_of(rule) for rule in rules_with_dead_letters(STACK)
+        ]
+
+    def test_so_may_the_templates_own_schedule_where_there_is_one(self) -> None:
+        stack = deployed(ScheduleExpression="rate(1 day)")
+
+        (statement,) = stack["DeadLettersPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+
+        named = {source["Fn::GetAtt"][0] for source in statement["Condition"]["ArnEquals"]["aws:SourceArn"]}
+        assert named == set(rules_with_dead_letters(stack))
+        assert "ScheduleRule" in named
 
     def test_dead_letters_are_encrypted_and_kept_as_long_as_possible(self) -> None:
         queue = STACK["DeadLetters"]["Properties"]
@@ -465,3 +507,63 @@ def test_every_state_that_calls_a_function_calls_its_own() -> None:
     for name, state in LAMBDA_STATES.items():
         assert state["Arguments"]["FunctionName"].endswith(f":{name}")
     assert definition()["StartAt"] == "Trigger"
+
+
+class TestWhatATeamBrings:
+    def test_a_bound_for_downloads_is_reserved_only_where_it_is_given(self) -> None:
+        bounded = deployed(DownloadConcurrency="40")["DownloadFunction"]["Properties"]
+
+        assert bounded["ReservedConcurrentExecutions"] == {"Ref": "DownloadConcurrency"}
+        assert not any("ReservedConcurrentExecutions" in function for function in FUNCTIONS.values())
+
+    def test_a_boundary_and_a_path_are_those_of_every_role(self) -> None:
+        roles = of_type(deployed(PermissionsBoundaryArn="arn:aws:iam::123456789012:policy/b"), "AWS::IAM::Role")
+
+        assert {json.dumps(r.get("PermissionsBoundary")) for r in roles.values()} == {
+            '{"Ref": "PermissionsBoundaryArn"}'
+        }
+        assert {json.dumps(r.get("Path")) for r in roles.values()} == {'{"Ref": "RolePath"}'}
+        assert not any("PermissionsBoundary" in role for role in ROLES.values())
+
+    def test_a_bus_of_the_teams_own_takes_the_place_of_the_stacks(self) -> None:
+        stack = deployed(EventBusArn="arn:aws:events:us-east-1:123456789012:event-bus/team")
+
+        assert "EventBus" not in stack
+        assert '"EventBus"' not in json.dumps(stack)
+        assert stack["FinishFunction"]["Properties"]["Environment"]["Variables"]["EVENT_BUS_NAME"] == {
+            "Ref": "EventBusArn"
+        }
+
+    def test_a_topic_of_the_teams_own_gets_every_alarm_and_the_stack_makes_none(self) -> None:
+        stack = deployed(AlarmTopicArn="arn:aws:sns:us-east-1:123456789012:team", AlarmEmail="ops@example.com")
+
+        assert "AlarmTopic" not in stack
+        alarms = of_type(stack, "AWS::CloudWatch::Alarm").values()
+        assert all(alarm["AlarmActions"] == [{"Ref": "AlarmTopicArn"}] for alarm in alarms)
+
+    def test_keys_of_the_teams_own_encrypt_the_logs_and_the_table(self) -> None:
+        key = "arn:aws:kms:us-east-1:123456789012:key/5d1f"
+        stack = deployed(LogsKmsKeyArn=key, TableKmsKeyArn=key)
+
+        groups = of_type(stack, "AWS::Logs::LogGroup").values()
+        assert all(group["KmsKeyId"] == {"Ref": "LogsKmsKeyArn"} for group in groups)
+        assert stack["Table"]["Properties"]["SSESpecification"]["KMSMasterKeyId"] == {"Ref": "TableKmsKeyArn"}
+        assert "SSESpecification" not in STACK["Table"]["Properties"]
+
+    def test_no_storage_class_is_offered_whose_objects_cannot_be_read(self) -> None:
+        assert not ARCHIVE_CLASSES & set(source()["Parameters"]["StorageClass"]["AllowedValues"])
+
+    def test_the_layers_are_built_for_every_runtime_that_may_be_chosen(self) -> None:
+        runtimes = source()["Parameters"]["PythonRuntime"]["AllowedValues"]
+        makefile = (ROOT / "layers" / "dependencies" / "Makefile").read_text()
+
+        (versions,) = re.findall(r"^RUNTIMES = (.*)$", makefile, re.MULTILINE)
+        assert [f"python{version}" for version in versions.split()] == runtimes
+        for layer in of_type(STACK, "AWS::Lambda::LayerVersion").values():
+            assert layer["CompatibleRuntimes"] == runtimes
+
+    def test_the_published_version_is_the_projects(self) -> None:
+        about = source()["Metadata"]["AWS::ServerlessRepo::Application"]
+
+        assert f'version = "{about["SemanticVersion"]}"' in (ROOT / "pyproject.toml").read_text()
+        assert all((ROOT / about[name]).is_file() for name in ("LicenseUrl", "ReadmeUrl"))

@@ -115,6 +115,8 @@ class TestAlarms:
             "OldestUnfinishedJobAge",
             "TriggerUncertain",
             "JobsSwept",
+            "SweepResisted",
+            "Throttles",
             "SchedulesRejected",
             "ApiErrors",
         }

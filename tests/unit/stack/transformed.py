@@ -84,6 +84,8 @@ def _holds(rule: Mapping[str, Any], values: Mapping[str, str]) -> bool:
     ((operator, arguments),) = rule.items()
     if operator == "Fn::Not":
         return not _holds(arguments[0], values)
+    if operator == "Fn::And":
+        return all(_holds(argument, values) for argument in arguments)
     assert operator == "Fn::Equals", f"a condition this reader does not know: {operator}"
     left, right = (values[side["Ref"]] if isinstance(side, dict) else side for side in arguments)
     return bool(left == right)

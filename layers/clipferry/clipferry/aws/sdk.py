@@ -6,13 +6,13 @@ from typing import Any
 
 import botocore
 
-from clipferry.settings import CONNECT_MAX, READ_MAX
+from clipferry.settings import CONNECT_MAX, READ_MAX, settings
 
 #: botocore 1.36.0 is the first to know CRC-64/NVME and an upload's whole size (MpuObjectSize of
 #: CompleteMultipartUpload), and the first whose clients take `request_checksum_calculation`.
 SDK_FLOOR = (1, 36, 0)
 
-API_ATTEMPTS = 3  # AWS_MAX_ATTEMPTS of the function api in the template; the others have botocore's default
+API_ATTEMPTS = 3  # CALL_ATTEMPTS of the function api in the template; the others have botocore's default
 TABLE_ATTEMPTS = 4  # PynamoDB's default
 AWS_CALL_MAX = (CONNECT_MAX + READ_MAX) * max(API_ATTEMPTS, TABLE_ATTEMPTS)  # seconds, pauses between attempts aside
 
@@ -47,4 +47,6 @@ def link_options() -> dict[str, Any]:
 
 def client_options() -> dict[str, Any]:
     """What the Config of every client says but a transfer's: AWS_CALL_MAX bounds its calls in the function api."""
-    return {"connect_timeout": CONNECT_MAX, "read_timeout": READ_MAX}
+    attempts = settings().call_attempts
+    retries = {"retries": {"total_max_attempts": attempts, "mode": "standard"}} if attempts else {}
+    return {"connect_timeout": CONNECT_MAX, "read_timeout": READ_MAX, **retries}

@@ -53,10 +53,6 @@ class Swept:
         return len(self.concluded) + len(self.started) + len(self.restarted) + len(self.ended)
 
 
-class SweepIncomplete(Exception):
-    """Some jobs could not be swept; the log says why, and the next run tries them again."""
-
-
 class Sweep:
     """One run."""
 
