@@ -264,6 +264,8 @@ def _sam(command: str, *arguments: str, environment: Mapping[str, str]) -> None:
         **environment,
         "SAM_CLI_TELEMETRY": "0",
         "PYTHON": sys.executable,
+        "RUNTIMES": f"{sys.version_info.major}.{sys.version_info.minor}",  # a layer for what the emulator runs
+        "RUNTIME": "",  # and byte code for nothing else
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
     sam = [sys.executable, "-m", "samcli", command, *arguments]

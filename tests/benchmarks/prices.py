@@ -14,7 +14,5 @@ ALARM, METRIC, DASHBOARD, SECRET = 0.10, 0.30, 3.00, 0.40  # a month: CloudWatch
 def standing(alarms: int, metrics: int) -> float:
     """USD a month of a stack with no job and no account: its alarms, its dashboard and the sweep with its metrics."""
     runs = 30 * 24 * 12  # every five minutes
-    sweep = runs * (
-        INVOCATION + 0.5 * 1.0 * GB_SECOND + 5 * READ_UNIT + PUT
-    )  # 512 MB, a second each
+    sweep = runs * (INVOCATION + 0.5 * 1.0 * GB_SECOND + 5 * READ_UNIT + PUT)  # 512 MB, a second each
     return alarms * ALARM + metrics * METRIC + DASHBOARD + sweep

@@ -557,7 +557,7 @@ class TestWhatATeamBrings:
         runtimes = source()["Parameters"]["PythonRuntime"]["AllowedValues"]
         makefile = (ROOT / "layers" / "dependencies" / "Makefile").read_text()
 
-        (versions,) = re.findall(r"^RUNTIMES = (.*)$", makefile, re.MULTILINE)
+        (versions,) = re.findall(r"^RUNTIMES \?= (.*)$", makefile, re.MULTILINE)
         assert [f"python{version}" for version in versions.split()] == runtimes
         for layer in of_type(STACK, "AWS::Lambda::LayerVersion").values():
             assert layer["CompatibleRuntimes"] == runtimes
