@@ -11,6 +11,19 @@ if TYPE_CHECKING:
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
 BEGIN, END = "<!-- simulation -->\n", "<!-- /simulation -->\n"
+HEADING = """## Every order of calls, by its seed
+
+`make simulate` runs the bundle's own code and state machine in one process: the steps, the table, the transfer, the
+vendors' clients. AWS and the vendors are models in memory, and time is virtual. A seed decides which call goes on at
+each side effect and each read, and what goes wrong there: a call dies before or after the effect, lives on beside its
+retry, is delivered twice, is late, is throttled; an index shows old rows; clocks differ; users submit twice, cancel
+and retry. After each step the promises are checked. The same seed gives the same run to the byte, and a run that
+fails is made small and told as a story.
+
+What each of the two proves: the simulation tries orders of calls that the campaign above meets by luck, many more of
+them, against models. The campaign runs the deployed stack, with its permissions, its handlers, its network and its
+processes, in few orders. Neither knows what AWS and the vendors do that no page says. Batches and schedules are in the
+campaign, and not yet in the simulation; nor are HLS videos and transfers over several connections."""
 STEPS = ("Api", "Trigger", "Poll", "Download", "Finish", "Sweep", "Batch")
 
 
@@ -29,6 +42,7 @@ def _report(totals: Totals) -> str:
     hours = totals.seconds / 3600
     rate = round(totals.jobs / hours) if hours else 0
     parts = [
+        HEADING,
         f"{totals.runs:,} runs of one seed each, {totals.jobs:,} jobs in {totals.seconds / 60:.0f} minutes "
         f"({rate:,} jobs an hour), {totals.virtual / 86_400:,.0f} days of virtual time, "
         f"{totals.effects['effect']:,} side effects and {totals.effects['read']:,} reads. "
