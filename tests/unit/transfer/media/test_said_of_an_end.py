@@ -278,6 +278,19 @@ CHUNKS = [
         WHOLE,
     ),
     cut("AIFF, cut", (FORM + aiff(b"SSND", NOISE[:400]))[:-2], formats.AIFF, "ends 2 bytes before its last part does"),
+    cut(
+        "AIFF, cut early",
+        FORM + aiff(b"SSND", NOISE[:400], 0x01000190),
+        formats.AIFF,
+        f"ends {1 << 24} bytes before its last part does",
+    ),
+    Told("AIFF of one byte", FORM + aiff(b"COMM", bytes(120)) + aiff(b"SSND", bytes(9)), formats.AIFF, WHOLE),
+    unproven(
+        "CAF, a length that cannot be",
+        CAFF + b"data\x01" + (400).to_bytes(7, "big") + NOISE[:400],
+        formats.CAF,
+        UNKNOWN,
+    ),
     unproven("AIFF, piped", FORM + aiff(b"SSND", NOISE[:400], 8), formats.AIFF, UNKNOWN),
     unproven("CAF, piped", CAFF + b"data" + b"\xff" * 8 + NOISE[:400], formats.CAF, UNKNOWN),
     cut(
