@@ -38,6 +38,10 @@ HOSTS = ("example.com", "a.test:8443")
         ("https://other.test/", "refused host other.test: it is not on the list of allowed hosts"),
         ("https://[v1.a]/", "refused a malformed IPv6 address"),
         (
+            "https:///v.mp4",
+            "refused a host name that is empty or not plain ASCII letters, digits, dots and hyphens",
+        ),
+        (
             "https://-a.example.com/",
             "refused a host name that is empty or not plain ASCII letters, digits, dots and hyphens",
         ),
@@ -118,6 +122,8 @@ def test_a_target_is_named_with_its_port_where_that_is_not_the_schemes_own(
         ("2001:4860::8888", "2001:4860::8888", True),
         ("2001:4860::8888", "[2001:4860::8889]", False),
         ("2001:4860::8888", "2001:4860::8888]", False),
+        ("2001:4860::8888", "x2001:4860::8888]", False),
+        ("a.xray.test", "XRAY.test", True),
     ],
 )
 def test_a_suffix_is_matched_at_a_label_and_an_address_as_a_whole(host: str, suffix: str, under: bool) -> None:

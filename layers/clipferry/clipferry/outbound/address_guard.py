@@ -120,7 +120,7 @@ def _checked_host(netloc: str, host: str) -> str:
     host = host[:-1] if host.endswith(".") else host
     if len(host) > 253 or not _HOST.fullmatch(host):
         raise AddressRefused("refused a host name that is empty or not plain ASCII letters, digits, dots and hyphens")
-    if _NUMBER.fullmatch(host.rsplit(".", 1)[-1]):
+    if _NUMBER.fullmatch(host.rpartition(".")[2]):
         try:
             return str(ipaddress.IPv4Address(host))
         except ValueError:
@@ -143,7 +143,7 @@ def is_under(host: str, suffix: str) -> bool:
 
 
 def _is_literal(host: str) -> bool:
-    return ":" in host or _NUMBER.fullmatch(host.rsplit(".", 1)[-1]) is not None
+    return ":" in host or _NUMBER.fullmatch(host.rpartition(".")[2]) is not None
 
 
 def _networks(*texts: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
