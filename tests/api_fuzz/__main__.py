@@ -11,13 +11,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 
 from local.emulator import Emulator
 from local.stack import Stack, deploy
-from tests.published_api.definition import PUBLISHED
+from tests.published_api.definition import PUBLISHED, ROOT
 
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
+CACHE = ROOT / ".cache" / "api-fuzz"
 SECONDS = 60  # of asking, without the deployment
 EXAMPLES = 15  # a route and a phase
 SEED = 1
@@ -60,11 +62,21 @@ def signing(stack: Stack) -> Iterator[str]:
 def main(schemathesis: str) -> int:
     """`schemathesis` is the path of the program. Its exit code: 0 when every reply was as promised."""
     with Emulator() as emulator, signing(deploy(emulator)) as url:
-        command = [schemathesis, "run", str(PUBLISHED), "--url", url, "--checks", CHECKS, "--continue-on-failure"]
+        command = [
+            str(Path(schemathesis).absolute()),
+            "run",
+            str(PUBLISHED),
+            "--url",
+            url,
+            "--checks",
+            CHECKS,
+            "--continue-on-failure",
+        ]
         limits = ["--max-examples", str(EXAMPLES), "--max-time", str(SECONDS), "--seed", str(SEED), "--no-shrink"]
         phases = ["--phases", "examples,coverage,fuzzing", "--generation-database", "none", "--no-color"]
         health = ["--suppress-health-check", "all", "--warnings", "off"]
-        return subprocess.run([*command, *limits, *phases, *health], check=False).returncode
+        CACHE.mkdir(parents=True, exist_ok=True)  # schemathesis leaves its own cache where it runs
+        return subprocess.run([*command, *limits, *phases, *health], check=False, cwd=CACHE).returncode
 
 
 if __name__ == "__main__":

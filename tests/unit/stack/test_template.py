@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -567,3 +568,31 @@ class TestWhatATeamBrings:
 
         assert f'version = "{about["SemanticVersion"]}"' in (ROOT / "pyproject.toml").read_text()
         assert all((ROOT / about[name]).is_file() for name in ("LicenseUrl", "ReadmeUrl"))
+
+
+def test_the_template_is_short_and_no_merge_key_overrides_what_it_merges() -> None:
+    text = (ROOT / "template.yaml").read_text()
+
+    assert len(text.splitlines()) < 1000
+    assert list(_overriding(yaml.compose(text))) == []
+    overriding = "a: &a {x: 1}\nb: {<<: *a, x: 2}"
+    assert list(_overriding(yaml.compose(overriding))) == [{"x"}]
+
+
+def _overriding(node: yaml.Node | None) -> Iterator[set[str]]:
+    """The fields of a mapping that it merges and has itself, of each mapping that has such."""
+    if isinstance(node, yaml.MappingNode):
+        own = {key.value for key, _ in node.value if key.value != "<<"}
+        merged = [inner for key, value in node.value if key.value == "<<" for inner in _fields(value)]
+        if twice := own.intersection(merged):
+            yield twice
+        for _, value in node.value:
+            yield from _overriding(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            yield from _overriding(value)
+
+
+def _fields(node: yaml.Node) -> Iterator[str]:
+    for key, value in node.value:
+        yield from _fields(value) if key.value == "<<" else [key.value]
