@@ -22,7 +22,7 @@ from common import metrics, problem
 from routes import batches, jobs, schedules, vendors
 
 PATH_MAX, NOWHERE = 1024, "/-"  # bytes of a path; one that is no route
-app = APIGatewayRestResolver(debug=False)  # not for POWERTOOLS_DEV to say: in debug it prints events
+app = APIGatewayRestResolver(debug=False)  # so that POWERTOOLS_DEV has no effect: in debug mode it prints events
 
 app.include_router(batches.router)
 app.include_router(jobs.router)
@@ -73,13 +73,14 @@ def _defect(error: Exception) -> Response[str]:
 @entry
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """An API Gateway proxy event → its answer."""
+    """Answer an API Gateway proxy event."""
     resolve: Callable[..., dict[str, Any]] = app.resolve
     return resolve(event if _may_name_something(event["path"]) else event | {"path": NOWHERE}, context)
 
 
 def _may_name_something(path: str) -> bool:
-    """No id holds characters that nobody sees, and no key of the table is longer. Looked at before the router, which
-    takes quadratic time to say that it knows no such path.
+    """Whether the path may be a route: not too long, and without characters that cannot be seen.
+
+    Checked before the router, because the router takes quadratic time to reject an unknown path.
     """
     return not unseen(path) and len(path.encode()) <= PATH_MAX

@@ -1,4 +1,4 @@
-"""What every route works with: the log, the metrics, the clients, and how a body is read and a reply written."""
+"""What all routes share: the log, the metrics, the clients, and functions that read a body and write a reply."""
 
 import json
 from collections.abc import Sequence
@@ -22,12 +22,12 @@ metrics = Metrics()
 JSON = "application/json"
 PROBLEM = "application/problem+json"
 KEY_MAX = 255  # characters of an Idempotency-Key
-FRAME = 1000  # bytes of a reply around the entries that it holds: brackets, a token, a warning
-REPLY_MAX = 5_500_000  # bytes; a function answers with at most 6 MB (Lambda quotas), headers included
+FRAME = 1000  # bytes of a reply besides its entries: brackets, a token, a warning
+REPLY_MAX = 5_500_000  # bytes; a reply may have at most 6 MB with its headers (Lambda quotas)
 
 
 class ReplyTooLarge(Exception):
-    """A defect: a reply that nobody has cut to what Lambda lets through."""
+    """A reply is larger than Lambda allows. This is a defect: the route should have cut it."""
 
 
 @cache
@@ -41,7 +41,7 @@ def closing() -> Closing:
 
 
 def read_body(event: APIGatewayProxyEvent) -> dict[str, Any]:
-    """The JSON object that was sent. Raises InvalidBody."""
+    """The JSON object in the request's body. Raises InvalidBody."""
     try:
         text = event.decoded_body or ""
     except ValueError:  # no Base64, or no UTF-8 in it
@@ -50,7 +50,7 @@ def read_body(event: APIGatewayProxyEvent) -> dict[str, Any]:
 
 
 def read_query(event: APIGatewayProxyEvent) -> dict[str, list[str]]:
-    """Each parameter of the query with every value it was given."""
+    """Each parameter of the query with all its values."""
     found = {name: [value] for name, value in (event.query_string_parameters or {}).items()}
     return {**found, **event.multi_value_query_string_parameters}
 
@@ -66,7 +66,7 @@ def read_key(event: APIGatewayProxyEvent) -> str | None:
 
 
 def reply(value: Any, status: HTTPStatus = HTTPStatus.OK, headers: dict[str, Any] | None = None) -> Response[str]:
-    """Raises ReplyTooLarge: what may be large is cut before, by `fitting`."""
+    """The reply as JSON. Raises ReplyTooLarge; `fitting` cuts replies that may become large."""
     if size_of(value) > REPLY_MAX:
         raise ReplyTooLarge
     return Response(status, JSON, json.dumps(value, ensure_ascii=False), headers=headers)
@@ -78,7 +78,7 @@ def size_of(value: Any) -> int:
 
 
 def fitting(entries: Sequence[Any], room: int) -> int:
-    """How many of the entries, from the first on, so many bytes of a reply hold; at least one, if there is one."""
+    """How many of the first entries fit into so many bytes of a reply; at least one, if there is one."""
     for number, entry in enumerate(entries):
         room -= size_of(entry) + 2
         if room < 0:
@@ -93,5 +93,5 @@ def problem(status: HTTPStatus, title: str, **more: Any) -> Response[str]:
 
 
 def location(event: APIGatewayProxyEvent, path: str) -> dict[str, Any]:
-    """The header that says where a resource is, below the API's stage."""
+    """The Location header of a resource, with the API's stage."""
     return {"Location": f"/{event.request_context.stage}{path}"}

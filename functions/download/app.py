@@ -15,7 +15,7 @@ from clipferry.steps.download import download
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-SAFETY = 30.0  # seconds kept back to write the checkpoint down before Lambda ends the call
+SAFETY = 30.0  # seconds reserved for storing the checkpoint before Lambda ends the call
 
 metrics = Metrics()
 

@@ -25,7 +25,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """`{"job_id", "generation", "caught": null | state name}` → a FinishResult's state."""
     logger.append_keys(job_id=event["job_id"], generation=event["generation"])
     ending = closing().finish(event["job_id"], event["generation"], event.get("caught"))
-    if ending.next == "END":  # WAIT is no end, and STOP another execution's
+    if ending.next == "END":  # with WAIT the job has not ended; with STOP another execution has it
         metrics.add_dimension("vendor", ending.job.vendor)
         metrics.add_metric(f"Jobs{ending.job.status.title().replace('_', '')}", MetricUnit.Count, 1)
     error = ending.job.error.as_dict() if ending.job.error else None

@@ -1,4 +1,4 @@
-"""Look at the vendor, write down what is new, say what next."""
+"""Ask the vendor for the state of its task, store what is new, return what comes next."""
 
 from typing import Any
 

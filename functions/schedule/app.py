@@ -1,4 +1,4 @@
-"""A scheduled rule or a schedule fires: its input becomes jobs, each once per firing however often it is delivered."""
+"""Creates the jobs of a scheduled rule or a schedule, once for each firing, also if it is delivered twice."""
 
 from typing import Any
 
@@ -16,8 +16,10 @@ metrics = Metrics()
 @entry
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """A firing → the jobs' ids. A rule's input is one job body or `{"jobs": [body, …]}`, and raises when it is invalid,
-    so that it ends in the DLQ; a schedule's input names the schedule, which is told of when its job body is invalid.
+    """A firing → the jobs' ids.
+
+    A rule's input is one job body or `{"jobs": [body, …]}`; this raises when it is invalid, so that the input goes to
+    the dead-letter queue. A schedule's input names the schedule; when its job body is invalid, an event says so.
     """
     fired = fire(runtime(), event, context.aws_request_id)
     metrics.add_metric("ScheduledJobs", MetricUnit.Count, len(fired.jobs))

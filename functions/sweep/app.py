@@ -1,4 +1,4 @@
-"""A scheduled rule, every execution that ended badly, and a batch's cancel: nothing is left hanging."""
+"""Repairs jobs and batches: called by a scheduled rule, after each failed execution, and to cancel a batch's jobs."""
 
 from functools import cache
 from typing import Any

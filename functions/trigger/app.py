@@ -1,4 +1,4 @@
-"""Start the vendor's task, adopt one, or find the one an earlier run started."""
+"""Start the vendor's task, adopt one, or find the one that an earlier call started."""
 
 from typing import Any
 

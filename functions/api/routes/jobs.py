@@ -1,4 +1,4 @@
-"""Jobs: ask, list, look, cancel, retry, and links to what is stored."""
+"""Jobs: create, list, get, cancel, retry, and links to stored files."""
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -68,7 +68,7 @@ def get_file_url(job_id: str, file_id: str) -> Response[str]:
 
 
 def page_of_jobs(parameters: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """One page of the jobs that a query's parameters ask for, no more of them than a reply holds."""
+    """One page of the jobs that a query selects, at most as many as fit into a reply."""
     query = parse_query(parameters)
     jobs, last = runtime().jobs.list(query.listing, query.limit, query.before)
     shown = [{k: v for k, v in job.public().items() if k != "files"} for job in jobs]

@@ -49,7 +49,7 @@ def list_schedules() -> Response[str]:
 
 @router.get("/schedules/<name>/jobs")
 def list_jobs_of_schedule(name: str) -> Response[str]:
-    """Also of a schedule that is gone, for as long as its jobs are kept."""
+    """List the jobs of a schedule, also of one that was deleted, as long as the jobs' rows are kept."""
     parameters = read_query(router.current_event)
     if "schedule" in parameters:
         raise BadQuery("schedule", "is given by the path")

@@ -1,4 +1,4 @@
-"""Vendors: what each takes, and which release of the bundle says so."""
+"""Vendors: the schemas and limits of each, and the release of the bundle."""
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter

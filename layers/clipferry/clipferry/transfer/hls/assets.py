@@ -1,4 +1,4 @@
-"""One segment of an HLS video from the source into one S3 object: read, looked at, hashed, stored.
+"""Copies one segment of an HLS video from the source into one S3 object: reads, checks, hashes and stores it.
 
 Reading is `source`'s work, with its retries and its pinning. What fits into one part is one PutObject; what is larger
 goes through a multipart upload, part by part, so that memory stays bounded whatever a segment weighs; its end is looked
@@ -96,7 +96,7 @@ class Segments:
             self._sections.require_same(asset.folder, asset.reference.section, suffix)
 
     def stop(self) -> None:
-        """End what is under way; the threads get Stopped."""
+        """End all present requests; their threads get Stopped."""
         self._storage.stopped.set()
         with self._lock:
             self._stopped = True
@@ -105,7 +105,7 @@ class Segments:
             source.stop()
 
     def close(self) -> None:
-        """Drop the shared sources."""
+        """Close the shared sources."""
         for source in self._shared.values():
             source.close()
 
@@ -253,7 +253,7 @@ class Segments:
 
 
 def _proven(facts: Facts, digests: Digests) -> Level:
-    """How it is known that these are the bytes of the source. Raises AttemptFailed where they are not."""
+    """The evidence that these are the bytes of the source. Raises AttemptFailed when they are not."""
     verdict = judge(facts, digests)
     if verdict.mismatch:
         raise AttemptFailed(Code.EVIDENCE_MISMATCH, verdict.mismatch)

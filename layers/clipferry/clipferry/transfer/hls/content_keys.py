@@ -40,7 +40,7 @@ class _Key:
 
 @dataclass(frozen=True)
 class _Refusal:
-    """A key that nothing may be under: the error to raise when something is."""
+    """A key that cannot be copied: the error to raise when a segment uses it."""
 
     code: Code
     message: str

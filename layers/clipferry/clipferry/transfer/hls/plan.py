@@ -235,7 +235,7 @@ class _Planner:
 
 
 def _digest(name: str, playlist: Playlist) -> str:
-    """Of what a playlist says, but for the signatures that its URLs carry."""
+    """A hash of a playlist without the signatures in its URLs."""
     digest = hashlib.sha256(f"{name}\n".encode())
     for line in playlist.lines:
         found = line.reference

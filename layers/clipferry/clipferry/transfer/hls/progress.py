@@ -1,4 +1,4 @@
-"""What one call of an HLS copy leaves for the next: a few numbers and words, however many segments there are. Pure."""
+"""What one call of an HLS copy stores for the next: a few values, for any number of segments. Pure."""
 
 from __future__ import annotations
 
@@ -72,13 +72,13 @@ class Progress:
                 yield suffix
 
     def begin(self, plan: str) -> None:
-        """From nothing, under another plan."""
+        """Start again from the first segment, under another plan."""
         fresh = Progress(self.stem)
         self.plan, self.done, self.size, self.chain, self.level = plan, 0, 0, fresh.chain, fresh.level
         self.complete, self.suffixes, self.most = fresh.complete, fresh.suffixes, fresh.most
 
     def begin_again(self) -> None:
-        """From nothing, and nothing that is stored counts."""
+        """Start again from the first segment; stored segments do not count."""
         self.starts += 1
         self.begin("")
 

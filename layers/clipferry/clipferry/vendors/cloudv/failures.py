@@ -1,4 +1,4 @@
-"""What the Wangsu / CDNetworks gateway says when it does not say yes.
+"""What the failures of the Wangsu / CDNetworks gateway mean.
 
 The envelope is `{code, message, data}`; `code` 200 is a success, whatever the HTTP status says of itself. The vendor
 publishes no full table of codes: those that it does are here, all others count by their words, in Chinese or English,
@@ -49,7 +49,7 @@ _BEGINNINGS = {
 
 @dataclass(frozen=True)
 class Envelope:
-    """A reply as the gateway writes it; `code` is empty where the body is no envelope."""
+    """A reply in the gateway's form; `code` is empty when the body does not have that form."""
 
     code: str
     message: str
@@ -71,7 +71,7 @@ class Envelope:
 
 
 def failure_of(reply: Reply, *, trusted: bool, acts: bool) -> Failure | None:
-    """What a reply is that is no success.
+    """The failure in a reply that is not a success.
 
     `trusted`: the account's signature was accepted a short while ago. `acts`: the call starts something, so that a
     page that is not the gateway's own is no proof that it did not.

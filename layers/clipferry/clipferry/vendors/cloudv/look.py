@@ -117,7 +117,7 @@ def _sight(task: Task, pull: PullTask, candidate: Candidate, known: KnownFile | 
 
 
 def _detail(task: Task, candidate: Candidate, kind: str) -> dict[str, Any]:
-    """What `locate` needs. A fileUrl with a host or a query is left out: it may be signed, and is asked for anew."""
+    """What `locate` needs. A fileUrl with a host or a query is left out: it may be signed, and is requested again."""
     address, entry = candidate.address, candidate.entry
     kept = {
         "kind": kind,
@@ -131,7 +131,7 @@ def _detail(task: Task, candidate: Candidate, kind: str) -> dict[str, Any]:
 
 
 def _md5(task: Task, item: Item) -> str | None:
-    """The vendor's word for the original's MD5, else the one that the request demanded of it."""
+    """The MD5 of the original as the vendor reports it, else the MD5 in the request."""
     source = source_of(item.identity)
     asked = (file.get("md5") for file in files_of(task.request or {}) if identity_of(file["fetchUrl"]) == source)
     return item.md5 or next((md5.lower() for md5 in asked if md5), None)

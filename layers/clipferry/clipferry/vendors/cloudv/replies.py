@@ -97,7 +97,7 @@ class Candidate:
 
 
 def read_task(data: Any, sources: Sources) -> PullTask | None:
-    """The task in a reply's `data`; None when there is none in it. `sources`: what it was asked for."""
+    """The task in a reply's `data`; None when `data` holds no task. `sources`: the requested sources."""
     if not isinstance(data, Mapping):
         return None
     task_id, trans_no = text(data.get("taskId")), text(data.get("transNo")) or text(data.get("tranNo"))
@@ -109,7 +109,7 @@ def read_task(data: Any, sources: Sources) -> PullTask | None:
 
 
 def candidates(task: PullTask, item: Item, wanted: Wanted) -> Iterator[Candidate]:
-    """Every wanted file of an item, each with what is known of it. The refs of a final item never change."""
+    """Each wanted file of an item. The refs of a final item never change."""
     clarities = [ORIGINAL] if isinstance(wanted, str) else list(dict.fromkeys(wanted))
     for clarity in clarities:
         yield from _of_clarity(task, item, clarity, every=wanted == "all")
@@ -208,7 +208,7 @@ def _entry(raw: Mapping[str, Any]) -> Entry:
 
 
 def path_of(url: str) -> str:
-    """A URL or path without its query: what stays the same when it is signed anew."""
+    """A URL or path without its query: the part that a new signature does not change."""
     return url.partition("#")[0].partition("?")[0]
 
 

@@ -32,16 +32,16 @@ from clipferry.vendors.tally import tally
 
 MEDIA_LOOKUPS = 25  # GetMediaInfo calls in one look
 UPLOADED_AT = "uploaded_at"  # in a file's detail: when its upload succeeded (ISO 8601, or empty where IMS did not say)
-VISIBLE_WITHIN = 15.0  # seconds after which an adopted upload that IMS says not to have does not exist
-NAMED_WITHIN = 60.0  # … and one that IMS itself has named
-LISTED_WITHIN = 600.0  # … and one that is neither listed nor said to be absent
+VISIBLE_WITHIN = 15.0  # seconds after which an adopted upload that IMS reports as absent counts as absent
+NAMED_WITHIN = 60.0  # the same for an upload whose id IMS has given
+LISTED_WITHIN = 600.0  # the same for an upload that IMS neither lists nor reports as absent
 REGISTERED_WITHIN = timedelta(minutes=10)  # after an upload's completion, for its media to be known
 
 logger = logging.getLogger(__name__)
 
 
 def look(operations: Operations, task: Task) -> Look:
-    """What has become of everything that is neither ready nor settled."""
+    """The present state of each file that is neither ready nor settled."""
     names = names_of(task)
     past = {file.ref for file in task.files if file.ready or file.settled}
     entries = [entry for entry in entries_of(task) if names[entry.index] not in past]
@@ -181,7 +181,7 @@ def _unlisted(task: Task, entry: Entry, listing: Listing) -> Sighting:
 
 
 def _without_upload(name: str, entry: Entry) -> Sighting:
-    """A URL that no upload job stands for: its chunk was refused, or nobody ever uploaded it."""
+    """A URL without an upload job: IMS refused its chunk, or it was never uploaded."""
     waiting = Sighting(ref=name, name=name, status=LookStatus.RUNNING)
     if entry.refused:
         return _failed(waiting, "VENDOR_FILE_REFUSED", entry.refused, entry.refused_code or None)

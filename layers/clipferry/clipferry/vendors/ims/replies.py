@@ -1,4 +1,4 @@
-"""What IMS's replies say: upload records and source files, out of JSON that keeps few of its promises.
+"""Reads IMS's replies: upload records and source files. The JSON often differs from its documentation.
 
 Pages: IMS "GetUrlUploadInfos", "GetMediaInfo"; the statuses are in VOD's "Basic structures", to which both link.
 """
@@ -155,7 +155,7 @@ class Source:
 
 
 def _https(given: FileUrl) -> FileUrl:
-    """OSS answers on both schemes, hands out http, and signs neither."""
+    """The URL with https: OSS gives http URLs, answers on both schemes, and its signature covers no scheme."""
     parts = urlsplit(given.url or "")
     oss = parts.scheme == "http" and (parts.hostname or "").endswith(".aliyuncs.com") and parts.port is None
     return FileUrl(parts._replace(scheme="https").geturl()) if oss else given

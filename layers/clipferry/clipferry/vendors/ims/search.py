@@ -1,7 +1,7 @@
 """Uploads found by their URL: after a trigger whose outcome is not known, and for work that is adopted.
 
-A URL may have been uploaded many times, by anybody, and IMS may write it back in another way than it was given
-(`source_urls`). No upload is ever taken for that of two URLs.
+A URL may have been uploaded many times, by anybody, and IMS may write it differently in its answer (`source_urls`). An
+upload never counts for two URLs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ RECORDS_MAX = 100  # in one GetUrlUploadInfos reply
 
 @dataclass(frozen=True)
 class Uploads:
-    """What IMS says of one URL: its uploads, and whether there are none."""
+    """What IMS reports about one URL: its uploads, or that there are none."""
 
     records: Sequence[Record] = ()
     reading: Reading | None = None  # how the records' URLs were recognised
@@ -28,7 +28,7 @@ class Uploads:
 
     @property
     def unclear(self) -> bool:
-        """Whether IMS neither lists an upload nor says that there is none."""
+        """Whether IMS neither lists an upload nor reports that there is none."""
         return not (self.records or self.absent)
 
 

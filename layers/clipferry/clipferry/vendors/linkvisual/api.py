@@ -1,6 +1,6 @@
 """LinkVisual's replies (product `Linkvisual`, version 2018-01-20): recorded files and download states.
 
-Parsing only: no call, no clock. Everything takes any JSON value whatever.
+Parsing only: no call, no clock. Each function accepts any JSON value.
 
 Pages: QueryRecordByRecordId, QueryRecord, QueryRecordDownloadUrl.
 """
@@ -37,11 +37,11 @@ class Segment:
 
     @property
     def seconds(self) -> float:
-        """Its length; 0 when the vendor gave no times that make sense."""
+        """Its length; 0 when the vendor gave no valid times."""
         return max(0.0, (self.end - self.begin).total_seconds()) if self.begin and self.end else 0.0
 
     def detail(self) -> dict[str, str]:
-        """JSON to remember it by; `from_detail` reads it."""
+        """The segment as JSON; `from_detail` reads it."""
         moments = {"begin": self.begin, "end": self.end}
         return {key: moment.isoformat() for key, moment in moments.items() if moment}
 
@@ -118,7 +118,7 @@ class Download:
     def status(self) -> LookStatus:
         """READY takes Status 0, Progress 100 and a URL: the vendor's own sample has Status 0 at Progress 0.
 
-        What cannot be a URL is FAILED.
+        A text that cannot be a URL gives FAILED.
         """
         status = STATUSES.get(self.raw_status, LookStatus.UNKNOWN)
         if self.made and self.url.problem:
@@ -127,7 +127,7 @@ class Download:
 
     @property
     def made(self) -> bool:
-        """Whether the MP4 is there, whatever its URL."""
+        """Whether the MP4 exists; its URL may still be missing or invalid."""
         return STATUSES.get(self.raw_status) is LookStatus.READY and self.progress == 100
 
     @property

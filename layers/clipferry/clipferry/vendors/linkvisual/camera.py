@@ -25,7 +25,7 @@ class Camera:
         self._rpc, self._device, self._zone = rpc, device, zone
 
     def record(self, duration: int, pre_record: int | None, stream_type: int | None) -> str:
-        """Start a recording of so many seconds; its record id. Never repeat it blindly."""
+        """Start a recording of so many seconds; its record id. Do not repeat it: each call makes a recording."""
         params = {"RecordDuration": duration, "PreRecordDuration": pre_record, "StreamType": stream_type}
         record_id = lenient.text(self._ask("TriggerRecord", params, acts=True))
         if not record_id:
@@ -61,7 +61,7 @@ class Camera:
         try:
             body = self._rpc.call(action, VERSION, {**self._device, **params}, acts=acts)
         except VendorRefused as refused:
-            if refused.code is None:  # not the vendor's words but the address guard's
+            if refused.code is None:  # the address guard refused it, not the vendor
                 raise
             words = refused.message.removeprefix(f"{action}: ")
             raise refusal(action, refused.code, words, refused.request_id) from None

@@ -1,8 +1,8 @@
-"""What LinkVisual's refusals mean, through whichever channel they come.
+"""What LinkVisual's refusals mean.
 
-It refuses with HTTP 200 and `Success: false`, or with an HTTP error of the gateway's. Codes are group numbers ("403")
-or names (iot.vision.DeviceOffline), so that its words count as well; they come with and without a final dot and in
-either case. What its own table does not know, the one of all Alibaba products may (`alibaba/failures.py`).
+It refuses with HTTP 200 and `Success: false`, or with an HTTP error of the gateway. Codes are group numbers ("403") or
+names (iot.vision.DeviceOffline), so the message is matched too; it comes with and without a final dot, in upper or
+lower case. For a code that this table lacks, the table of all Alibaba products is used (`alibaba/failures.py`).
 
 Page: LinkVisual "Error codes".
 """
@@ -70,7 +70,7 @@ MEANINGS = (
 
 
 def data_of(action: str, body: Mapping[str, Any]) -> Any:
-    """`Data` of a reply that says it worked; raises the contract's errors for one that does not.
+    """`Data` of a successful reply. Raises the contract's errors for any other reply.
 
     `Code` is "200" (or 200) when all is well.
     """

@@ -17,10 +17,10 @@ from clipferry.vendors.linkvisual.api import Segment
 FILE_SECONDS = 1800  # "A single video file can be up to 30 minutes in length"
 LOOK_MARGIN = 5.0  # after the end of a file's recording: the upload takes a moment
 RECORDING_GRACE = 300.0  # after the recording's end, in which its files may still be listed
-ADOPT_GRACE = 60.0  # after adopting: the recording is there already, as far as anyone told us
+ADOPT_GRACE = 60.0  # after adopting: the recording should exist already
 SETTLE = 30.0  # after the recording's end, when enough files are there but cover clearly less than was asked for
-SLACK = 5.0  # seconds that cameras are early or late by
-SEAM = 1.0  # seconds between files that go on without a break: the vendor's times are whole seconds
+SLACK = 5.0  # seconds by which cameras may be early or late
+SEAM = 1.0  # seconds that may lie between files without a gap, because the vendor's times are whole seconds
 EARLIEST = 15.0  # a recording that begins so long before its trigger (and its pre-record) is another's
 LATEST = 90.0  # … and so long after it: the call may take a minute, the camera some seconds
 
@@ -34,7 +34,7 @@ class Wholeness(Enum):
 
 @dataclass(frozen=True)
 class Expected:
-    """What a request for a recording leads us to expect."""
+    """What a request for a recording should give."""
 
     duration: int  # seconds, pre-record included
     pre_record: int = 0
@@ -101,12 +101,12 @@ def adopted_wholeness(found: Sequence[Segment], elapsed: float, now: datetime | 
 
 
 def timed(found: Iterable[Segment]) -> bool:
-    """Whether the vendor gave every file a begin and an end that make sense."""
+    """Whether the vendor gave each file a valid begin and end."""
     return all(segment.seconds > 0 for segment in found)
 
 
 def covered(found: Iterable[Segment]) -> float:
-    """Seconds that the files cover together, overlaps counted once."""
+    """Seconds that the files cover together; overlaps count once."""
     total, until = 0.0, None
     for begin, end in sorted((s.begin, s.end) for s in found if s.begin and s.end):
         start = begin if until is None else max(begin, until)

@@ -84,9 +84,9 @@ class LinkVisual:
         return Submitted({"record_id": record_id}, first_look=expected.file_over_after(0) + LOOK_MARGIN)
 
     def find(self, task: Task) -> Submitted | None:
-        """Search the camera's triggered recordings; one that alone fits the trigger's time and length is the task's.
+        """Search the camera's triggered recordings. If only one fits the trigger's time and length, it is the task's.
 
-        None is never returned: a recording is listed only after it was made, so that its absence proves nothing.
+        Never returns None: a recording is listed only after it was made, so its absence proves nothing.
         """
         if task.request is None or task.triggered_at is None:
             raise TriggerUncertain("nothing is known about when the recording was triggered")
@@ -125,7 +125,7 @@ class LinkVisual:
         return Remote(url, expires_at=lenient.from_epoch(expires))
 
     def abort(self, task: Task) -> bool:
-        """Stop the recording that this task triggered; one that was adopted is not ours to stop."""
+        """Stop the recording that this task triggered. An adopted one is not stopped: somebody else started it."""
         record_id = task.refs.get("record_id")
         if not record_id or task.request is None:
             return False
