@@ -153,12 +153,6 @@ PLANTED = (
     ),
     Planted("a retry does not open the files", "steps.trigger:_open_files", "rt.jobs.open_files(job, older)", "pass"),
     Planted(
-        "an execution's name lacks the generation",
-        "aws.executions:execution_name",
-        'f"{job.job_id}-{job.generation}"',
-        'f"{job.job_id}-1"',
-    ),
-    Planted(
         "uploads that crashed calls began are not looked for when a job ends",
         "steps.conclusion:Conclusion._end_uploads",
         "for upload in found:",

@@ -73,7 +73,8 @@ class Users:
 
         def over(call: Call) -> None:
             self._busy -= 1
-            if call.error is not None and not isinstance(call.error, REFUSALS) and tries > 1:
+            gives_up = call.error is not None and self.draws.happens(call.label, "user gives up", 0.3)
+            if call.error is not None and not isinstance(call.error, REFUSALS) and tries > 1 and not gives_up:
                 self._wish(name, what, act, 1.0, tries - 1)
 
         self.world.begin("Api", name, lambda left: act(), over, delay)
