@@ -99,8 +99,10 @@ def _play(campaign: Campaign, seeds: Sequence[int], say: Callable[[str], None]) 
         return False
     campaign.tallies |= tallies
     campaign.ledgers.append(place.ledger)
-    broken = sum(len(breaches) for tally in tallies.values() for breaches in tally.broken.values())
-    say(f"judged: {broken} promises broken")
+    breaches = [
+        f"{promise}: {what}" for tally in tallies.values() for promise in tally.broken for what in tally.broken[promise]
+    ]
+    say("; ".join([f"judged: {len(breaches)} breaches", *breaches]))
     return True
 
 

@@ -26,6 +26,13 @@ HEADING = """## Small wrong changes that the tests notice
 call left out) and runs the module's own tests. A mutant is killed when a test fails."""
 BEGIN, END = "<!-- mutants -->\n", "<!-- /mutants -->\n"
 
+#: Of the media's tests those with files made by hand: ffmpeg would make its files anew for each mutant.
+MADE_BY_HAND = [
+    str(path.relative_to(ROOT))
+    for path in sorted((ROOT / "tests" / "unit" / "transfer" / "media").glob("test_*.py"))
+    if path.name != "test_real_files.py"
+]
+
 #: By name in the report: the modules below the package, and the tests that must notice.
 PARTS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
     "jobs": (["jobs.py"], ["tests/unit/test_jobs.py", "tests/unit/test_job_values.py"]),
@@ -34,7 +41,7 @@ PARTS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
         ["transfer/evidence.py"],
         ["tests/unit/transfer/test_evidence.py", "tests/unit/transfer/test_judge.py"],
     ),
-    "containers": (["transfer/media/*.py"], ["tests/unit/transfer/media"]),
+    "containers": (["transfer/media/*.py"], MADE_BY_HAND),
     "address guard": (
         ["outbound/address_guard.py"],
         ["tests/unit/outbound/test_address_guard.py", "tests/unit/outbound/test_refusal_reasons.py"],

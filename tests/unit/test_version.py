@@ -16,6 +16,5 @@ def test_the_project_has_the_version_of_its_package() -> None:
 
 
 def test_the_newest_release_in_the_changelog_is_the_version() -> None:
-    """Until there is a first release, there is only what is unreleased."""
     releases = re.findall(r"^## \[?(\d+\.\d+\.\d+)", (REPOSITORY / "CHANGELOG.md").read_text(), re.MULTILINE)
-    assert releases[:1] in ([], [__version__])
+    assert releases[0] == __version__
