@@ -45,7 +45,10 @@ down: setup  ## end what `make up` started
 invoke: setup  ## call a function of `make up`: FUNCTION=poll EVENT=events/poll.json
 	@$(RUN) -m local invoke "$(FUNCTION)" "$(EVENT)"
 
-test: lint unit integration  ## lint and every test
+# Tests of the deployed stack wait for most of their time, so that the others run beside them, on one worker more.
+test: lint  ## lint and every test
+	$(RUN) -m pytest -n $$(($(WORKERS) + 1)) --dist loadgroup --no-loadscope-reorder \
+	  tests/integration tests/conformance tests/unit
 
 quick: setup  ## in under a minute: ruff on what has changed, mypy, the tests of the pure core
 	@changed="$$($(CHANGED))"; \
@@ -57,7 +60,7 @@ unit: setup  ## pure core, handlers, vendors against their simulators, template 
 	$(RUN) -m pytest -n $(WORKERS) tests/unit tests/conformance
 
 integration: setup  ## the deployed stack, end to end
-	$(RUN) -m pytest -n $(WORKERS) --dist loadfile tests/integration
+	$(RUN) -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder tests/integration
 
 lint: setup  ## ruff, mypy --strict, sam validate --lint, cfn-lint with the serverless rules
 	$(RUN) -m ruff check .

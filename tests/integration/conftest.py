@@ -19,6 +19,11 @@ from tests.integration.vendors import TIME_SCALE, Vendors
 from tests.published_api.replies import check_reply
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """The tests of a file run on one worker, for they share what the file has made."""
+    item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
 @pytest.fixture(scope="session")
 def emulator() -> Iterator[Emulator]:
     with Emulator(wait_scale=TIME_SCALE) as running:

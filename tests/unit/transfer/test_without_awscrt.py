@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,5 +20,6 @@ sys.exit(pytest.main(["-q", "-x", "-p", "no:cacheprovider", *sys.argv[1:]]))
 
 def test_copies_are_proven_without_awscrt_too() -> None:
     command = [sys.executable, "-c", HIDDEN, "tests/unit/transfer/test_evidence.py"]
-    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "layers" / "clipferry")}
+    done = subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:]
