@@ -95,7 +95,10 @@ def _judge_job(arena: Arena, tally: Tally, user: User, row: Row, told: list[dict
     tally.statuses[job["status"]] += 1
     if job["status"] not in TERMINAL:
         tally.breach(LOST, f"{plan.mark}: {job['job_id']} is {job['status']}")
-    _judge_ending(tally, plan, job, asked=at_the_vendor(plan, arena.simulators[plan.vendor]).tasks > 0)
+    asked = (
+        at_the_vendor(plan, arena.simulators[plan.vendor]).tasks > 0 and not plan.retries
+    )  # a retry asks for new work
+    _judge_ending(tally, plan, job, asked=asked)
     _judge_files(arena, tally, plan, job)
     _judge_copying(arena, tally, plan, job)
     _judge_trigger(arena, tally, plan, row)

@@ -245,6 +245,20 @@ class TestNewWork:
         assert (world.stage.refusals, world.job(running).waits_for) == (1, "account")
 
 
+    def test_waits_where_a_lost_trigger_may_have_started_it(self, world: World) -> None:
+        world.stage.lose, world.stage.findable = [LOST], False
+        job_id = world.submit(on_uncertain="retrigger")
+        while not world.job(job_id).retriggers:
+            assert world.trigger(job_id)["next"] == "TRIGGER"
+            world.wait(60)
+        expire(world)
+        assert world.trigger(job_id)["next"] == "TRIGGER"
+        assert world.job(job_id).waits_for == "account"
+        rotate(world)
+        world.wait(PROBE_INTERVAL + 90)
+        assert world.trigger(job_id)["next"] == "WAIT"
+
+
 class TestSecrets:
     def test_a_secret_deleted_by_mistake_is_waited_for(self, world: World) -> None:
         job_id = looking(world)

@@ -148,7 +148,7 @@ def _send(rt: Runtime, job: Job, found: Submitted | None = None) -> StepResult:
         _intend(rt, job, refs)
         try:
             submitted = rt.ask(
-                job, lambda vendor: vendor.trigger(task_of(job, rt.now())), pacer=pacer, at_once=_is_new(refs)
+                job, lambda vendor: vendor.trigger(task_of(job, rt.now())), pacer=pacer, at_once=_is_new(job, refs)
             )
         except ASKING_ERRORS as error:
             decision = decide(error, rt.rng)
@@ -174,7 +174,7 @@ def _not_sent(rt: Runtime, job: Job, decision: Decision, refs: dict[str, Any]) -
     match decision.remedy:
         case Remedy.WAIT:
             return _pause(rt, job, decision.seconds or 1, **written)
-        case Remedy.ACCOUNT if not _is_new(refs):
+        case Remedy.ACCOUNT if not _is_new(job, refs):
             return _wait_for_account(rt, job, decision, **written)
         case Remedy.ACCOUNT:
             put_on_hold(rt, job, decision)
@@ -183,9 +183,12 @@ def _not_sent(rt: Runtime, job: Job, decision: Decision, refs: dict[str, Any]) -
     return fail(rt, job, decision.problem, **written)
 
 
-def _is_new(refs: dict[str, Any]) -> bool:
-    """Whether nothing of the job's work exists yet: then a refused account fails the job at once."""
-    return not refs
+def _is_new(job: Job, refs: dict[str, Any]) -> bool:
+    """Whether nothing of the job's work can exist yet: then a refused account fails the job at once.
+
+    After a lost trigger that `on_uncertain` lets be sent again, its work may exist.
+    """
+    return not refs and job.retriggers == 0
 
 
 def _reserve_call(rt: Runtime, job: Job) -> CallPacer:
