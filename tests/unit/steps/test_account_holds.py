@@ -244,7 +244,6 @@ class TestNewWork:
         world.poll(running)
         assert (world.stage.refusals, world.job(running).waits_for) == (1, "account")
 
-
     def test_waits_where_a_lost_trigger_may_have_started_it(self, world: World) -> None:
         world.stage.lose, world.stage.findable = [LOST], False
         job_id = world.submit(on_uncertain="retrigger")
