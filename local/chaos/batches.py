@@ -72,12 +72,14 @@ class BatchUser:
             time.sleep(0.5)
 
     def _post(self) -> None:
-        """Upload the manifest and make it a batch, however often that takes."""
-        text = "\n".join(self.lines) + "\n"
+        """Upload the manifest and make it a batch, however often that takes. One manifest is one batch."""
+        text, manifest = "\n".join(self.lines) + "\n", ""
         while not self.batch_id and not self.rows.ended:
-            link = self._call("POST", "/batches/uploads", body={"format": "jsonl"})
-            if link and self._put(link["url"], text):
-                made = self._call("POST", "/batches", body={"manifest": link["manifest"]})
+            if not manifest:
+                link = self._call("POST", "/batches/uploads", body={"format": "jsonl"})
+                manifest = link["manifest"] if link and self._put(link["url"], text) else ""
+            if manifest:
+                made = self._call("POST", "/batches", body={"manifest": manifest})
                 self.batch_id = made["batch_id"] if made else ""
             if not self.batch_id:
                 time.sleep(0.5)
