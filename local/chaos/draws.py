@@ -39,6 +39,14 @@ class Harm(StrEnum):
         return self in (Harm.CRASH_BEFORE, Harm.CRASH_AFTER)
 
 
+class Copying(StrEnum):
+    """What the campaign counts of the calls of `download`."""
+
+    CALLED = "a call has begun"
+    FURTHER = "a call has stored something more in S3"
+    WAITED = "a call has found the vendor's account refused, and copied nothing"
+
+
 @dataclass(frozen=True)
 class Call:
     """One call on its way out of a function."""
@@ -111,7 +119,7 @@ class Ledger:
         self.faults: Counter[tuple[str, str]] = Counter()  # (where, what)
         self.crashes: Counter[tuple[str, str, str]] = Counter()  # (function, effect, "before" or "after")
         self.by_seed: Counter[str] = Counter()
-        self.copies: Counter[tuple[str, bool]] = Counter()  # by job: calls of download, and what got further in S3
+        self.copies: Counter[tuple[str, Copying]] = Counter()  # by job
         self._lock = threading.Lock()
 
     def add(self, where: str, what: str, seed: str = "") -> None:
@@ -119,10 +127,9 @@ class Ledger:
             self.faults[where, what] += 1
             self.by_seed[seed] += 1
 
-    def copying(self, job: str, *, further: bool) -> None:
-        """A call of download has begun, or has stored something more."""
+    def copying(self, job: str, what: Copying) -> None:
         with self._lock:
-            self.copies[job, further] += 1
+            self.copies[job, what] += 1
 
     def crash(self, function: str, effect: str, side: str) -> None:
         with self._lock:

@@ -7,6 +7,7 @@ other address. The Host header and the signature go through as they came, so tha
 from __future__ import annotations
 
 import http.client
+import json
 import re
 import socket
 import struct
@@ -20,7 +21,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
-from local.chaos.draws import Call, Draws, Harm, Ledger
+from local.chaos.draws import Call, Copying, Draws, Harm, Ledger
 from local.chaos.workers import kill_caller
 
 LATE = 0.8  # seconds
@@ -81,6 +82,14 @@ def _s3_operation(method: str, target: str) -> str:
         case "GET" if "uploadId" in query:
             return "ListParts"
     return ("HeadObject" if method == "HEAD" else "GetObject") if path.count("/") > 1 else "ListObjects"
+
+
+def values_set(update: bytes) -> set[str]:
+    """The attributes to which an UpdateItem of DynamoDB gives a value."""
+    request = json.loads(update)
+    setting = request["UpdateExpression"].partition("SET ")[2].partition(" REMOVE ")[0]
+    names = request.get("ExpressionAttributeNames", {})
+    return {names.get(name, name) for name in re.findall(r"([#\w]+) = ", setting)}
 
 
 class Gate:
@@ -169,7 +178,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self._body()
         call = self.server.read(self.command, self.path, self.headers, body)
         if call.caller == "download" and call.job:
-            self._count(call)
+            self._count(call, body)
         harm = self.server.draws.at(call)
         try:
             with self.server.gate.passage() as let_in:
@@ -182,10 +191,14 @@ class _Handler(BaseHTTPRequestHandler):
         except (OSError, http.client.HTTPException):  # nobody is there at the moment, on either side
             self._reset()
 
-    def _count(self, call: Call) -> None:
+    def _count(self, call: Call, body: bytes) -> None:
         """A call of download reads its job once at its start; what it stores is its progress."""
-        if call.operation in ("Query", *_PROGRESS):
-            self.server.ledger.copying(call.job, further=call.operation in _PROGRESS)
+        if call.operation == "Query":
+            self.server.ledger.copying(call.job, Copying.CALLED)
+        elif call.operation in _PROGRESS:
+            self.server.ledger.copying(call.job, Copying.FURTHER)
+        elif call.operation == "UpdateItem" and {"refused_at", "call_seconds"} <= values_set(body):
+            self.server.ledger.copying(call.job, Copying.WAITED)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _serve
 

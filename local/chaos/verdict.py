@@ -13,6 +13,7 @@ from typing import Any
 
 from local.chaos.arena import Arena
 from local.chaos.batches import BatchUser, judge_batch
+from local.chaos.draws import Copying
 from local.chaos.rows import Row, Rows
 from local.chaos.users import User
 from local.chaos.work import Plan, at_the_vendor, segments
@@ -176,9 +177,13 @@ def boxes_end_with(content: bytes) -> bool:
 
 
 def _judge_copying(arena: Arena, tally: Tally, plan: Plan, job: dict[str, Any]) -> None:
-    """Calls of download that stored nothing more, by the job's files: a source cannot keep Lambda running."""
-    copies = arena.ledger.copies
-    idle = (copies[plan.mark, False] - copies[plan.mark, True]) // max(1, len(job["files"]))
+    """Calls of download that stored nothing more, by the job's files: a source cannot keep Lambda running.
+
+    Calls that found the account refused are not counted. Each ends at once. There are many of them here: the machine's
+    waits are shortened, the time until an account may be tried again is not.
+    """
+    called, further, waited = (arena.ledger.copies[plan.mark, what] for what in Copying)
+    idle = (called - further - waited) // max(1, len(job["files"]))
     tally.idle = max(tally.idle, idle)
     if idle > IDLE_MAX:
         tally.breach(IDLE, f"{plan.mark}: {idle}")

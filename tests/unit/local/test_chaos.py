@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 
 import pytest
+from clipferry.jobs import FileStatus
+from clipferry.store.rows import FileRow
+from pynamodb.expressions.update import Update
 
 from local.chaos.draws import Call, Draws, Harm, Ledger
-from local.chaos.relay import Gate, Marks, Relay, aws_reader
+from local.chaos.relay import Gate, Marks, Relay, aws_reader, values_set
 from local.chaos.work import plans
 from local.chaos.workers import kill_caller
 
@@ -210,3 +215,14 @@ class TestKiller:
                 else:
                     assert holder.poll() is None
                     holder.communicate(b"\n", 10)
+
+
+def test_the_relay_reads_what_an_update_sets_and_not_what_it_removes_or_asks() -> None:
+    names: dict[str, str] = {}
+    values: dict[str, Any] = {}
+    update = Update(FileRow.refused_at.set(datetime(2026, 11, 21, tzinfo=UTC)), FileRow.worker.remove())
+    condition = (FileRow.status == FileStatus.COPYING).serialize(names, values)
+    expression = update.serialize(names, values)
+    body = {"UpdateExpression": expression, "ConditionExpression": condition, "ExpressionAttributeNames": names}
+
+    assert values_set(json.dumps(body).encode()) == {"refused_at"}

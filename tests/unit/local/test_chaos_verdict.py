@@ -14,6 +14,7 @@ import pytest
 
 from local.chaos import batches, report, verdict
 from local.chaos.campaign import Campaign, Form
+from local.chaos.draws import Copying
 from local.chaos.rows import Row
 from local.chaos.verdict import (
     BROKEN,
@@ -57,7 +58,7 @@ class Scene:
         self.plan, self.rows, self.told, self.uploads = PLAN, [ROW], [TOLD], list[str]()
         self.objects = {"s3://videos/f001.mp4": VIDEO}
         self.recordings, self.served = 1, VIDEO
-        self.copies: Counter[tuple[str, bool]] = Counter()
+        self.copies: Counter[tuple[str, Copying]] = Counter()
         self.job: dict[str, Any] = {
             "job_id": ROW.job_id,
             "status": "SUCCEEDED",
@@ -105,7 +106,7 @@ class Scene:
         self.job["files"][0]["evidence"]["sha256"] = digest(self.served)
 
     def calls_without_progress(self) -> None:
-        self.copies = Counter({("1-0", False): IDLE_MAX + 8, ("1-0", True): 7})
+        self.copies = Counter({("1-0", Copying.CALLED): IDLE_MAX + 8, ("1-0", Copying.FURTHER): 7})
 
     def one_file_twice(self) -> None:
         self.job["files"] *= 2
@@ -202,6 +203,14 @@ def test_a_file_that_the_vendor_has_cut_is_no_breach_where_the_job_warns_of_it(m
     scene.job["warnings"] = [{"code": "CONTAINER_INCOMPLETE", "message": "…", "file_id": "f001"}]
 
     assert scene.judged(monkeypatch).kept
+
+
+def test_calls_that_found_the_account_refused_are_no_copying_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene()
+    scene.calls_without_progress()
+    scene.copies["1-0", Copying.WAITED] = 10
+
+    assert scene.judged(monkeypatch).idle == IDLE_MAX - 9
 
 
 @pytest.mark.parametrize("recordings", [0, 1])
