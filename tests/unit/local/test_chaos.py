@@ -223,6 +223,7 @@ def test_the_relay_reads_what_an_update_sets_and_not_what_it_removes_or_asks() -
     update = Update(FileRow.refused_at.set(datetime(2026, 11, 21, tzinfo=UTC)), FileRow.worker.remove())
     condition = (FileRow.status == FileStatus.COPYING).serialize(names, values)
     expression = update.serialize(names, values)
-    body = {"UpdateExpression": expression, "ConditionExpression": condition, "ExpressionAttributeNames": names}
+    placeholders = {placeholder: name for name, placeholder in names.items()}
+    body = {"UpdateExpression": expression, "ConditionExpression": condition, "ExpressionAttributeNames": placeholders}
 
     assert values_set(json.dumps(body).encode()) == {"refused_at"}
