@@ -166,6 +166,7 @@ def _trouble(
                         place.restart()
                 except EmulatorFailed:
                     rows.end()
+                    rotation.given_up.set()
                     pool.shutdown(wait=False, cancel_futures=True)
                     raise
     place.faults(on=False)

@@ -74,6 +74,7 @@ class Rotation:
         self.simulators, self.tell, self.ledger, self.every = simulators, tell, ledger, every
         self.dice = random.Random(f"rotation {seed}")
         self.ended = threading.Event()
+        self.given_up = threading.Event()  # the emulator is gone for good, and the round with it
 
     def run(self) -> None:
         number = 0
@@ -89,7 +90,7 @@ class Rotation:
 
     def _insist(self, vendor: str) -> None:
         """Until it is written, also when the campaign ends in the middle: nobody else will."""
-        while True:
+        while not self.given_up.is_set():
             try:
                 self.tell(vendor)
             except (ClientError, BotoCoreError):  # the emulator is being restarted

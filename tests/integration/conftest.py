@@ -20,11 +20,22 @@ from tests.published_api.replies import check_reply
 
 #: How the emulator answers for IAM. On AWS it is API Gateway that answers, as the definition says.
 REFUSED_BY_IAM = (403, "application/x-amz-json-1.0")
+#: Files that take minutes: each has a worker and a stack for itself.
+ALONE = {"test_least_privilege"}
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """The tests of a file run on one worker, for they share what the file has made."""
-    item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    """Tests of the stack run on one worker, for another would deploy it again; so do those of any other file."""
+    shared = "stack" in getattr(item, "fixturenames", ()) and item.path.stem not in ALONE
+    item.add_marker(pytest.mark.xdist_group("stack" if shared else item.path.stem))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Raises UsageError where pytest-xdist does not group: each worker would run the campaign and deploy the stack."""
+    grouped = all("@" in item.nodeid for item in items if item.get_closest_marker("xdist_group"))
+    if getattr(config.option, "loadgroup", False) and not grouped:
+        raise pytest.UsageError("this pytest-xdist does not group the tests of this pytest")
 
 
 @pytest.fixture(scope="session")

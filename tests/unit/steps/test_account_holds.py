@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from clipferry.jobs import FileStatus, JobStatus
+from clipferry.jobs import CALL_LIFETIME, FileStatus, JobStatus
 from clipferry.settings import settings
 from clipferry.steps.account_holds import LONGEST_WAIT, PROBE_INTERVAL
 from clipferry.vendors.contract import LookStatus, VendorUnavailable
@@ -244,6 +244,17 @@ class TestNewWork:
         world.poll(running)
         assert (world.stage.refusals, world.job(running).waits_for) == (1, "account")
 
+    def test_waits_where_a_trigger_of_a_call_that_crashed_may_have_started_it(self, world: World) -> None:
+        world.stage.lose, world.stage.searched = [LOST], False
+        job_id = world.submit()
+        world.trigger(job_id)
+        expire(world)
+        world.wait(CALL_LIFETIME.total_seconds() + 1)
+
+        assert world.trigger(job_id)["next"] == "TRIGGER"
+
+        assert world.job(job_id).waits_for == "account"
+
     def test_waits_where_a_lost_trigger_may_have_started_it(self, world: World) -> None:
         world.stage.lose, world.stage.findable = [LOST], False
         job_id = world.submit(on_uncertain="retrigger")
@@ -335,6 +346,18 @@ def test_files_wait_each_for_itself_and_none_costs_an_attempt(world: World) -> N
     rotate(world)
     world.settle()
     world.assert_honest(job_id, JobStatus.SUCCEEDED, stored=2)
+
+
+def test_a_late_look_that_is_refused_does_not_spoil_a_job_whose_files_are_stored(world: World) -> None:
+    job_id = downloading(world)
+    world.download(job_id)
+    expire(world)
+    world.poll(job_id)  # Step Functions may invoke a step twice
+
+    world.finish(job_id)
+
+    job = world.job(job_id)
+    assert (job.status, job.error) == (JobStatus.SUCCEEDED, None)
 
 
 def test_a_grace_of_zero_is_no_grace(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

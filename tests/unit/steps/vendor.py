@@ -42,6 +42,7 @@ class Stage:
     accepted: str | None = None  # the only secret key whose calls are not refused; None: every one
     refusals: int = 0  # calls refused for their key
     findable: bool = True  # find() can tell; else it says that it cannot
+    searched: bool = True  # False: find() makes no call and says that there is none, for another trigger is harmless
     chunks: int = 1
     calls_a_look: int = 1
     files: int = 1
@@ -138,6 +139,8 @@ class Scripted:
             started = {entry for entry in self.stage.tasks if entry.startswith(task.key)}
             return self._submitted(task, len(started)) if started else None
 
+        if not self.stage.searched:
+            return None
         self.outbound.admit("find")
         return self._meet("find", usual)
 

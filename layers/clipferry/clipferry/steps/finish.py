@@ -138,9 +138,10 @@ def end_of(job: Job, caught: str | None, now: datetime) -> tuple[JobStatus | Non
 def _end_of_files(job: Job) -> tuple[JobStatus, Problem | None]:
     """The end of a job whose files are all known, and each stored or failed."""
     status = outcome(job.files)
-    if status is JobStatus.SUCCEEDED and job.error:
-        return JobStatus.PARTIAL, job.error  # the vendor reported that something is missing
-    return status, job.error or _files_problem(job)
+    reported = None if job.refused_at else job.error  # a job that waits for its account has the reason as its error
+    if status is JobStatus.SUCCEEDED and reported:
+        return JobStatus.PARTIAL, reported  # the vendor reported that something is missing
+    return status, reported or _files_problem(job)
 
 
 def _files_problem(job: Job) -> Problem | None:

@@ -145,11 +145,10 @@ def _send(rt: Runtime, job: Job, found: Submitted | None = None) -> StepResult:
             pacer = _reserve_call(rt, job)
         except ASKING_ERRORS as error:
             return _not_sent(rt, job, decide(error, rt.rng), refs)
+        new = _is_new(job, refs)
         _intend(rt, job, refs)
         try:
-            submitted = rt.ask(
-                job, lambda vendor: vendor.trigger(task_of(job, rt.now())), pacer=pacer, at_once=_is_new(job, refs)
-            )
+            submitted = rt.ask(job, lambda vendor: vendor.trigger(task_of(job, rt.now())), pacer=pacer, at_once=new)
         except ASKING_ERRORS as error:
             decision = decide(error, rt.rng)
             if decision.remedy in (Remedy.WAIT, Remedy.ACCOUNT):
@@ -186,9 +185,9 @@ def _not_sent(rt: Runtime, job: Job, decision: Decision, refs: dict[str, Any]) -
 def _is_new(job: Job, refs: dict[str, Any]) -> bool:
     """Whether nothing of the job's work can exist yet: then a refused account fails the job at once.
 
-    After a lost trigger that `on_uncertain` lets be sent again, its work may exist.
+    A trigger without an answer counts as an attempt: its work may exist. Refused and throttled ones do not count.
     """
-    return not refs and job.retriggers == 0
+    return not refs and job.trigger_attempts == 0
 
 
 def _reserve_call(rt: Runtime, job: Job) -> CallPacer:
