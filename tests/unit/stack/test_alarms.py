@@ -55,5 +55,5 @@ def test_the_sweeps_figures_are_among_what_isemitted() -> None:
 def test_the_readme_says_what_a_stack_costs_that_has_no_job() -> None:
     monthly = standing(len(ALARMS), metrics=5)
 
-    assert f"some {monthly:.2f} USD a month" in (ROOT / "README.md").read_text()
+    assert f"{monthly:.2f} USD a month" in (ROOT / "README.md").read_text()
     assert f"{len(ALARMS)} alarms" in (ROOT / "README.md").read_text()
