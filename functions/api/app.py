@@ -1,4 +1,4 @@
-"""HTTP in and out: the routes, and problem+json (RFC 9457) for everything that a route raises."""
+"""Answers the requests of the API: the routes, and a reply as problem+json (RFC 9457) for each exception of a route."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -21,8 +21,8 @@ from clipferry.store.job_records import NotFound, Superseded
 from common import metrics, problem
 from routes import batches, jobs, schedules, vendors
 
-PATH_MAX, NOWHERE = 1024, "/-"  # bytes of a path; one that is no route
-app = APIGatewayRestResolver(debug=False)  # so that POWERTOOLS_DEV has no effect: in debug mode it prints events
+PATH_MAX, NOWHERE = 1024, "/-"  # bytes of a path; a path without a route
+app = APIGatewayRestResolver(debug=False)  # False also when POWERTOOLS_DEV is set, because debug mode prints events
 
 app.include_router(batches.router)
 app.include_router(jobs.router)

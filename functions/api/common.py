@@ -44,7 +44,7 @@ def read_body(event: APIGatewayProxyEvent) -> dict[str, Any]:
     """The JSON object in the request's body. Raises InvalidBody."""
     try:
         text = event.decoded_body or ""
-    except ValueError:  # no Base64, or no UTF-8 in it
+    except ValueError:  # not Base64, or not UTF-8
         raise InvalidBody([FieldError("", "must be a JSON object")]) from None
     return read_object(text)
 

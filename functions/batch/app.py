@@ -24,7 +24,7 @@ def batch_context() -> BatchContext:
 @entry
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """`{"step", "batch_id", "generation"}`, for the step `submit` a `chunk` too → what to do next."""
+    """`{"step", "batch_id", "generation"}`, and for the step `submit` also `chunk` → what to do next."""
     batch_id, generation, step = event["batch_id"], event["generation"], event["step"]
     logger.append_keys(batch_id=batch_id, generation=generation, step=step)
     metrics.add_metric("BatchCalls", MetricUnit.Count, 1)

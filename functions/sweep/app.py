@@ -28,8 +28,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """A "Step Functions Execution Status Change" event sweeps its job or batch; `{"batch_id", "generation", "chunk"}`
     cancels a chunk's jobs for the batch machine; anything else sweeps what is due.
 
-    A job or a batch that resists is told by the metric SweepResisted and its alarm. An exception would repeat the whole
-    run twice and leave its event in the dead letters, every five minutes for as long as one job resists.
+    If a run cannot settle a job or a batch, the metric SweepResisted reports it and raises an alarm. The run raises no
+    exception, because Lambda would repeat the whole run twice and put its event into the dead-letter queue.
     """
     sweep = Sweep(closing(), lambda: context.get_remaining_time_in_millis() / 1000)
     if "batch_id" in event:

@@ -1,1 +1,1 @@
-"""One module of routes for each resource, thin: parse, call the domain package, reply. `app` takes each in."""
+"""One module of routes for each resource. A route parses, calls the domain package and replies; `app` includes it."""

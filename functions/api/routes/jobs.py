@@ -84,6 +84,6 @@ def _job(job: Job, status: HTTPStatus = HTTPStatus.OK, files_after: int = 0) -> 
     held = fitting(files, REPLY_MAX - size_of(shown | {"files": []}) - FRAME)
     if held < len(files):
         last, left = files[held - 1]["file_id"], len(files) - held
-        message = f"a reply holds no more than this: files_after={last} in the query shows the other {left}"
+        message = f"the reply cannot hold more files; files_after={last} in the query shows the other {left}"
         shown["warnings"] = [*shown["warnings"], warning("FILES_LEFT_OUT", message)]
     return reply(shown | {"files": files[:held]}, status, location(router.current_event, f"/jobs/{job.job_id}"))
