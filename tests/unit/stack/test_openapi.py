@@ -159,3 +159,20 @@ def test_a_nested_field_that_is_left_out_would_be_found() -> None:
     assert {"files.parts.copied", "error.vendor_code", "files.evidence.checksum.confirmed_as"} <= set(
         paths(shown(a_job().public()))
     )
+
+
+def without_value(node: Any, place: str = "") -> Iterator[str]:
+    """The keys without a value. YAML makes such a key of each unquoted text after a comma in `{…}`."""
+    if isinstance(node, dict):
+        for key, inner in node.items():
+            if inner is None:
+                yield f"{place}/{key}"
+            elif key != "example":  # examples may show null
+                yield from without_value(inner, f"{place}/{key}")
+    elif isinstance(node, list):
+        for number, inner in enumerate(node):
+            yield from without_value(inner, f"{place}/{number}")
+
+
+def test_no_description_is_cut_at_its_comma() -> None:
+    assert list(without_value(published_api())) == []
