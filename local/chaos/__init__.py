@@ -1,1 +1,1 @@
-"""The fault campaign: the deployed stack among vendors, a network and an AWS that fail; judged from outside."""
+"""The fault campaign: runs the deployed stack while vendors, network and AWS fail, and checks it from outside."""

@@ -1,4 +1,4 @@
-"""`make chaos`: the long form of the campaign, and its report. Status 1 when a promise is broken."""
+"""`make chaos`: runs the whole campaign and writes its report. The exit status is 1 when a promise is broken."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def main() -> int:
     parser.add_argument("--at-once", type=int, default=2, help="rounds of five seeds")
     parser.add_argument("--no-report", action="store_true", help="print the report instead of writing it")
     options = parser.parse_args()
-    for end in (signal.SIGTERM, signal.SIGINT):  # at once, rounds and all: each emulator's keeper cleans up behind it
+    for end in (signal.SIGTERM, signal.SIGINT):  # at once; each emulator's keeper cleans up
         signal.signal(end, lambda number, _: os._exit(128 + number))
     _use_memory()
     seeds = range(options.first_seed, options.first_seed + options.seeds)
@@ -47,7 +47,7 @@ def main() -> int:
 
 
 def _use_memory() -> None:
-    """Every killed function is unpacked anew, 1,500 files of it: in memory, where there is room."""
+    """Put temporary files into memory if there is room: each killed function is unpacked again, with 1,500 files."""
     if "TMPDIR" not in os.environ and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOMY:
         tempfile.tempdir = str(MEMORY)
 

@@ -1,7 +1,7 @@
-"""Where a round of the campaign takes place: the whole world of `make up`, with a relay on every way out of a function.
+"""Everything that a round of the campaign needs: the world of `make up`, with a relay for all calls of the functions.
 
-One relay a function for its AWS calls and one a vendor for its API; what a vendor itself does wrong, and on its file
-servers, its simulator draws. All of it can be switched off at once.
+Each function has one relay for its calls to AWS, and each vendor has one for its API. The faults of a vendor itself,
+and of its file servers, are drawn by its simulator. All faults can be switched off at once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from local.world import world
 
 TIME_SCALE = 0.01  # an hour of the vendors, and of the machine's waits, passes in 36 s
 FUNCTIONS = ("api", "batch", "schedule", "trigger", "poll", "download", "finish", "sweep")
-ORPHAN_AGE = timedelta(hours=2)  # above the age at which the sweep ends an upload nobody answers for
+ORPHAN_AGE = timedelta(hours=2)  # more than the age at which the sweep ends an upload that no job uses
 _VENDOR_EFFECTS = {"TriggerRecord", "StopTriggeredRecord", "UploadMediaByURL", "pullVideo", "create"}
 
 
@@ -33,7 +33,7 @@ class Arena:
     simulators: dict[str, Simulator]
     ledger: Ledger
     endings: str  # URL of a queue that gets every event of the stack's bus
-    executions: str  # URL of a queue that gets every execution that ended badly
+    executions: str  # URL of a queue that gets an event of every execution that failed, timed out or was aborted
     _draws: Draws
     _to_aws: Gate
     _ways: dict[str, str] = field(default_factory=dict)  # by vendor: the URL of its relay
@@ -46,9 +46,9 @@ class Arena:
             faults.on = on
 
     def restart(self) -> None:
-        """The emulator ends in the middle of everything and comes back with its state. Raises EmulatorFailed.
+        """Stop the emulator at any moment and start it again with its state. Raises EmulatorFailed.
 
-        What it holds must not change while it writes that down, so the functions' calls are kept away from it.
+        Its data must not change while it saves its state, so the functions' calls wait outside meanwhile.
         """
         self._to_aws.close()
         try:
@@ -58,18 +58,18 @@ class Arena:
         self.ledger.add("from outside", "emulator restarted, its state kept")
 
     def tell(self, vendor: str) -> None:
-        """Write the account's secret, as the vendor's simulator has it now."""
+        """Store the account's secret with the key that the vendor's simulator has now."""
         self.stack.add_account(vendor, {**self.simulators[vendor].secret(), "endpoint": self._ways[vendor]})
 
     def let_uploads_age(self) -> None:
-        """From now on the sweep sees every open upload as old enough to be an orphan."""
+        """Make every open upload look so old that the sweep ends it if no unfinished job uses it."""
         for relay in self._relays:
             relay.ages_uploads_by = ORPHAN_AGE
 
 
 @contextmanager
 def arena(seed: int, *, hangs: bool, say: Callable[[str], None]) -> Iterator[Arena]:
-    """Everything running and every call of a function on its way through a relay; gone afterwards."""
+    """Start everything, and send every call of a function through a relay; end it all afterwards."""
     with ExitStack() as running:
         place = running.enter_context(world(TIME_SCALE, say))
         stack, ledger = place.stack, Ledger()
@@ -82,7 +82,7 @@ def arena(seed: int, *, hangs: bool, say: Callable[[str], None]) -> Iterator[Are
             found._relays.append(Relay(upstream, read, draws, ledger, stack.emulator.pid, where, gate))
             return running.enter_context(found._relays[-1])
 
-        say("putting a relay on every way out of a function")
+        say("putting relays between the functions and what they call")
         for vendor, simulator in place.simulators.items():
             way = relay(simulator.url, _vendor_reader(simulator), "way to a vendor", to_vendors)
             found._ways[vendor] = way.url
@@ -104,7 +104,7 @@ def _vendor_reader(simulator: Simulator) -> Callable[..., Call]:
 
 
 def _point(stack: Stack, function: str, url: str) -> None:
-    """Give the function another address of AWS, as any operator could: by its environment."""
+    """Give the function another address of AWS, with an environment variable, as any operator can."""
     lambdas, name = stack.client("lambda"), f"{stack.name}-{function}"
     variables: dict[str, Any] = lambdas.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
     lambdas.update_function_configuration(
@@ -121,7 +121,7 @@ _ENDED_BADLY = {
 
 
 def _queue(stack: Stack, name: str, bus: str, pattern: dict[str, Any]) -> str:
-    """A queue behind a rule of its own; its URL."""
+    """Make a queue and a rule that sends the matching events to it. Returns the queue's URL."""
     sqs, events = stack.client("sqs"), stack.client("events")
     url = str(sqs.create_queue(QueueName=f"chaos-{name}")["QueueUrl"])
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]

@@ -1,4 +1,4 @@
-"""A batch among the faults: its lines are jobs of the campaign, some of its lines cannot be jobs, and it is stopped."""
+"""A batch during the faults: its lines are jobs of the campaign, some are invalid, and its execution is stopped."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PATIENCE = 200.0  # seconds for one batch
 AWAY = (requests.RequestException, ClientError, BotoCoreError)
 SETTLED = ("SUBMITTED", "FAILED", "CANCELLED")
 
-#: Lines that cannot become a job, whatever the stack does.
+#: Lines that are not a valid job.
 POISON = (
     "{broken",
     '{"vendor": "nobody", "request": {}}',
@@ -36,7 +36,7 @@ POISON = (
 
 @dataclass
 class BatchUser:
-    """One seed's batch, from its upload to its end; resumed whenever it failed."""
+    """The batch of one seed, from its upload to its end. It is resumed each time it has failed."""
 
     stack: Stack
     rows: Rows
@@ -44,7 +44,7 @@ class BatchUser:
     ledger: Ledger
     batch_id: str = ""
     lines: list[str] = field(default_factory=list)
-    poison: list[int] = field(default_factory=list)  # numbers of the lines that must be told
+    poison: list[int] = field(default_factory=list)  # numbers of the lines that must be in the report
     last: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -72,7 +72,7 @@ class BatchUser:
             time.sleep(0.5)
 
     def _post(self) -> None:
-        """Upload the manifest and make it a batch, however often that takes. One manifest is one batch."""
+        """Upload the manifest and post it as a batch, until both succeed. One manifest is one batch."""
         text, manifest = "\n".join(self.lines) + "\n", ""
         while not self.batch_id and not self.rows.ended:
             if not manifest:
@@ -94,7 +94,7 @@ class BatchUser:
             return False
 
     def _stop(self) -> None:
-        """Stop the batch's execution from outside, whichever generation it is."""
+        """Stop the batch's execution from outside, in its current generation."""
         sfn = self.stack.client("stepfunctions")
         machine = self.stack.outputs["StateMachineArn"].rpartition(":")[0] + f":{self.stack.name}-batch"
         arn = f"{machine.replace(':stateMachine:', ':execution:')}:{self.batch_id}-{self.last.get('generation', 1)}"
@@ -108,7 +108,7 @@ class BatchUser:
         return self._call("GET", path)
 
     def _call(self, method: str, path: str, **arguments: Any) -> dict[str, Any] | None:
-        """The reply's body; None when there was none, or a refusal."""
+        """The reply's body; None if there was no reply, or an error."""
         try:
             reply = self.stack.call(method, path, **arguments)
         except AWAY:
@@ -117,7 +117,7 @@ class BatchUser:
 
 
 def judge_batch(user: BatchUser, breach: Callable[[str], None]) -> None:
-    """Whether every line became its one job or was told, and the counts say so. The jobs are judged as all others."""
+    """Check that each line became one job or is in the report, and that the counts are right."""
     batch = user.stack.call("GET", f"/batches/{user.batch_id}").json()
     if batch["status"] != "SUBMITTED":
         breach(f"batch {user.batch_id} is {batch['status']}, {(batch['error'] or {}).get('code')}")

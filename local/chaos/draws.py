@@ -1,8 +1,8 @@
-"""What goes wrong, and when: drawn at random, but a function of the seed alone.
+"""Decides which fault happens when: at random, but depending only on the seed.
 
-A fault between a function and AWS is drawn by the job it is about, the operation and how often that job has called it,
-so that the same seed brings the same faults to the same calls however the jobs interleave. What no job can be told of
-is drawn by how often it was called.
+A fault between a function and AWS depends on the job of the call, on the operation, and on how often that job has
+called it. So the same seed gives the same faults to the same calls, in whatever order the jobs run. For a call that
+belongs to no job, the fault depends on how often the operation was called.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ What = TypeVar("What")
 
 
 class Harm(StrEnum):
-    """What happens to one call of a function. The value is how the report calls it."""
+    """What happens to one call of a function. The value is its name in the report."""
 
     CRASH_BEFORE = "function killed right before the call acts"
     CRASH_AFTER = "function killed right after the call acted"
@@ -40,7 +40,7 @@ class Harm(StrEnum):
 
 
 class Copying(StrEnum):
-    """What the campaign counts of the calls of `download`."""
+    """What the campaign counts about the calls of `download`."""
 
     CALLED = "a call has begun"
     FURTHER = "a call has stored something more in S3"
@@ -49,16 +49,16 @@ class Copying(StrEnum):
 
 @dataclass(frozen=True)
 class Call:
-    """One call on its way out of a function."""
+    """One call that a function makes."""
 
-    caller: str  # the function's short name; "" when not known before it is needed
+    caller: str  # the function's short name; "" when it is not known
     service: str  # dynamodb, s3, events, states, secretsmanager, or a vendor
     operation: str
     effect: bool  # whether it changes something
-    job: str  # "seed-number" of the job it is about, "" when it cannot be told
+    job: str  # "seed-number" of the job that the call is about; "" when it is not known
 
 
-#: Chances of each harm, in a call that changes something and in one that only reads.
+#: The probability of each harm, for a call that changes something and for a call that only reads.
 EFFECT = {
     Harm.CRASH_BEFORE: 0.012,
     Harm.CRASH_AFTER: 0.012,
@@ -70,15 +70,15 @@ EFFECT = {
     Harm.LATE: 0.01,
 }
 READ = {Harm.ERROR_BEFORE: 0.005, Harm.THROTTLED: 0.005, Harm.LOST_BEFORE: 0.005, Harm.LATE: 0.005}
-#: A vendor says its errors in its own words (VENDOR_WORDS); here only what happens on the way.
+#: Faults of the network between a function and a vendor. The vendor's own errors are in VENDOR_WORDS.
 VENDOR_EFFECT = {Harm.CRASH_BEFORE: 0.05, Harm.CRASH_AFTER: 0.05, Harm.LOST_BEFORE: 0.03, Harm.LOST_AFTER: 0.05}
 VENDOR_READ = {Harm.LOST_BEFORE: 0.01}
 VENDOR_HANGS = {Harm.HUNG_BEFORE: 0.01, Harm.HUNG_AFTER: 0.01}
-#: How many calls in a row a fault lasts. SDKs repeat a call up to five times, so that a short one never gets through.
+#: How many calls in a row have the fault. SDKs repeat a call up to five times, so a short fault never reaches the code.
 LASTS = (1, 1, 1, 1, 2, 3, 6)
 
 GARBAGE = '{"RequestId": "4711", "Data": {"Status'
-#: What a vendor answers in place of what it should, by chance a call.
+#: Wrong answers of a vendor, with the probability for one call.
 VENDOR_WORDS: Mapping[Fault, float] = {
     Fault(Kind.STATUS, status=500): 0.02,
     Fault(Kind.STATUS, status=503): 0.02,
@@ -113,7 +113,7 @@ DOWNLOAD_WORDS: Mapping[Fault, float] = {
 
 
 class Ledger:
-    """Everything that was done to the stack, by kind. What was drawn but could not be done is not in it."""
+    """Counts the faults that happened, by kind. A fault that was drawn but could not be done is not counted."""
 
     def __init__(self) -> None:
         self.faults: Counter[tuple[str, str]] = Counter()  # (where, what)
@@ -147,7 +147,7 @@ class Draws:
         self._lock = threading.Lock()
 
     def at(self, call: Call) -> Harm | None:
-        """What is to happen to this call; to be asked once a call."""
+        """The fault of this call, or None. Must be asked exactly once for each call."""
         if not self.on:
             return None
         with self._lock:
@@ -169,7 +169,7 @@ class Draws:
 
 
 class VendorFaults(FaultPlan):
-    """A vendor's own faults, drawn by how often an operation was called, beside those that somebody planned."""
+    """A vendor's own faults. They depend on how often an operation was called; planned faults happen as well."""
 
     def __init__(self, seed: int, vendor: str, ledger: Ledger) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
-"""A server between the functions and what they call, which passes calls on unchanged or does them harm.
+"""A server between the functions and what they call. It forwards a call unchanged, or makes a fault of it.
 
-The functions are pointed at it by their environment (AWS_ENDPOINT_URL) and by their accounts (`endpoint`), as at any
-other address. The Host header and the signature go through as they came, so that what is behind it still checks both.
+The functions get its address from their environment (AWS_ENDPOINT_URL) and from their accounts (`endpoint`). It
+forwards the Host header and the signature unchanged, so AWS and the vendors still check both.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from local.chaos.draws import Call, Copying, Draws, Harm, Ledger
 from local.chaos.workers import kill_caller
 
 LATE = 0.8  # seconds
-HANG = 25.0  # seconds; the functions' own patience with a vendor is 20
+HANG = 25.0  # seconds; the functions wait 20 seconds for an answer of a vendor
 _HOP = {"connection", "keep-alive", "transfer-encoding", "expect", "te", "upgrade"}
 _TARGETS = {"DynamoDB_20120810": "dynamodb", "AWSStepFunctions": "states", "AWSEvents": "events"}
 _PROGRESS = ("UploadPart", "PutObject", "CompleteMultipartUpload")
@@ -34,11 +34,11 @@ _MARK = re.compile(rb"chaos/(\d+-\d+)")
 _JOB_ID = re.compile(rb"(?<![0-9A-Z])[0-9A-HJKMNP-TV-Z]{26}(?![0-9A-Z])")
 _INITIATED = re.compile(rb"<Initiated>([^<]+)</Initiated>")
 
-Reader = Callable[[str, str, Message, bytes], Call]  # (method, target, headers, body) → what it is
+Reader = Callable[[str, str, Message, bytes], Call]  # (method, target, headers, body) → the call
 
 
 class Marks:
-    """Which job of which seed a call is about: by the prefix a job's row and objects carry, or by its id."""
+    """Finds the job and the seed of a call: by the prefix in the job's row and objects, or by the job's id."""
 
     def __init__(self) -> None:
         self._by_id: dict[bytes, str] = {}
@@ -93,7 +93,7 @@ def values_set(update: bytes) -> set[str]:
 
 
 class Gate:
-    """Closed while the emulator is restarted: a call that comes then is lost, as its caller is."""
+    """Closed while the emulator is restarted. A call that comes then is lost, because its caller is lost too."""
 
     def __init__(self) -> None:
         self._closed = False
@@ -101,7 +101,7 @@ class Gate:
         self._changed = threading.Condition()
 
     def close(self, patience: float = 10.0) -> None:
-        """Let nobody in and wait for those inside, who can be as late as LATE or as a vendor makes them."""
+        """Let no call in, and wait for the calls inside. They may take as long as LATE, or as a vendor's delay."""
         with self._changed:
             self._closed = True
             self._changed.wait_for(lambda: not self._inside, patience)
@@ -125,7 +125,7 @@ class Gate:
 
 
 class Relay(ThreadingHTTPServer):
-    """One upstream on a port of its own. A context manager."""
+    """A relay to one upstream server, on its own port. A context manager."""
 
     daemon_threads = True
     request_queue_size = 256
@@ -144,7 +144,7 @@ class Relay(ThreadingHTTPServer):
         self.upstream = urlsplit(upstream).netloc
         self.read, self.draws, self.ledger, self.emulator_pid, self.where = read, draws, ledger, emulator_pid, where
         self.gate = gate
-        self.ages_uploads_by = timedelta()  # how much older an open upload is made to look
+        self.ages_uploads_by = timedelta()  # how much older open uploads look in the replies
         self._thread = threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True)
 
     @property
@@ -161,7 +161,7 @@ class Relay(ThreadingHTTPServer):
         self._thread.join()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that was killed, or an emulator that is being restarted, is no error of the relay."""
+        """Ignore errors from a client that was killed, or from an emulator that is being restarted."""
         import sys
 
         if not isinstance(sys.exc_info()[1], OSError | http.client.HTTPException):
@@ -188,11 +188,11 @@ class _Handler(BaseHTTPRequestHandler):
                     self._answer(call, *self._forward(body))
                 else:
                     self._harm(call, harm, body)
-        except (OSError, http.client.HTTPException):  # nobody is there at the moment, on either side
+        except (OSError, http.client.HTTPException):  # the client or the emulator is gone at the moment
             self._reset()
 
     def _count(self, call: Call, body: bytes) -> None:
-        """A call of download reads its job once at its start; what it stores is its progress."""
+        """Count the call: `download` reads its job once when it begins, and each write to S3 is progress."""
         if call.operation == "Query":
             self.server.ledger.copying(call.job, Copying.CALLED)
         elif call.operation in _PROGRESS:
@@ -231,7 +231,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self._reset()
 
     def _crash(self, call: Call, harm: Harm, body: bytes) -> None:
-        """Kill the caller; when it is not to be found, its call goes through as if nothing had been meant."""
+        """Kill the caller. If it cannot be found, its call is forwarded as usual."""
         reply = self._forward(body) if harm is Harm.CRASH_AFTER else None
         server, client = self.server, self.client_address[1]
         killed = kill_caller(server.emulator_pid(), client, server.server_address[1])
@@ -255,7 +255,7 @@ class _Handler(BaseHTTPRequestHandler):
         return b"".join(pieces)
 
     def _forward(self, body: bytes) -> tuple[int, Mapping[str, str], bytes]:
-        """Ask upstream as we were asked; its answer."""
+        """Send the request to the upstream server. Returns its answer."""
         connection = self._upstream or http.client.HTTPConnection(self.server.upstream, timeout=120)
         self._upstream = None
         connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
@@ -300,11 +300,11 @@ class _Handler(BaseHTTPRequestHandler):
         super().finish()
 
     def log_message(self, *_: object) -> None:
-        """The ledger tells."""
+        """No log: the ledger counts the faults."""
 
 
 def _refusal(service: str, *, throttled: bool) -> tuple[int, Mapping[str, str], bytes]:
-    """A service's own way of saying "not now" or "something broke here"."""
+    """The service's own reply for throttling, or for an internal error."""
     if service == "s3":
         status, code = (503, "SlowDown") if throttled else (500, "InternalError")
         body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>chaos</Message></Error>"

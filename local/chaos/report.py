@@ -1,4 +1,4 @@
-"""docs/reliability.md: what a campaign did to the stack and what the stack made of it. Never typed in."""
+"""Writes docs/reliability.md: the faults of a campaign, and the results. The page is never edited by hand."""
 
 from __future__ import annotations
 
@@ -18,56 +18,56 @@ ENDINGS = ("SUCCEEDED", "PARTIAL", "FAILED", "TIMED_OUT", "CANCELLED")
 
 INTRODUCTION = """# Reliability
 
-What happens to jobs when everything around them fails. This page is written by the command below; nothing here is
-typed in, and the command's status is 1 when a promise is broken.
+This page shows what happens to jobs when everything around them fails. The command below writes the page; never edit
+it by hand. The command's exit status is 1 when a promise is broken.
 
-The deployed stack, IAM enforced, and a simulator of each vendor run on one machine; an hour of the vendors, and of the
-state machine's waits, passes in 36 s. Every call of a function goes through a relay, which answers in place of AWS or
-the vendor, loses the call or its reply, or kills the function (`kill -9`) before or after the call has acted. The
-vendors' simulators answer wrongly on top. Users submit until they are heard, some of them twice at once, cancel and
-retry with two clicks; firings of rules and schedules and "execution ended" events are delivered again and late;
-executions of jobs and of batches are stopped, and started a second time; steps are invoked twice at once beside the
-machine's own call; keys of accounts are rotated before the stack has the new one; some vendors' files are cut short;
-some lines of the batches can be no job; the emulator is restarted with its state kept. The same seed draws the same
-faults.
-Then the faults stop, and the sweep runs until every job has ended."""
+The deployed stack, with IAM enforced, and a simulator of each vendor run on one machine. An hour of the vendors, and
+of the state machine's waits, takes 36 s. Every call of a function goes through a relay. The relay answers instead of
+AWS or the vendor, loses the call or its reply, or kills the function (`kill -9`) before or after the call has had its
+effect. The vendors' simulators also give wrong answers. Users repeat a submission until it is accepted, some of them
+submit twice at the same time, and they cancel and retry with two clicks. Firings of rules and schedules and "execution
+ended" events are delivered again and late. Executions of jobs and of batches are stopped, and started a second time.
+Steps are invoked twice at the same time as the machine's own call. Keys of accounts are rotated before the stack has
+the new key. Some vendors' files are cut. Some lines of the batches are invalid. The emulator is restarted with its
+state kept. The same seed gives the same faults. Then the faults stop, and the sweep runs until every job has ended."""
 
 MEANING = """## What is counted
 
-* **Lost**: an accepted job that is not terminal when the campaign gives up. **Submissions that made no job, or two**:
-  a user who was never heard, or heard twice.
-* **Wrong hash**: a STORED file whose bytes, read back from S3, have another SHA-256 than the vendor serves for this
-  job, than another file of the job has not, or than its evidence says. **Lacks a file**: SUCCEEDED with fewer
-  different files than the job asked for.
-* **Not whole**: a STORED MP4 whose boxes do not come to the end of the file, without a warning of the job that says so
-  (a vendor's checksum proves a cut file equal to the vendor's); or a stored HLS playlist that lacks a segment.
-* **Calls without progress**: calls of `download` of one job that stored nothing more, by its files. Six attempts end a
-  file; the machine repeats a call that was killed.
-* **Batches**: a batch that is not SUBMITTED in the end, counts its lines wrongly, or does not tell exactly of the lines
-  that can be no job. Its jobs are judged as all others.
-* **Endings without a cause**: CANCELLED and nobody cancelled; TIMED_OUT though the work was short; FAILED or PARTIAL
-  though the vendor had all that was asked for, unless a reply was lost for good (TRIGGER_UNCERTAIN), or the account was
-  refused before anything was asked of the vendor (ACCOUNT_REFUSED).
-* **Triggered twice**: by the simulators' own record, the same piece of a job's work (a camera's recording, a URL, a
-  video) started more often than the job was entitled to: once, and once more for each retry that found its work spent.
-  Repeats that a job allowed (`on_uncertain: "retrigger"`, which a retry of a TRIGGER_UNCERTAIN job implies) and
-  repeats of Polyv's task, which cost nothing, are in the column "allowed again" and nowhere else.
+* **Lost**: an accepted job that has not ended when the campaign gives up. **Submissions that made no job, or two**: a
+  user whose submission was never accepted, or made two jobs.
+* **Wrong hash**: a STORED file whose bytes, read back from S3, have a SHA-256 that the vendor does not serve for this
+  job, that another file of the job has too, or that differs from the file's evidence. **Lacks a file**: a SUCCEEDED
+  job with fewer different files than it asked for.
+* **Not whole**: a STORED MP4 whose boxes do not reach exactly the end of the file, unless a warning of the job says so
+  (a vendor's checksum proves that a cut file equals the vendor's); or a stored HLS playlist that lacks a segment.
+* **Calls without progress**: calls of `download` of one job that stored nothing more, divided by the number of its
+  files. Six attempts fail a file; the machine repeats a call that was killed.
+* **Batches**: a batch that is not SUBMITTED in the end, counts its lines wrongly, or does not report exactly the
+  invalid lines. Its jobs are checked like all other jobs.
+* **Ends without a cause**: a job that is CANCELLED although nobody cancelled it; TIMED_OUT although the work was
+  short; FAILED or PARTIAL although the vendor had everything that it asked for, unless a reply was lost for good
+  (TRIGGER_UNCERTAIN), or the account was refused before the vendor had any work of the job (ACCOUNT_REFUSED).
+* **Triggered twice**: according to the simulators' own records, the same piece of a job's work (a camera's recording,
+  a URL, a video) was started more often than allowed: once, and once more for each retry that needed new work. Repeats
+  that a job allowed (`on_uncertain: "retrigger"`, which a retry of a TRIGGER_UNCERTAIN job implies) and repeats of
+  Polyv's task, which cost nothing, are counted only in the column "allowed repeats".
 * **Uploads left over**: what ListMultipartUploads shows at the end.
-* **Two terminal events**: more different endings (`event_id`: job, generation, status) than the job had, which is one,
-  and one more for each click of a retry; or two endings of one generation. EventBridge delivers at least once, and a
-  crash between sending and writing that down makes the sender repeat itself: the same `event_id` again is not a second
-  ending, and is in the column "told again". **Nobody was told**: no event with the ending that the API shows.
-* **Straggler**: seconds from the last fault until the last job of the seed had ended and all its duties were done.
-  An account whose vendor said "throttled" rests, in real seconds: Polyv's for the five minutes that Polyv would block
-  it, which is most of what is seen here.
+* **Two terminal events**: more different ends (`event_id`: job, generation, status) than the job had, which is one,
+  and one more for each click of a retry; or two ends of one generation. EventBridge delivers at least once, and after
+  a crash between sending an event and recording that it was sent, the event is sent again. The same `event_id` again
+  is not a second end; it is counted in the column "repeated events". **End without an event**: there is no event with
+  the end that the API shows.
+* **Last job settled**: seconds from the last fault until the last job of the seed had ended and all its duties were
+  done. An account whose vendor throttled it makes no calls for some time, in real seconds: for Polyv five minutes,
+  because Polyv blocks an address for so long. Most of the long times below have this cause.
 
-The stack waits in real seconds before it takes anything for lost: up to ten minutes until a sweep's candidate comes
-up, two minutes until somebody else may take over. The campaign moves these dates of a row back once no call can be
-alive any more, and makes open uploads look two hours older when the faults have stopped; it touches nothing else of a
-row."""
+The stack waits in real seconds before it decides that something is lost: up to ten minutes until the sweep looks at a
+row, two minutes until another call may take over the duties of an end. The campaign moves these dates of a row back
+when no call can still run, and makes open uploads look two hours older when the faults have stopped. It changes
+nothing else in a row."""
 
 
-#: What another command writes into the page, and a campaign leaves as it is.
+#: The sections that other commands write into the page; a campaign keeps them.
 KEPT = re.compile(r"<!-- (\w+) -->.*?<!-- /\1 -->\n", re.DOTALL)
 
 
@@ -88,8 +88,8 @@ def text(campaign: Campaign, command: str) -> str:
         MEANING,
         "## Endings\n\n" + _endings(tallies),
         "## Faults\n\n" + _faults(campaign),
-        "## Where functions were killed\n\nCalls that change something, and how often the function died at them.\n\n"
-        + _crashes(campaign),
+        "## Where functions were killed\n\n"
+        "Calls that change something, and how often the function was killed at them.\n\n" + _crashes(campaign),
     ]
     broken = [
         f"* seed {tally.seed}, {promise}: {what}"
@@ -104,7 +104,7 @@ def text(campaign: Campaign, command: str) -> str:
 
 def _size(campaign: Campaign, tallies: Sequence[Tally]) -> str:
     jobs, faults = sum(tally.jobs for tally in tallies), sum(_totals(campaign).values())
-    again = f" ({campaign.repeated} rounds begun anew: the emulator lost its own state)" if campaign.repeated else ""
+    again = f" ({campaign.repeated} rounds repeated: the emulator lost its state)" if campaign.repeated else ""
     size = f"{jobs} jobs over {len(tallies)} seeds and {faults:,} faults in {campaign.seconds / 60:.0f} minutes"
     return f"{size}{again} on"
 
@@ -121,11 +121,11 @@ def _promises(tallies: Sequence[Tally]) -> str:
         ("files stored and read back", f"{sum(t.stored for t in tallies)}", ""),
         ("bytes stored and read back", f"{sum(t.bytes for t in tallies):,}", ""),
         (
-            "most calls of download without progress, by a job's files",
+            "most calls of download without progress for each file of a job",
             f"{max((t.idle for t in tallies), default=0)}",
             "",
         ),
-        ("seconds until the last straggler was settled", f"{max((t.straggler for t in tallies), default=0):.0f}", ""),
+        ("most seconds until the last job was settled", f"{max((t.straggler for t in tallies), default=0):.0f}", ""),
     ]
     return _table(("", "figure", "promised"), figures)
 
@@ -137,11 +137,11 @@ def _seeds(tallies: Sequence[Tally]) -> str:
         *(status.lower().replace("_", " ") for status in ENDINGS),
         "files stored",
         "vendor tasks",
-        "allowed again",
-        "told again",
+        "allowed repeats",
+        "repeated events",
         "faults",
         "broken",
-        "straggler (s)",
+        "last job settled (s)",
     )
     table = _table(
         head,
@@ -161,7 +161,7 @@ def _seeds(tallies: Sequence[Tally]) -> str:
             for t in tallies
         ],
     )
-    return f"{table}\n\nFaults that cannot be told of one job (an account's secret, a vendor's answers) are in no row."
+    return f"{table}\n\nFaults that do not belong to one job (an account's secret, a vendor's answers) are in no row."
 
 
 def _endings(tallies: Sequence[Tally]) -> str:
@@ -191,7 +191,7 @@ def _crashes(campaign: Campaign) -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Words to the left, numbers to the right."""
+    """A Markdown table: text to the left, numbers to the right."""
     body = [[f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in rows]
     numeric = [all(row[n][:1].isdigit() for row in body) for n in range(len(head))]
     lines = [list(head), ["---:" if number else "---" for number in numeric], *body]

@@ -1,9 +1,9 @@
-"""The jobs' rows, read behind the stack's back, and the patience of the stack let run out before its time.
+"""Reads the jobs' rows directly from the table, and shortens the stack's waits by changing dates in the rows.
 
-The stack waits in real seconds before it takes anything for lost: up to ten minutes for a sweep's candidate, two
-minutes for whoever may still be at a job. The vendors and the state machine live a hundred times as fast. So the
-campaign moves a row's dates back once it knows that no call can still be alive: it has drawn no fault that delays one
-for longer. Nothing else of a row is ever touched.
+The stack waits in real seconds before it decides that something is lost: up to ten minutes before the sweep looks at a
+row, two minutes for a call that may still work on a job. The vendors and the state machine run a hundred times as fast.
+So the campaign moves a row's dates back when no call can still run, because no fault delays a call for so long. It
+changes nothing else in a row.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local.stack import TERMINAL, Stack
 
-CALL_LIFETIME = timedelta(seconds=120)  # what the stack allows a call of its own
+CALL_LIFETIME = timedelta(seconds=120)  # the longest time of one call of a function, as the stack assumes
 _DATE = "%Y-%m-%dT%H:%M:%S.%f%z"
 
 
 @dataclass(frozen=True)
 class Row:
-    """What the campaign needs of one job."""
+    """What the campaign needs to know about one job."""
 
     job_id: str
     mark: str  # "seed-number"
@@ -50,13 +50,13 @@ class Row:
 
     @property
     def settled(self) -> bool:
-        """At its end, with every duty done."""
+        """Whether the job has ended and all duties of its end are done."""
         return self.terminal and self.event_sent
 
 
 @dataclass(frozen=True)
 class BatchRow:
-    """What the campaign needs of one batch."""
+    """What the campaign needs to know about one batch."""
 
     key: dict[str, Any]
     due_at: int | None
@@ -64,7 +64,7 @@ class BatchRow:
 
 
 class Rows:
-    """Every job's row, a moment old at most while `watching`."""
+    """The rows of all jobs. While `watch` runs, they are at most a moment old."""
 
     def __init__(self, stack: Stack, longest_call: float) -> None:
         self._table, self._dynamodb = stack.outputs["TableName"], stack.client("dynamodb")
@@ -72,7 +72,7 @@ class Rows:
         self._known: dict[str, Row] = {}
         self._batches: list[BatchRow] = []
         self._ended = threading.Event()
-        self.untouched = threading.Lock()  # held by whoever needs the table to stay as it is
+        self.untouched = threading.Lock()  # held while the table must not change
 
     def of(self, mark: str) -> Row | None:
         return self._known.get(mark)
@@ -85,7 +85,7 @@ class Rows:
         self._batches = [_batch_row(item) for item in self._read("BATCH")]
 
     def watch(self, every: float) -> None:
-        """Look and let patience run out, until `end`. The emulator may be away for a while."""
+        """Read the rows and shorten their waits, until `end`. The emulator may be stopped for some time."""
         while not self._ended.wait(every):
             try:
                 self.look()
@@ -99,7 +99,7 @@ class Rows:
 
     @property
     def ended(self) -> bool:
-        """Whether there is nothing more to wait for."""
+        """Whether `end` was called."""
         return self._ended.is_set()
 
     def let_time_pass(self) -> None:
@@ -115,7 +115,7 @@ class Rows:
                 self._age(row, "quiet_until", row.quiet_until, row.quiet_until - CALL_LIFETIME, now)
 
     def _age(self, row: Row, name: str, date: datetime, began: datetime, now: datetime) -> None:
-        """Move a date back by a call's lifetime, once the longest call there can be has ended."""
+        """Move a date back by a call's lifetime, when the longest possible call has ended."""
         if self._longest < now - began < CALL_LIFETIME:
             self._set(row.key, name, {"S": _written(date)}, {"S": _written(date - CALL_LIFETIME)})
 
@@ -130,7 +130,7 @@ class Rows:
                 ExpressionAttributeValues={":old": old, ":new": new},
             )
         except self._dynamodb.exceptions.ConditionalCheckFailedException:
-            return  # it has just moved by itself
+            return  # the stack has just changed the date
 
     def _read(self, kind: str) -> Iterator[dict[str, Any]]:
         pages = self._dynamodb.get_paginator("scan").paginate(

@@ -1,6 +1,7 @@
-"""Who uses the stack while it fails: submits as a client that does not give up, clicks twice, cancels, retries.
+"""The users of the stack while it fails. They repeat a submission until it is accepted, click twice, cancel and retry.
 
-And who troubles it from outside: executions stopped or started a second time, events delivered again and late.
+They also cause faults from outside: executions are stopped or started a second time, events are delivered again and
+late.
 """
 
 from __future__ import annotations
@@ -22,21 +23,21 @@ from local.chaos.troubles import OUTSIDE
 from local.chaos.work import Plan
 from local.stack import Stack
 
-INSISTENCE = 300.0  # seconds for which a client asks for a job again and again
-AWAY = (requests.RequestException, ClientError, BotoCoreError)  # the stack, or AWS itself, is not there at the moment
+INSISTENCE = 300.0  # seconds for which a client repeats its submission
+AWAY = (requests.RequestException, ClientError, BotoCoreError)  # no answer at the moment
 
 
 class NotAccepted(Exception):
-    """A job that its user could not get into the stack, however often it was asked for."""
+    """The stack accepted a user's job in none of the attempts."""
 
 
 class User:
-    """One job's user, from its submission to its end or to the end of its patience."""
+    """The user of one job, from the submission until the job has ended, or until `patience` seconds have passed."""
 
     def __init__(self, stack: Stack, rows: Rows, plan: Plan, ledger: Ledger, patience: float) -> None:
         self.stack, self.rows, self.plan, self.ledger = stack, rows, plan, ledger
         self.patience = patience
-        self.retries = 0  # clicks, those that had to be repeated too
+        self.retries = 0  # all clicks, also repeated ones
         self.accepted_at = 0.0
 
     def live(self) -> None:
@@ -58,7 +59,7 @@ class User:
         if ended and ended.status != "SUCCEEDED" and self.plan.retries:
             self._retry(ended.generation)
 
-    # -- the doors ----------------------------------------------------------------------------------------------
+    # -- ways to submit -----------------------------------------------------------------------------------------
 
     def _submit(self) -> None:
         key = {"Idempotency-Key": f"chaos {self.plan.mark}"}
@@ -69,16 +70,16 @@ class User:
         self._at_once(self._submit, self._submit)
 
     def _await_batch(self) -> None:
-        """Its line is in the seed's batch, which another user posts."""
+        """Wait for the job of a line in the seed's batch, which another user posts."""
         if self._until(lambda _: True, INSISTENCE) is None:
             raise NotAccepted(self.plan.mark)
 
     def _fire(self) -> None:
-        """A rule fires that names its firing."""
+        """A rule fires, with an input that names the firing."""
         self._deliver({**self.plan.body, "firing": f"chaos {self.plan.mark}"})
 
     def _fire_schedule(self) -> None:
-        """A schedule fires, as EventBridge Scheduler would call its target; the emulator fills in no scheduled time."""
+        """A schedule fires, in the way of EventBridge Scheduler, because the emulator fills in no scheduled time."""
         name = f"chaos-{self.plan.mark}"
         body = {"expression": "rate(30 days)", "start": "2199-01-01T00:00:00Z", "job": self.plan.body}
         self._insist(lambda: self.stack.call("PUT", f"/schedules/{name}", body=body), (200, 201))
@@ -95,7 +96,7 @@ class User:
         raise NotAccepted(self.plan.mark)
 
     def _deliver(self, payload: dict[str, Any]) -> None:
-        """The event is delivered at least twice, and until its job is there."""
+        """Deliver the event at least twice, and until its job exists."""
         event = json.dumps(payload)
         give_up, deliveries = time.monotonic() + INSISTENCE, 0
         while deliveries < 2 or not self.rows.of(self.plan.mark):
@@ -112,10 +113,10 @@ class User:
                 self._note(f"{self.plan.door}'s event delivered again")
                 self._until(lambda _: True, 5)
 
-    # -- in the middle ------------------------------------------------------------------------------------------
+    # -- while the job runs -------------------------------------------------------------------------------------
 
     def _troubles(self) -> list[tuple[float, Callable[[], None]]]:
-        """(seconds after the submission, what is done then), in their order."""
+        """(seconds after the submission, what to do then), in the order of time."""
         plan = self.plan
         wanted = [
             (plan.cancels_after, self._cancel),
@@ -158,7 +159,7 @@ class User:
     # -- tools --------------------------------------------------------------------------------------------------
 
     def _click(self, path: str, answers: tuple[int, ...], before: Callable[[], None]) -> None:
-        """Twice at the same moment."""
+        """Send the request twice at the same time."""
 
         def call() -> requests.Response:
             before()
@@ -174,7 +175,7 @@ class User:
         return f"{arn}:{row.job_id}-{row.generation}"
 
     def _try(self, what: str, act: Callable[[Any], Any]) -> None:
-        """Once; that it is not possible any more, or was done before, is as good an answer as any."""
+        """Do it once. It is no error if it is not possible any more, or was done before."""
         try:
             act(self.stack.client("stepfunctions"))
         except ClientError as refused:
@@ -185,7 +186,7 @@ class User:
         self._note(what)
 
     def _insist(self, call: Callable[[], requests.Response], answers: tuple[int, ...]) -> None:
-        """Ask again until the API answers with what an API may answer. Raises NotAccepted."""
+        """Repeat the call until the API answers with one of these statuses. Raises NotAccepted."""
         give_up = time.monotonic() + INSISTENCE
         while time.monotonic() < give_up and not self.rows.ended:
             try:
@@ -200,7 +201,7 @@ class User:
         raise NotAccepted(self.plan.mark)
 
     def _until(self, holds: Callable[[Row], bool], seconds: float) -> Row | None:
-        """The job's row as soon as it holds."""
+        """The job's row as soon as `holds` is true for it; None after so many seconds."""
         give_up = time.monotonic() + seconds
         while True:
             row = self.rows.of(self.plan.mark)

@@ -1,5 +1,5 @@
-"""Judges a round from outside, when everything has come to rest: what the API says of each job, what lies in S3, what
-the vendors recorded, what EventBridge delivered."""
+"""Checks the results of a round from outside, after all jobs have ended: what the API shows of each job, what is in S3,
+what the vendors recorded, and what EventBridge delivered."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ LOST, HASH, BROKEN, MISSING, UNJUST, TWICE, IDLE, UPLOADS, ENDINGS, SILENT, DOOR
     "stored files with a wrong hash",
     "files stored that are not whole",
     "SUCCEEDED jobs that lack a file",
-    "endings without a cause",
+    "ends without a cause",
     "vendor tasks triggered twice",
-    f"jobs that used more than {IDLE_MAX} calls a file without progress",
+    f"jobs with more than {IDLE_MAX} calls without progress for each file",
     "multipart uploads left over",
     "jobs with two terminal events",
-    "jobs whose end nobody was told",
-    "submissions that made no job, or two",
-    "batches whose lines were not all submitted or told",
+    "jobs whose end has no event",
+    "submissions that made no job, or two jobs",
+    "batches with a line that was neither submitted nor reported",
 )
 
-#: What a job says that a fault repeated too often has ended.
+#: The error codes of a job that ended because a fault was repeated too often.
 GAVE_UP = frozenset({"TRIGGER_UNCERTAIN"})
 
 
 @dataclass
 class Tally:
-    """One seed's figures. `broken` names each breach of a promise."""
+    """The results of one seed. `broken` names each breach of a promise."""
 
     seed: int
     jobs: int = 0
@@ -52,10 +52,10 @@ class Tally:
     bytes: int = 0
     tasks: int = 0  # jobs for which a vendor started work
     asked_again: int = 0  # work started again that the job allowed (on_uncertain) or that is harmless (polyv)
-    idle: int = 0  # the most calls of download that got no further, of one job and by its files
-    deliveries: int = 0  # endings told a second time under the same event id
+    idle: int = 0  # the most calls of download without progress of one job, divided by the number of its files
+    deliveries: int = 0  # events that were sent again with the same event id
     faults: int = 0
-    straggler: float = 0.0  # seconds from the end of the faults until the last job was settled; 0: before
+    straggler: float = 0.0  # seconds from the last fault until the last job was settled; 0: settled before
     broken: dict[str, list[str]] = field(default_factory=lambda: {name: [] for name in PROMISES})
 
     def breach(self, promise: str, what: str) -> None:
@@ -107,9 +107,10 @@ def _judge_job(arena: Arena, tally: Tally, user: User, row: Row, told: list[dict
 
 
 def _judge_ending(tally: Tally, plan: Plan, job: dict[str, Any], *, asked: bool) -> None:
-    """Short of SUCCEEDED, a job ends by its user's will, by what it asked for, or because faults used up a budget.
+    """A job may fail only because of its user, because of what it asked for, or because faults used up a budget.
 
-    A refused account ends a job only before anything was `asked` of the vendor: work that runs waits for the new key.
+    A refused account ends a job only if nothing was `asked` of the vendor yet: a job whose work runs waits for the new
+    key.
     """
     status, code = job["status"], (job["error"] or {}).get("code", "")
     tally.endings[plan.vendor, status, code] += 1
@@ -127,7 +128,7 @@ def _judge_ending(tally: Tally, plan: Plan, job: dict[str, Any], *, asked: bool)
 
 
 def _judge_files(arena: Arena, tally: Tally, plan: Plan, job: dict[str, Any]) -> None:
-    """Every stored file is one that the vendor serves for this job, whole, and each is another one."""
+    """Every stored file is whole, equals a file that the vendor serves for this job, and differs from the others."""
     served = at_the_vendor(plan, arena.simulators[plan.vendor]).hashes
     warned = {warning.get("file_id") for warning in job["warnings"]}
     found: set[str] = set()
@@ -152,7 +153,7 @@ def _judge_files(arena: Arena, tally: Tally, plan: Plan, job: dict[str, Any]) ->
 
 
 def _judge_segments(arena: Arena, tally: Tally, plan: Plan, file: dict[str, Any], playlist: bytes) -> None:
-    """Every segment that the stored playlist names is one that the vendor serves for this job, and all are there."""
+    """The stored playlist names all segments that the vendor serves for this job, and no others."""
     served, home = segments(plan, arena.simulators[plan.vendor]), file["s3_uri"].rpartition("/")[0]
     names = [line for line in playlist.decode().splitlines() if line and not line.startswith("#")]
     stored = {hashlib.sha256(arena.stack.stored(f"{home}/{name}")).hexdigest() for name in names}
@@ -163,7 +164,7 @@ def _judge_segments(arena: Arena, tally: Tally, plan: Plan, file: dict[str, Any]
 
 
 def boxes_end_with(content: bytes) -> bool:
-    """Whether the top-level boxes of an MP4 (ISO/IEC 14496-12 §4.2) come to exactly the end of the file."""
+    """Whether the top-level boxes of an MP4 (ISO/IEC 14496-12 §4.2) reach exactly the end of the file."""
     at, kinds = 0, []
     while at + 8 <= len(content):
         size = int.from_bytes(content[at : at + 4], "big")
@@ -177,10 +178,10 @@ def boxes_end_with(content: bytes) -> bool:
 
 
 def _judge_copying(arena: Arena, tally: Tally, plan: Plan, job: dict[str, Any]) -> None:
-    """Calls of download that stored nothing more, by the job's files: a source cannot keep Lambda running.
+    """Counts the calls of download that stored nothing more, for each file: no source may keep Lambda running.
 
-    Calls that found the account refused are not counted. Each ends at once. There are many of them here: the machine's
-    waits are shortened, the time until an account may be tried again is not.
+    Calls that found the account refused are not counted. They end at once, and there are many of them here, because the
+    machine's waits are shortened, but not the time until an account may be tried again.
     """
     called, further, waited = (arena.ledger.copies[plan.mark, what] for what in Copying)
     idle = (called - further - waited) // max(1, len(job["files"]))
@@ -192,12 +193,12 @@ def _judge_copying(arena: Arena, tally: Tally, plan: Plan, job: dict[str, Any]) 
 def _asked_for(plan: Plan, served: int) -> int:
     """How many files a job that SUCCEEDED must have."""
     if plan.vendor == "linkvisual":
-        return min(served, -(-int(plan.request["record_duration"]) // 30))  # of one recording, should there be two
+        return min(served, -(-int(plan.request["record_duration"]) // 30))  # of one recording, if there are two
     return len(plan.request.get("upload_urls") or plan.request.get("vids") or plan.request["files"])
 
 
 def _judge_trigger(arena: Arena, tally: Tally, plan: Plan, row: Row) -> None:
-    """A round of triggers is one request for work: the first, and one more for each retry that found its work spent."""
+    """Work is requested once, and once more for each retry that needed new work: these are the rounds of triggers."""
     times = at_the_vendor(plan, arena.simulators[plan.vendor]).tasks
     tally.tasks += times > 0
     again = times - row.trigger_round
@@ -208,7 +209,7 @@ def _judge_trigger(arena: Arena, tally: Tally, plan: Plan, row: Row) -> None:
 
 
 def _judge_events(tally: Tally, user: User, job: dict[str, Any], told: list[dict[str, Any]]) -> None:
-    """One ending, one event id; a retry makes room for one more ending. The last one says what the API says."""
+    """Each end has one event id, and each retry allows one more end. The last event has the status of the API."""
     ids = Counter(event["event_id"] for event in told)
     tally.deliveries += sum(ids.values()) - len(ids)
     generations = [event_id.split("-")[1] for event_id in ids]
@@ -219,7 +220,7 @@ def _judge_events(tally: Tally, user: User, job: dict[str, Any], told: list[dict
 
 
 def _endings(arena: Arena) -> dict[str, list[dict[str, Any]]]:
-    """Everything the bus delivered, by job."""
+    """All events that the bus delivered, by job."""
     sqs, told = arena.stack.client("sqs"), defaultdict(list)
     while messages := sqs.receive_message(QueueUrl=arena.endings, MaxNumberOfMessages=10).get("Messages"):
         for message in messages:

@@ -1,4 +1,4 @@
-"""The jobs of a seed: what is asked of which vendor, how its user behaves, what the vendor knows of it afterwards."""
+"""The jobs of a seed: what each asks of which vendor, how its user behaves, and what the vendor's records show."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 from local.simulators.base import Simulator
 
 VENDORS = ("linkvisual", "ims", "cloudv", "polyv")
-CUT = "-cut."  # in the name of what the vendor serves cut short, as if it were whole
+CUT = "-cut."  # in the name of a file that the vendor serves cut, as if it were whole
 RENDITION = 2  # the clarity of the HLS rendition that some jobs ask for
-LONG = 600  # seconds of a recording that outlasts every patience with one that is over
-ROOMY, TIGHT = 900, 12  # seconds of a deadline that no fault makes a job miss, and of one that work of an hour misses
+LONG = 600  # seconds of a recording that takes longer than the stack waits for the files of an ended recording
+ROOMY, TIGHT = 900, 12  # seconds: a deadline that every job meets in spite of faults; one that long work misses
 
 FLAWS = (
     "offline-",
@@ -25,7 +25,7 @@ FLAWS = (
     "fail-fetch",
     "_f'",
     CUT,
-)  # in names of what is asked for
+)  # parts of the names of work that fails
 
 
 @dataclass(frozen=True)
@@ -38,18 +38,18 @@ class Plan:
     request: Mapping[str, Any]
     deadline: int = ROOMY
     on_uncertain: str = "fail"
-    #: "api"; "clicks": asked for twice at once; "rule": a rule's event delivered twice; "schedule": a firing of a
-    #: schedule of /schedules, delivered twice; "batch": a line of the seed's batch.
+    #: How the job is submitted. "api"; "clicks": twice at the same time; "rule": a rule's event, delivered twice;
+    #: "schedule": a firing of a schedule of the API, delivered twice; "batch": a line of the seed's batch.
     door: str = "api"
     starts_after: float = 0.0
     cancels_after: float | None = None  # two clicks
     stops_after: float | None = None  # its execution is stopped from outside
     starts_again_after: float | None = None  # StartExecution is repeated
-    retries: bool = False  # two clicks when it has ended short of SUCCEEDED
+    retries: bool = False  # two clicks when it has ended and is not SUCCEEDED
 
     @property
     def tight(self) -> bool:
-        """Whether its work outlasts its deadline."""
+        """Whether its work takes longer than its deadline."""
         return self.deadline == TIGHT
 
     @property
@@ -59,7 +59,7 @@ class Plan:
 
     @property
     def flawed(self) -> bool:
-        """Whether some of what it asks for cannot be had from the vendor."""
+        """Whether the vendor cannot deliver some of what it asks for."""
         return any(flaw in str(self.request) for flaw in FLAWS)
 
     @property
@@ -119,7 +119,7 @@ def _camera(dice: random.Random, name: str, *, endless: bool) -> dict[str, Any]:
 
 
 def _uploads(dice: random.Random, name: str, *, endless: bool) -> dict[str, Any]:
-    count = 22 if dice.random() < 0.03 else dice.randint(1, 3)  # 22: more than one call takes
+    count = 22 if dice.random() < 0.03 else dice.randint(1, 3)  # 22: more than one call may have
     ends = dice.choices(["good", "failing", "cut"], [0.92, 0.04, 0.04], k=count)
     kind = "endless" if endless else "upload"
     return {"upload_urls": [f"https://media.example.com/{kind}/{name}-{n}-{end}.mp4" for n, end in enumerate(ends)]}
@@ -144,7 +144,7 @@ def _sources(dice: random.Random, name: str, *, endless: bool) -> dict[str, Any]
 
 
 def prepare(simulator: Simulator, some: list[Plan]) -> None:
-    """Tell a vendor of the work that is to fail, or never to end, there."""
+    """Set the simulator for the work that must fail, or never end."""
     endless = [[0.0, "PROCESSING" if simulator.vendor == "ims" else "PROCESS"]]
     names = [
         name
@@ -168,14 +168,14 @@ def prepare(simulator: Simulator, some: list[Plan]) -> None:
 
 @dataclass
 class AtTheVendor:
-    """What a vendor's own record says about one job."""
+    """What a vendor's own records show about one job."""
 
-    tasks: int = 0  # the most often that any piece of the work was started
+    tasks: int = 0  # how often the piece of work was started that was started most often
     hashes: Counter[str] = field(default_factory=Counter)  # SHA-256 of every file it serves for the job
 
 
 def at_the_vendor(plan: Plan, simulator: Simulator) -> AtTheVendor:
-    """Looked up by what the job's request names; no two jobs name the same."""
+    """The vendor's records of a job. They are found by the names in its request; no two jobs have the same names."""
     started: Counter[str] = Counter()
     hashes: Counter[str] = Counter()
     expected = simulator.expected
@@ -188,7 +188,7 @@ def at_the_vendor(plan: Plan, simulator: Simulator) -> AtTheVendor:
 
 
 def _hls_ref(fetch_url: str) -> str:
-    """How the simulator calls the root playlist of a rendition."""
+    """The simulator's name of the root playlist of a rendition."""
     return f"{fetch_url}#{RENDITION}/360p/index.m3u8"
 
 

@@ -1,7 +1,7 @@
-"""Ends a Lambda worker as a crash would: kill -9 of the process at the other end of a connection.
+"""Ends a Lambda worker like a crash: `kill -9` of the process at the other end of a connection.
 
-Only processes that descend from the emulator which the campaign started, and run the function meant, are ever touched.
-Reads /proc, so it knows Linux only.
+It kills only workers of Lambda functions that are descendants of the emulator that the campaign started. It reads
+/proc, so it works only on Linux.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def function_of(pid: int) -> str:
 
 
 def kill_caller(ancestor: int | None, client_port: int, server_port: int) -> str | None:
-    """Kill the Lambda worker that holds this connection; its function's name, None when there is no such worker."""
+    """Kill the Lambda worker that has this connection. Returns its function's name; None if there is no such worker."""
     inode = _inode(client_port, server_port)
     for pid in descendants(ancestor) if ancestor and inode else ():
         function = function_of(pid)
