@@ -1,4 +1,4 @@
-"""What many runs came to, as it stands in docs/reliability.md."""
+"""The results of many runs, for docs/reliability.md."""
 
 from __future__ import annotations
 
@@ -11,24 +11,25 @@ if TYPE_CHECKING:
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
 BEGIN, END = "<!-- simulation -->\n", "<!-- /simulation -->\n"
-HEADING = """## Every order of calls, by its seed
+HEADING = """## The simulation: many orders of calls
 
-`make simulate` runs the bundle's own code and state machine in one process: the steps, the table, the transfer, the
-vendors' clients. AWS and the vendors are models in memory, and time is virtual. A seed decides which call goes on at
-each side effect and each read, and what goes wrong there: a call dies before or after the effect, lives on beside its
-retry, is delivered twice, is late, is throttled; an index shows old rows; clocks differ; users submit twice, cancel
-and retry. After each step the promises are checked. The same seed gives the same run to the byte, and a run that
-fails is made small and told as a story.
+`make simulate` runs Clipferry's own code and state machine in one process: the steps, the table, the transfer and the
+vendors' clients. AWS and the vendors are models in memory, and time is virtual. A seed decides which call continues at
+each side effect and each read, and which fault happens there: a call crashes before or after the effect, runs on at
+the same time as its retry, is delivered twice, is late, or is throttled; an index shows old rows; clocks differ; users
+submit twice, cancel and retry. The promises are checked after each step. The same seed gives exactly the same run. A
+run that fails is reduced to a smaller one and printed as a list of its events.
 
-What each of the two proves: the simulation tries orders of calls that the campaign above meets by luck, many more of
-them, against models. The campaign runs the deployed stack, with its permissions, its handlers, its network and its
-processes, in few orders. Neither knows what AWS and the vendors do that no page says. Batches and schedules are in the
-campaign, and not yet in the simulation; nor are HLS videos and transfers over several connections."""
+The simulation and the campaign prove different things. The simulation tries very many orders of calls against models;
+the campaign above meets such orders only by chance. The campaign runs the deployed stack, with its permissions, its
+handlers, its network and its processes, in few orders. Neither of them tests behaviour of AWS or of a vendor that is
+not documented. The campaign has batches, schedules and HLS videos; the simulation does not have them yet, and no
+transfers over several connections."""
 STEPS = ("Api", "Trigger", "Poll", "Download", "Finish", "Sweep", "Batch")
 
 
 def write(totals: Totals, *, to_page: bool) -> str:
-    """The report; into its place of the page, if asked."""
+    """The report. With `to_page` it also replaces the section of the page."""
     text = _report(totals)
     if to_page:
         page = PAGE.read_text()
@@ -48,7 +49,7 @@ def _report(totals: Totals) -> str:
         f"{totals.effects['effect']:,} side effects and {totals.effects['read']:,} reads. "
         f"Failures: {len(totals.failures)}.",
         f"Ends: {_listed(totals.ends)}.",
-        f"What went wrong on purpose, or met: {_listed(totals.kinds)}.",
+        f"Faults and coincidences: {_listed(totals.kinds)}.",
         _coverage(totals.met),
         _planted(totals.found),
     ]
@@ -60,9 +61,9 @@ def _listed(counts: Counter[str]) -> str:
 
 
 def _coverage(met: Counter[tuple[str, str, str, str]]) -> str:
-    """By steps: how many pairs of side effects met; one call stopped before its own, another did its own meanwhile."""
+    """A table by steps: how often a call waited before an effect while a call of another step did one of its own."""
     seen = [step for step in STEPS if any(step in (pair[0], pair[2]) for pair in met)]
-    head = ["| stopped ↓, others go on → | " + " | ".join(seen) + " |", "|---|" + "---:|" * len(seen)]
+    head = ["| waiting ↓, others continue → | " + " | ".join(seen) + " |", "|---|" + "---:|" * len(seen)]
     rows, never = [], []
     for stopped in seen:
         cells = []
@@ -73,8 +74,8 @@ def _coverage(met: Counter[tuple[str, str, str, str]]) -> str:
                 never.append(f"{stopped} by {other}")
         rows.append(f"| {stopped} | " + " | ".join(cells) + " |")
     said = (
-        "Calls of one job that met: a call of the row's step stood before one of its effects or reads while a call of "
-        "the column's step did one of its own. The cell says how many different pairs of effects met so, and how often."
+        "Calls of one job at the same time: a call of the row's step waited before an effect or a read while a call of "
+        "the column's step did one. Each cell has the number of different pairs of effects, and how often they met."
     )
     left = f"Never interrupted: {', '.join(never)}." if never else "Every step was interrupted by every other."
     return "\n".join([said, "", *head, *rows, "", left])
@@ -85,5 +86,5 @@ def _planted(found: dict[str, int | None]) -> str:
         return ""
     rows = [f"| {name} | {'**not found**' if runs is None else runs} |" for name, runs in found.items()]
     many = sum(runs is not None for runs in found.values())
-    said = f"Faults planted in the code, to see that they are found: {many} of {len(found)}."
+    said = f"Faults that were put into the code, and were found: {many} of {len(found)}."
     return "\n".join([said, "", "| fault | found in run |", "|---|---:|", *rows])
