@@ -1,1 +1,1 @@
-"""The stack on one machine: embedded AWS, vendor simulators, demo. Nothing here is deployed."""
+"""The stack on one machine: embedded AWS, vendor simulators, demo. Nothing in this package is deployed."""

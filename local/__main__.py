@@ -14,7 +14,7 @@ def main() -> int:
     parser.add_argument("event", nargs="?", default="", help="of invoke: a file with its event as JSON")
     options = parser.parse_args()
     command = options.command
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # leave by the doors, so that everything started is ended
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exception ends all that was started
     try:
         if command == "demo":
             from local.demo import main as run

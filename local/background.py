@@ -1,4 +1,4 @@
-"""`make up` and `make down`: the world kept running in a process of its own until it is told to end."""
+"""`make up` and `make down`: run the world in a separate process until it is told to end."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from local.stack import WORK
 from local.world import world
 
 TIME_SCALE = 1 / 60  # an hour passes in a minute
-PATIENCE = 180  # seconds until what does not come up, or down, counts as stuck
+PATIENCE = 180  # seconds to wait until the world has started or ended
 STATE = WORK / "up.json"  # pid, addresses, stack and key of the running world
-LOCK = WORK / "up.lock"  # held for as long as it runs, so that a left-over STATE is known for what it is
+LOCK = WORK / "up.lock"  # held while the world runs: a STATE without it is left over from an earlier world
 LOG = WORK / "up.log"
 
 
 def up() -> int:
-    """Start the world unless it runs already, and tell how to talk to it."""
+    """Start the world, unless it already runs, and print how to call it."""
     if not running():
         WORK.mkdir(exist_ok=True)
         STATE.unlink(missing_ok=True)
@@ -68,7 +68,7 @@ def down() -> int:
 
 
 def serve() -> int:
-    """The world itself, until SIGTERM."""
+    """Run the world until SIGTERM."""
     ended = Event()
     WORK.mkdir(exist_ok=True)
     with LOCK.open("w") as lock:
@@ -92,7 +92,7 @@ def serve() -> int:
 
 
 def running() -> bool:
-    """Whether a world is up: its state is there, and its process holds the lock."""
+    """Whether a world runs: its state file exists, and its process holds the lock."""
     if not STATE.exists() or not LOCK.exists():
         return False
     with LOCK.open() as lock:
@@ -104,7 +104,7 @@ def running() -> bool:
 
 
 def _write_whole(path: Path, text: str) -> None:
-    """Readers see all of it or nothing. Only the owner may read: it holds a key."""
+    """Write the file so that readers see all of it or nothing. Only the owner may read it, because it holds a key."""
     fresh = path.with_suffix(".new")
     fresh.touch(mode=0o600)
     fresh.write_text(text)

@@ -1,4 +1,4 @@
-"""The demo's live table: a row a job with its status, its progress, how fast it copies, and what it waits for."""
+"""The demo's live table: one row for each job, with its status, its progress, its speed, and what it waits for."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ from rich.table import Table
 from local.stack import TERMINAL
 
 COLOURS = {"SUCCEEDED": "green", "PARTIAL": "yellow", "FAILED": "red", "TIMED_OUT": "red", "CANCELLED": "yellow"}
-NEWEST = 0.75  # what the newest step counts for in a speed; the rest is what was before
+NEWEST = 0.75  # the weight of the newest measurement in a speed; the earlier ones have the rest
 WAITS_FOR = {
-    "QUEUED": "its turn",
-    "TRIGGERING": "the vendor to accept",
+    "QUEUED": "its start",
+    "TRIGGERING": "the vendor's acceptance",
     "WAITING": "the vendor",
-    "DOWNLOADING": "bytes",
+    "DOWNLOADING": "the copies",
 }
+SLOTS = {"budget": "a call slot of the account", "slot": "a task slot of the account"}  # by the job's waits_for
 
 
 @dataclass
 class Speed:
-    """How fast bytes arrive, and how long the rest takes. Times are seconds on any one clock.
+    """How fast bytes arrive, and how long the rest takes. All times are seconds on the same clock.
 
-    A copy writes its bytes down every few seconds while it is looked at several times a second: what counts is the
-    time from one change to the next, not from one look to the next.
+    A copy stores its number of bytes every few seconds, but the table reads it several times a second. So the speed is
+    measured from one change to the next, not from one reading to the next.
     """
 
     bytes_per_second: float = 0.0
@@ -37,7 +38,7 @@ class Speed:
     _since: float | None = None
 
     def saw(self, count: int, now: float, *, copying: bool) -> None:
-        """Take in how many bytes are there. `copying` False: nothing is under way, so that no time passes for it."""
+        """Store how many bytes have arrived. `copying` False: nothing is being copied, so this time does not count."""
         if self._since is not None and count > self._count and now > self._since:
             step = (count - self._count) / (now - self._since)
             self.bytes_per_second += (step - self.bytes_per_second) * (NEWEST if self.bytes_per_second else 1)
@@ -45,7 +46,7 @@ class Speed:
             self._count, self._since = count, now
 
     def left(self, total: int, now: float) -> float | None:
-        """Seconds until `total` bytes are there; None when nobody can tell yet."""
+        """Seconds until `total` bytes have arrived; None while that is not known."""
         if not self.bytes_per_second or self._since is None:
             return None
         return max(0.0, (total - self._count) / self.bytes_per_second - (now - self._since))
@@ -53,7 +54,7 @@ class Speed:
 
 @dataclass(eq=False)
 class Row:
-    """One job as last seen."""
+    """One job, in the state that was read last."""
 
     title: str
     job: dict[str, Any] = field(default_factory=dict)
@@ -73,7 +74,7 @@ class Row:
 
     @property
     def total(self) -> int | None:
-        """Bytes that are to be copied; None while a file's size is not known."""
+        """Bytes of all files together; None while a file's size is not known."""
         sizes = [file["size"] for file in self.job.get("files", []) if file["status"] != "FAILED"]
         return sum(sizes) if sizes and None not in sizes else None
 
@@ -82,19 +83,19 @@ class Row:
         return any(file["status"] == "COPYING" for file in self.job.get("files", []))
 
     def saw(self, job: dict[str, Any], now: float | None = None) -> None:
-        """Take in a newer state of the job. `now` is on the monotonic clock."""
+        """Store a newer state of the job. `now` is on the monotonic clock."""
         self.job = job
         self.speed.saw(self.copied, time.monotonic() if now is None else now, copying=self.copying)
 
     @property
     def bytes(self) -> str:
-        """How much is there, of how much while it is copied."""
+        """How many bytes have arrived; while files are copied, also how many there are in all."""
         if self.copying and self.total:
             return f"{size(self.copied)} of {size(self.total)}"
         return size(self.copied) if self.copied else ""
 
     def left(self, now: float | None = None) -> str:
-        """The time that the copying still takes, such as 0:07; nothing when that cannot be told."""
+        """The time that the copies still need, such as 0:07; empty while that is not known."""
         if not self.copying or self.total is None:
             return ""
         seconds = self.speed.left(self.total, time.monotonic() if now is None else now)
@@ -105,8 +106,8 @@ class Row:
         if self.done:
             error = self.job.get("error")
             return f"{error['code']}: {error['message']}" if error else ""
-        if self.job.get("waits_for") in ("budget", "slot"):
-            return f"its turn at the vendor ({self.job['waits_for']}), at {self.job['next_poll_at'][11:19]}"
+        if slot := SLOTS.get(self.job.get("waits_for", "")):
+            return f"{slot}; next try at {self.job['next_poll_at'][11:19]}"
         if self.status == "WAITING" and self.job.get("next_poll_at"):
             return f"the vendor; look {self.job['polls'] + 1} at {self.job['next_poll_at'][11:19]}"
         return WAITS_FOR.get(self.status, "")
@@ -119,7 +120,7 @@ class Row:
 
 
 class Board:
-    """Renders the rows; hand it to rich's Live."""
+    """Renders the rows, for rich's Live."""
 
     def __init__(self, rows: Iterable[Row]) -> None:
         self._rows = list(rows)
@@ -143,7 +144,7 @@ class Board:
 
 
 def size(count: float) -> str:
-    """Bytes for people: 7.3 MB."""
+    """A number of bytes as text: 7.3 MB."""
     for unit in ("B", "kB", "MB"):
         if count < 1000:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
@@ -152,12 +153,12 @@ def size(count: float) -> str:
 
 
 def rate(speed: Speed) -> str:
-    """Bytes per second for people; nothing before any came."""
+    """Bytes per second as text; empty before the first bytes."""
     return f"{size(speed.bytes_per_second)}/s" if speed.bytes_per_second else ""
 
 
 def clock(seconds: float) -> str:
-    """A duration for people: 0:07, 12:30, 1:02:03."""
+    """A duration as text: 0:07, 12:30, 1:02:03."""
     minutes, second = divmod(math.ceil(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"

@@ -1,6 +1,6 @@
-"""`make demo`: the whole way once. Every vendor records, uploads or pulls; every video lands in S3 and is proven equal.
+"""`make demo`: jobs of all vendors, from the request to the proof that each video in S3 equals the vendor's.
 
-Each vendor's work is asked for once by `request` and, when it is there, taken over a second time by `adopt`.
+Each vendor's work is asked for with `request`; when it exists, a second job takes it with `adopt`.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from local.simulators import simulator_class, vendors
 from local.world import World, world
 
 TIME_SCALE = 1 / 300  # 70 minutes of recording pass in 14 s
-PATIENCE = 240.0  # seconds until a job that has not ended counts as hung
+PATIENCE = 240.0  # seconds that the demo waits for its jobs
 REFRESH = 0.3  # seconds between two looks at every job
 
-LONG = "e8888b74d1f2_e"  # the one video that takes long enough to be watched while it is copied
-LINE = 4_000_000  # bytes a second that a connection to its vendor carries …
+LONG = "e8888b74d1f2_e"  # the video whose copy takes so long that it can be watched
+LINE = 4_000_000  # bytes a second of a connection to its vendor …
 LINES = 1  # … and how many connections the vendor's account allows
 
 
 @dataclass(frozen=True)
 class Scene:
-    """One piece of a vendor's work: how it is asked for, how it is adopted, how many videos must come of it."""
+    """Some work of a vendor: its request, its adoption, and how many videos it must give."""
 
     title: str
     vendor: str
     request: Mapping[str, Any]
     files: int
-    adopt: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None  # from the job that asked for it
+    adopt: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None  # made from the job that asked for the work
 
 
 def sources(*names: str) -> list[str]:
@@ -82,7 +82,7 @@ SCENES += [
 
 
 class Show:
-    """The jobs of all scenes, watched to their end."""
+    """The jobs of all scenes, until they have ended."""
 
     def __init__(self, running: World) -> None:
         self.world = running
@@ -94,7 +94,7 @@ class Show:
             self._submit(scene, scene.title, request=scene.request)
 
     def look(self) -> bool:
-        """Look at every job once, adopt the work of those that have ended; True when nothing is left to wait for."""
+        """Look at every job once, and adopt the work of those that succeeded. Returns whether all jobs have ended."""
         for row, scene in list(self.rows.items()):
             if not row.done:
                 row.saw(self.world.stack.job(row.job["job_id"]))
@@ -109,7 +109,7 @@ class Show:
         self.rows[row] = scene
 
     def proof(self) -> tuple[Table, bool]:
-        """Every stored object read back and compared with what the vendor served."""
+        """Compare every stored object with what the vendor served. Returns a table, and whether all are equal."""
         table, proven = (
             Table(
                 Column("S3 URI", overflow="fold"),
@@ -142,7 +142,7 @@ class Show:
 
 
 def slow_down(running: World) -> None:
-    """Give one vendor a long video and a slow line, so that there is a copy to be seen under way."""
+    """Give one vendor a long video and a slow connection, so that one copy takes long enough to be watched."""
     simulator = running.simulators["polyv"]
     simulator.settings.sizes = {LONG: "large"}
     simulator.downloads.rate = LINE
@@ -150,7 +150,7 @@ def slow_down(running: World) -> None:
 
 
 def main() -> int:
-    """0 when every video of every job is in S3 and equal to the vendor's, else 1."""
+    """Returns 0 if every video of every job is in S3 and equals the vendor's, otherwise 1."""
     console = Console(width=None if Console().is_terminal else 200)
     started = time.monotonic()
 
@@ -168,12 +168,12 @@ def main() -> int:
         for row in show.rows:
             if row.status != "SUCCEEDED":
                 console.print(f"[red]{row.title}: {row.status}[/] {row.waits_for}", soft_wrap=True)
-        say("[green]every video equals the vendor's[/]" if proven else "[red]not every video is there and equal[/]")
+        say("[green]every video equals the vendor's[/]" if proven else "[red]a video is missing or differs[/]")
     return 0 if proven else 1
 
 
 def _watch(show: Show, console: Console) -> None:
-    """Until every job has ended, or patience has. Without a terminal, a line for each change in place of the table."""
+    """Show the jobs until all have ended, or for PATIENCE seconds. Without a terminal, print a line for each change."""
     deadline, told = time.monotonic() + PATIENCE, dict[Row, tuple[str, int]]()
     with Live(_Rows(show), console=console, auto_refresh=False, transient=False) as live:
         while not show.look() and time.monotonic() < deadline:
@@ -190,7 +190,7 @@ def _watch(show: Show, console: Console) -> None:
 
 
 class _Rows:
-    """The board of a show that still gains rows."""
+    """The board of a show, made again for each refresh, because rows are added."""
 
     def __init__(self, show: Show) -> None:
         self._show = show

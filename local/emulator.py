@@ -1,6 +1,6 @@
-"""One embedded AWS on a free port: started, waited for, and gone again whatever happens.
+"""Starts one embedded AWS on a free port, waits until it is ready, and ends it whatever happens.
 
-Knows how to run the emulator; nothing of the stack that is deployed onto it.
+This module knows nothing of the stack that is deployed on it.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from local.patience import Patience
 ROOT = Path(__file__).resolve().parent.parent
 REGION = "us-east-1"
 ROOT_KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-START_PATIENCE = 30  # seconds; it is ready in less than one
+START_PATIENCE = 30  # seconds; usually it is ready in less than one
 
 
 class EmulatorFailed(Exception):
-    """The emulator did not start; the message ends with its last words."""
+    """The emulator did not start; the message has the end of its log."""
 
 
 class Emulator:
-    """A running emulator with IAM enforced. A context manager; its folder goes when it stops.
+    """A running emulator with IAM enforced. A context manager; its folder is deleted when it stops.
 
     `wait_scale` shortens the state machines' waits and retry pauses: 0.01 lets an hour pass in 36 s. `program` is the
     module that starts it; `settings` go into its environment.
@@ -73,14 +73,14 @@ class Emulator:
         return self.folder / "log"
 
     def pid(self) -> int | None:
-        """The process that everything of the emulator descends from, Lambda workers too; None while it is not running.
+        """The process that started all processes of the emulator, also Lambda workers; None while it is not running.
 
-        Another one after a restart.
+        A restart changes it.
         """
         return self._keeper.pid if self._keeper else None
 
     def start(self) -> None:
-        """Start on the port asked for, or on a free one. Raises EmulatorFailed."""
+        """Start on the wanted port, or on a free one. Raises EmulatorFailed."""
         self.folder = Path(tempfile.mkdtemp(prefix="clipferry-aws-"))
         self._clients.clear()
         for name in ("tmp", "s3", "state"):
@@ -92,9 +92,9 @@ class Emulator:
         raise EmulatorFailed(f"the emulator did not start on port {self.port}")
 
     def restart(self) -> None:
-        """Stop cleanly and start again on the same port with the state kept; executions in flight are lost.
+        """Stop cleanly and start again on the same port with the state kept; running executions are lost.
 
-        Raises EmulatorFailed, also when it could not write its state down: it copies what other threads may change.
+        Raises EmulatorFailed, also if it could not save its state, because other threads changed it meanwhile.
         """
         said_before = len(self._said())
         self._end(keep=True)
@@ -106,7 +106,7 @@ class Emulator:
             raise EmulatorFailed(f"the emulator did not start again on port {self.port}")
 
     def stop(self) -> None:
-        """End the emulator and its workers and remove its folder. Harmless to repeat."""
+        """End the emulator and its workers, and remove its folder. May be repeated."""
         self._end(keep=False)
 
     def scale_waits(self, factor: float) -> None:
@@ -122,7 +122,7 @@ class Emulator:
             connection.close()
 
     def environment(self) -> dict[str, str]:
-        """What an AWS client needs to talk to this emulator, as its root, and to nothing else."""
+        """The environment with which an AWS client calls this emulator, as its root user, and nothing else."""
         return {
             "AWS_ENDPOINT_URL": self.url,
             **ROOT_KEYS,
@@ -163,14 +163,14 @@ class Emulator:
             if self._keeper.poll() is not None:
                 return self._gave_up()
             if f"Running on {self.url}" in self._said()[said_before:] and self._ready():
-                return True  # its own word too: on a port that was taken, somebody else answers
+                return True  # also ask the process: another server may have the port
             time.sleep(0.1)
         last_words = self._said()[-2000:]
         self.stop()
         raise EmulatorFailed(f"the emulator is not ready after {START_PATIENCE} s: {last_words}")
 
     def _gave_up(self) -> bool:
-        """The emulator ended while starting, and its folder went with it; a taken port may be tried again."""
+        """The emulator ended while it started. Its folder is removed; a port in use may be tried again."""
         if self._wanted_port:
             raise EmulatorFailed(f"the emulator ended at once; is port {self._wanted_port} taken?")
         for name in ("tmp", "s3", "state"):
@@ -178,7 +178,7 @@ class Emulator:
         return False
 
     def _own_environment(self) -> dict[str, str]:
-        """All of it: Lambda functions see the emulator's environment, so nothing of the user's may be in there."""
+        """The whole environment. Lambda functions see it, so it must hold nothing of the user's environment."""
         return {
             "PATH": os.environ["PATH"],
             "HOME": str(self.folder),

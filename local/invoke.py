@@ -1,4 +1,4 @@
-"""`make invoke`: one function of the stack that `make up` keeps running, called with an event from a file."""
+"""`make invoke`: calls one function of the stack that `make up` started, with an event from a file."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Runs one command for as long as its own standard input stays open, then ends the command's whole process group.
+"""Runs one command while the keeper's standard input is open, then ends the command's whole process group.
 
-Whoever starts the keeper holds the other end of that pipe; however the holder ends, the operating system closes it.
-So nothing outlives its owner, not even after a kill -9. A line "keep" before the end leaves the folder behind.
+The process that starts the keeper holds the other end of that pipe. When that process ends, for whatever reason, the
+operating system closes the pipe. So no process is left over, not even after `kill -9`. A line "keep" before the end
+keeps the folder.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ import subprocess
 import sys
 import threading
 
-PATIENCE = 120  # seconds a command has for a clean stop, in which it writes its state down
+PATIENCE = 120  # seconds that a command has to stop cleanly and save its state
 
 
 def _end(group: int, how: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):  # it may have ended by itself meanwhile
+    with contextlib.suppress(ProcessLookupError):  # it may have ended by itself
         os.killpg(group, how)
 
 
@@ -35,7 +36,7 @@ def main(folder: str, *command: str) -> int:
         nonlocal keep
         for line in sys.stdin:
             keep = keep or line.strip() == "keep"
-        if keep:  # only a clean stop writes the state down
+        if keep:  # only a clean stop saves the state
             _end(child.pid, signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(PATIENCE)
@@ -43,7 +44,7 @@ def main(folder: str, *command: str) -> int:
 
     threading.Thread(target=watch, daemon=True).start()
     status = child.wait()
-    _end(child.pid, signal.SIGKILL)  # workers that did not follow their server
+    _end(child.pid, signal.SIGKILL)  # workers that are still running after their server
     if not keep:
         shutil.rmtree(folder, ignore_errors=True)
     return status

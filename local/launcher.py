@@ -1,8 +1,8 @@
-"""The emulator, with every archive unpacked once: `python -m local.launcher` stands in for `python -m ministack`.
+"""The emulator, with every archive unpacked once: `python -m local.launcher` replaces `python -m ministack`.
 
-The emulator unpacks a function's code and its layers anew for each worker, more than a thousand files that have to go
-again when it stops. Here the first worker of an archive unpacks it, and every other gets links to what lies there.
-Lambda shows functions the same: files of their own that they share with nobody and cannot change.
+The emulator unpacks a function's code and layers for each worker again: more than a thousand files, which it deletes
+when it stops. With this launcher, the first worker of an archive unpacks it, and all others get links to these files.
+For a function this is the same as on Lambda, because no function can change these files.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _lock = threading.Lock()
 
 
 class SharedArchive(zipfile.ZipFile):
-    """An archive whose content is linked to where it was unpacked first."""
+    """An archive that is unpacked once; later extractions are links to the first."""
 
     def extractall(self, path: Any = None, members: Any = None, pwd: bytes | None = None) -> None:
-        """Links to each top-level entry of the archive, in `path`."""
+        """Make links in `path` to each top-level entry of the archive."""
         for entry in self._unpacked().iterdir():
             os.symlink(entry, Path(path) / entry.name)
 
@@ -45,8 +45,8 @@ class SharedArchive(zipfile.ZipFile):
 
 
 def share_archives() -> None:
-    """Have the emulator's workers share what they unpack."""
-    assert lambda_runtime.zipfile is zipfile, "another version of the emulator unpacks another way"
+    """Make the emulator's workers share unpacked archives."""
+    assert lambda_runtime.zipfile is zipfile, "this version of the emulator unpacks archives differently"
     errors = {"BadZipFile": zipfile.BadZipFile, "LargeZipFile": zipfile.LargeZipFile}
     lambda_runtime.zipfile = SimpleNamespace(ZipFile=SharedArchive, LargeFileError=zipfile.LargeZipFile, **errors)
 

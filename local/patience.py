@@ -1,4 +1,4 @@
-"""Waits for what another process does. Patience grows with the load of the machine: a busy machine is no failure."""
+"""Waits for another process. The wait is longer on a busy machine, so that a high load is not taken for a failure."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ Value = TypeVar("Value")
 
 
 def slowness() -> float:
-    """How much longer work takes than on an idle machine: processes that want a core, by core; 1 at the least.
+    """How much longer work takes than on an idle machine: runnable processes for each core, at least 1.
 
-    By the load average of the last minute (getloadavg(3)).
+    It is the load average of the last minute (getloadavg(3)).
     """
     return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 class Patience:
-    """Runs out after so many seconds of an idle machine. A second of a machine with a slowness of 3 uses up a third."""
+    """Ends after so many seconds on an idle machine. With a slowness of 3, a second counts as a third of a second."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class Patience:
 
 
 def until(holds: Callable[[], Value], seconds: float, *, every: float = 0.2, what: str = "it") -> Value:
-    """The first true value of `holds`, asked every so many seconds. Raises TimeoutError when the patience is over."""
+    """Call `holds` every so many seconds; its first true value. Raises TimeoutError when the patience is over."""
     patience = Patience(seconds)
     while not (value := holds()):
         if patience.over:

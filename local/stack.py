@@ -1,6 +1,6 @@
-"""The real stack on the embedded AWS: built and deployed by the SAM CLI, then spoken to like any deployed stack.
+"""The real stack on the embedded AWS: built and deployed with the SAM CLI, then called like any deployed stack.
 
-Adds by API what the emulator drops from a template; the functions themselves never learn where they run.
+This module sets, with API calls, what the emulator ignores in a template. The functions do not know where they run.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from samcli.yamlhelper import parse_yaml_file
 from local.emulator import REGION, ROOT, Emulator
 from local.patience import Patience
 
-WORK = ROOT / ".local-aws"  # build cache of this checkout; everything of one run lives in the emulator's own folder
+WORK = ROOT / ".local-aws"  # build cache of this checkout; the files of one run are in the emulator's own folder
 BUILD = WORK / "build"
 TERMINAL = frozenset({"SUCCEEDED", "PARTIAL", "FAILED", "TIMED_OUT", "CANCELLED"})
 
@@ -40,7 +40,7 @@ class DeployFailed(Exception):
 
 
 class CallRefused(Exception):
-    """The API said no. `status` is the HTTP status, `problem` the parsed body."""
+    """The API refused a call. `status` is the HTTP status, `problem` the parsed body."""
 
     def __init__(self, response: requests.Response) -> None:
         super().__init__(f"{response.status_code}: {response.text[:2000]}")
@@ -73,7 +73,7 @@ class Caller:
         request = AWSRequest(method, target, data=data, headers={"content-type": "application/json", **(headers or {})})
         SigV4Auth(Credentials(self.access_key_id, self.secret_access_key), "execute-api", REGION).add_auth(request)
         with requests.Session() as session:
-            session.trust_env = False  # no proxy stands between this machine and itself
+            session.trust_env = False  # no proxy for calls to this machine
             return session.request(method, target, data=data.encode(), headers=dict(request.headers), timeout=120)
 
 
@@ -88,11 +88,11 @@ class Stack:
         self.caller = caller
 
     def client(self, service: str, **options: Any) -> Any:
-        """A boto3 client with root keys, to look behind the API."""
+        """A boto3 client with root keys, to read data without the API."""
         return self.emulator.client(service, **options)
 
     def call(self, method: str, path: str, **options: Any) -> requests.Response:
-        """One signed call of the API, whatever it answers; see Caller.call."""
+        """One signed call of the API, and its answer, also an error; see Caller.call."""
         return self.caller.call(method, self.url + path, **options)
 
     def submit(self, body: Mapping[str, Any], *, key: str | None = None) -> dict[str, Any]:
@@ -116,7 +116,7 @@ class Stack:
         until: Callable[[dict[str, Any]], bool] | None = None,
         every: float = 0.25,
     ) -> dict[str, Any]:
-        """The job once it has ended, or once `until` holds. Raises TimeoutError with the job as it stands."""
+        """Wait until the job has ended, or until `until` is true for it. Raises TimeoutError, which shows the job."""
         patience = Patience(timeout)
         while True:
             job = self.job(job_id)
@@ -129,7 +129,7 @@ class Stack:
     def invoke(self, function: str, event: Any) -> Any:
         """Call a function directly by its short name, such as "schedule".
 
-        Raises RuntimeError with the end of its log when it raised.
+        If the function raised an exception, raises RuntimeError with the end of its log.
         """
         reply = self.client("lambda").invoke(
             FunctionName=f"{self.name}-{function}", Payload=json.dumps(event), LogType="Tail"
@@ -155,7 +155,7 @@ class Stack:
         return bytes(self.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
 
     def new_caller(self, user: str, *, allowed: bool = True) -> Caller:
-        """An IAM user with a key; `allowed` to call this API, or allowed nothing."""
+        """A new IAM user with a key. `allowed`: it may call this API; otherwise it may do nothing."""
         iam = self.client("iam")
         iam.create_user(UserName=user)
         if allowed:
@@ -177,7 +177,7 @@ class Stack:
 
 
 def build() -> Path:
-    """Build this checkout: the folder that has one folder a function and a layer. Raises DeployFailed."""
+    """Build this checkout. Returns the folder that has a folder for each function and layer. Raises DeployFailed."""
     with _sole_builder():
         _build(ROOT / "template.yaml", _overrides())
     return BUILD
@@ -186,9 +186,9 @@ def build() -> Path:
 def deploy(
     emulator: Emulator, *, name: str | None = None, template: Path = ROOT / "template.yaml", **parameters: str
 ) -> Stack:
-    """Build this checkout and deploy it; `parameters` go on top of those that samconfig.toml has for `local`.
+    """Build this checkout and deploy it. `parameters` override those that samconfig.toml has for `local`.
 
-    Raises DeployFailed. A second deploy of the same name is an update.
+    A second deploy of the same name is an update. Raises DeployFailed.
     """
     config = _local_config()
     name = name or config["stack_name"]
@@ -222,7 +222,7 @@ def deploy(
 
 @contextlib.contextmanager
 def _sole_builder() -> Iterator[None]:
-    """One build at a time in one checkout: two test runs share its cache."""
+    """Only one build at a time in one checkout, because two test runs share its cache."""
     WORK.mkdir(exist_ok=True)
     with (WORK / "build.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -234,7 +234,7 @@ def _local_config() -> dict[str, Any]:
 
 
 def _overrides(**parameters: str) -> list[str]:
-    """The local deployment's parameters with `parameters` on top, as the SAM CLI takes them."""
+    """The parameters of the local deployment, overridden by `parameters`, in the form of the SAM CLI."""
     runtime = f"python{sys.version_info.major}.{sys.version_info.minor}"  # the emulator runs handlers on its own Python
     given = dict(override.split("=", 1) for override in _local_config()["parameter_overrides"])
     return [f"{key}={value}" for key, value in {**given, "PythonRuntime": runtime, **parameters}.items()]
@@ -257,15 +257,15 @@ def _build(template: Path, overrides: list[str]) -> None:
 
 
 def _sam(command: str, *arguments: str, environment: Mapping[str, str]) -> None:
-    """Run the SAM CLI against what `environment` names, and against nothing else. Raises DeployFailed."""
+    """Run the SAM CLI with the AWS settings in `environment`, and no others. Raises DeployFailed."""
     mine = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
     everything = {
         **mine,
         **environment,
         "SAM_CLI_TELEMETRY": "0",
         "PYTHON": sys.executable,
-        "RUNTIMES": f"{sys.version_info.major}.{sys.version_info.minor}",  # a layer for what the emulator runs
-        "RUNTIME": "",  # and byte code for nothing else
+        "RUNTIMES": f"{sys.version_info.major}.{sys.version_info.minor}",  # a layer only for the Python of the emulator
+        "RUNTIME": "",  # and byte code for no other
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
     sam = [sys.executable, "-m", "samcli", command, *arguments]
@@ -286,7 +286,7 @@ def _outputs(emulator: Emulator, name: str) -> dict[str, str]:
 
 
 def _apply_what_the_emulator_drops(emulator: Emulator, template: Mapping[str, Any], ids: Mapping[str, str]) -> None:
-    """Time to live, recovery, encryption and lifecycle, as the built template has them."""
+    """Set time to live, recovery, encryption and lifecycle as the built template has them."""
     table, bucket = template["Table"]["Properties"], template["Bucket"]["Properties"]
     dynamodb, s3 = emulator.client("dynamodb"), emulator.client("s3")
     described = dynamodb.describe_time_to_live(TableName=ids["Table"])["TimeToLiveDescription"]
@@ -306,7 +306,7 @@ def _apply_what_the_emulator_drops(emulator: Emulator, template: Mapping[str, An
 
 
 def _name_schedules_as_the_emulator_does(emulator: Emulator, role: str) -> None:
-    """It checks every schedule as one of the group "default", and a listing against no resource at all."""
+    """Change the policies: the emulator checks each schedule in the group "default", and a list without a resource."""
     iam = emulator.client("iam")
     for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
         document = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
@@ -320,7 +320,7 @@ def _name_schedules_as_the_emulator_does(emulator: Emulator, role: str) -> None:
 
 
 def _lifecycle_rule(rule: Mapping[str, Any]) -> dict[str, Any]:
-    """A rule in S3's words, which are not quite those of CloudFormation."""
+    """A lifecycle rule with the field names of S3, which differ from those of CloudFormation."""
     said = {"Id": "ID", "ExpirationInDays": "Expiration"}
     named = {said.get(key, key): value for key, value in rule.items() if key != "Prefix"}
     if "Expiration" in named:

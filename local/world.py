@@ -1,6 +1,6 @@
-"""The emulator, a simulator for each vendor and the deployed stack: everything `make demo` and `make up` need.
+"""The emulator, a simulator for each vendor and the deployed stack: everything that `make demo` and `make up` need.
 
-One scale for the vendors' time and the machine's waits, so that both see the same hour pass.
+The vendors' time and the machine's waits have the same scale, so an hour is equally long for both.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ class World:
 
 @contextmanager
 def world(time_scale: float, say: Callable[[str], None] = lambda _: None) -> Iterator[World]:
-    """Everything running, one account a vendor under the vendor's name; all of it gone afterwards.
+    """Start everything, with one account for each vendor under the vendor's name; end it all afterwards.
 
-    `time_scale` 0.01 lets an hour pass in 36 s; `say` is told what is being done. Raises what starting and deploying
-    raise.
+    With a `time_scale` of 0.01 an hour takes 36 s. `say` is called with what is being done. Raises the errors of
+    starting and deploying.
     """
     with ExitStack() as running:
         say("starting the embedded AWS")
