@@ -1,4 +1,4 @@
-"""One simulator a vendor, in the module of the vendor's name: real HTTP, real signatures, faults on request."""
+"""One simulator for each vendor, in the module with the vendor's name: HTTP, signatures, faults on request."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def simulator_class(vendor: str) -> type[Simulator]:
-    """A vendor's simulator. LookupError when there is none, for then nothing about the vendor can be proven."""
+    """A vendor's simulator. Raises LookupError when there is none: then nothing about the vendor can be tested."""
     try:
         module = import_module(f"local.simulators.{vendor}")
         found: type[Simulator] = next(kind for kind in vars(module).values() if getattr(kind, "vendor", "") == vendor)
@@ -26,7 +26,7 @@ def vendors() -> list[str]:
     for module in iter_modules(__path__):
         try:
             simulator_class(module.name)
-        except LookupError:  # a module that serves the simulators
+        except LookupError:  # a module that the simulators use
             continue
         found.append(module.name)
     return found

@@ -1,16 +1,16 @@
-"""What every vendor simulator is: a threaded HTTP server on 127.0.0.1 with a clock, faults, counters and a file server.
+"""The base of every vendor simulator: a threaded HTTP server on 127.0.0.1 with a clock, faults, counters and files.
 
-A simulator subclasses `Simulator`, says which operation a request is (`operation`) and answers it (`answer`). It knows
-the vendor's protocol and nothing of the client under test.
+A simulator subclasses `Simulator`, names the operation of a request (`operation`) and answers it (`answer`). It knows
+the vendor's protocol, and nothing of the client under test.
 
     class PolyvSimulator(Simulator):
         vendor = "polyv"
-        settings_class = PolyvSettings          # a dataclass: every assumption about the vendor, by name
+        settings_class = PolyvSettings          # a dataclass with every assumption about the vendor
 
         def operation(self, request): ...       # "create", "get", …: the name used in `calls` and `fail_next`
         def answer(self, operation, request): ...  # → Response; called by one thread at a time
-        def secret(self): ...                   # the account that works here
-        def fault_response(self, fault): ...    # THROTTLE, REFUSE, STATUS in the vendor's words
+        def secret(self): ...                   # the account that is valid here
+        def fault_response(self, fault): ...    # THROTTLE, REFUSE, STATUS in the vendor's form
 
     with PolyvSimulator(time_scale=0.01, some_setting=3) as sim:
         sim.fail_next("get", Fault("throttle", retry_after=2), times=3)
@@ -56,7 +56,7 @@ class NoSettings:
 
 
 class Rate:
-    """At most `limit` calls in any `window` vendor seconds."""
+    """Allows at most `limit` calls in any `window` vendor seconds."""
 
     def __init__(self, limit: int, window: float) -> None:
         self.limit, self.window = limit, window
@@ -72,21 +72,21 @@ class Rate:
 
 
 class Simulator:
-    """One vendor on a free port. A context manager; `start` and `stop` do the same by hand."""
+    """One vendor on a free port. A context manager; `start` and `stop` do the same without `with`."""
 
     vendor: ClassVar[str]
     settings_class: ClassVar[type] = NoSettings
     download_style: ClassVar[str] = "oss"
-    stage: ClassVar[Stage]  # what the conformance suite plays on it
+    stage: ClassVar[Stage]  # how the conformance tests set up their cases
 
     def __init__(self, *, time_scale: float = 1.0, port: int = 0, **settings: Any) -> None:
-        """`time_scale` 0.01 lets the vendor's hour pass in 36 s; `settings` are fields of `settings_class`."""
+        """With a `time_scale` of 0.01 the vendor's hour takes 36 s. `settings` are fields of `settings_class`."""
         self.settings: Any = self.settings_class(**settings)
         self.clock = Clock(time_scale)
         self.downloads = DownloadArea(self.clock, style=self.download_style)
-        self.calls: Counter[str] = Counter()  # requests by operation, faulty ones too; "download" for files
+        self.calls: Counter[str] = Counter()  # requests by operation, also those with faults; "download" for files
         self.log: deque[Access] = deque(maxlen=10_000)  # the newest
-        self.tasks: list[Any] = []  # whatever the vendor started, in order
+        self.tasks: list[Any] = []  # the work that the vendor started, in order
         self.lock = threading.RLock()
         self._faults = FaultPlan()
         self._server = _Server(("127.0.0.1", port), self)
@@ -105,15 +105,15 @@ class Simulator:
         raise NotImplementedError
 
     def asked(self) -> list[str]:
-        """The sources that it was asked for, in order; one that was asked for twice stands there twice."""
+        """The requested sources, in order. A source that was requested twice is listed twice."""
         raise NotImplementedError
 
     def limit(self) -> tuple[int, float]:
-        """Calls in so many vendor seconds that this vendor lets an account make."""
+        """The vendor's limit for an account: calls, and the vendor seconds in which they are allowed."""
         return 50, 1.0
 
     def fault_response(self, fault: Fault) -> Response:
-        """STATUS, THROTTLE and REFUSE as this vendor says them."""
+        """The reply for STATUS, THROTTLE and REFUSE, in this vendor's form."""
         headers = {} if fault.retry_after is None else {"Retry-After": str(int(fault.retry_after))}
         status = fault.status or (429 if fault.kind is Kind.THROTTLE else 500)
         return json_response({"code": fault.code or status, "message": fault.message or "fault"}, status, headers)
@@ -121,7 +121,7 @@ class Simulator:
     # --- for callers ---
 
     def account(self) -> dict[str, Any]:
-        """The secret, and the rate that keeps to the vendor's limit where its time runs faster than the clock."""
+        """The secret; if the vendor's time runs faster than the clock, with a `rate` that fits the vendor's limit."""
         calls, seconds = self.limit()
         scale = self.clock.scale
         rate = {"calls": calls, "per": seconds * scale, "pushback": seconds * scale}
@@ -158,11 +158,11 @@ class Simulator:
 
     @property
     def expected(self) -> dict[str, dict[str, object]]:
-        """`sha256`, `md5` and `size` of every file served or to be served, by the vendor's ref."""
+        """`sha256`, `md5` and `size` of every file that is or will be served, by the vendor's ref."""
         return self.downloads.expected
 
     def fail_next(self, operation: str, fault: Fault, times: int | None = 1) -> None:
-        """Commit `fault` on the next `times` requests (None: until `heal`) of an operation.
+        """Make `fault` happen at the next `times` requests (None: until `heal`) of an operation.
 
         `operation` is the vendor's name for it, `download`, `download:<ref>` for one file, or `*`.
         """
@@ -172,7 +172,7 @@ class Simulator:
         self._faults.clear()
 
     def take_faults_from(self, plan: FaultPlan) -> None:
-        """Commit the faults of another plan from now on, such as one that draws them at random."""
+        """From now on make the faults of another plan, such as one with random faults."""
         self._faults = plan
 
     def state(self) -> dict[str, Any]:
@@ -285,16 +285,16 @@ class _Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def server_close(self) -> None:
-        """Also ends kept-alive connections, so that no client goes on talking to a stopped simulator."""
+        """Also end kept-alive connections, so that no client continues to use a stopped simulator."""
         super().server_close()
         for connection in list(self._open):
             try:
                 connection.shutdown(socket.SHUT_RDWR)
             except OSError:
-                self._open.discard(connection)  # ended by itself meanwhile
+                self._open.discard(connection)  # it has ended by itself
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hung up is not an error of ours; anything else is shown."""
+        """Ignore a connection that the client closed; show every other error."""
         import sys
 
         if not isinstance(sys.exc_info()[1], ConnectionError):
@@ -339,7 +339,7 @@ class _Handler(BaseHTTPRequestHandler):
                 if left <= 0:
                     break
         if response.reset:
-            time.sleep(0.05)  # a reset overtakes bytes still on their way
+            time.sleep(0.05)  # a reset can arrive before the bytes that were sent
             self._reset()
 
     def _reset(self) -> None:
@@ -358,8 +358,8 @@ class _Handler(BaseHTTPRequestHandler):
 def main(simulator_class: type[Simulator], arguments: list[str] | None = None) -> None:
     """Run a simulator as a process of its own until SIGTERM or Ctrl-C. Prints its URL as the first line."""
     parser = argparse.ArgumentParser(description=f"{simulator_class.vendor} simulator")
-    parser.add_argument("--port", type=int, default=0, help="0: any free one")
-    parser.add_argument("--time-scale", type=float, default=1.0, help="0.01: a vendor's hour in 36 s")
+    parser.add_argument("--port", type=int, default=0, help="0: any free port")
+    parser.add_argument("--time-scale", type=float, default=1.0, help="0.01: a vendor's hour takes 36 s")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=JSON", help="a setting, may be repeated")
     options = parser.parse_args(arguments)
     settings = {name: json.loads(value) for name, _, value in (pair.partition("=") for pair in options.set)}

@@ -1,4 +1,4 @@
-"""The simulators' two clocks: how late it is on the wire, and how far the vendor's work has come."""
+"""The simulators' two clocks: the time that the vendor's servers show, and the time of the vendor's work."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 
 
 class Clock:
-    """`wall()` is what the vendor's servers would show; `now()` is the time in which its jobs are worked.
+    """`wall()` is the time that the vendor's servers show; `now()` is the time in which its work runs.
 
     Timestamps, signature windows and URL expiry are `wall()` times, because clients compare them with their own
     clock. Recording, uploading, transcoding and rate limits take `now()` time, which runs 1/scale times as fast.
@@ -22,13 +22,13 @@ class Clock:
         self._jumped = 0.0
 
     def wall(self) -> float:
-        """Epoch seconds by the vendor's clock."""
+        """Epoch seconds of the vendor's clock."""
         return time.time() + self.skew
 
     def now(self) -> float:
-        """Epoch-like seconds of the vendor's work."""
+        """Seconds of the time in which the vendor's work runs."""
         return self._started + (time.monotonic() - self._zero) / self.scale + self._jumped
 
     def advance(self, seconds: float) -> None:
-        """Let the vendor work for so many of its seconds at once; tests use it in place of sleeping."""
+        """Move the vendor's work so many of its seconds ahead; tests use this instead of sleeping."""
         self._jumped += seconds

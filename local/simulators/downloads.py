@@ -1,4 +1,4 @@
-"""A vendor's file servers: signed expiring URLs, ranges and preconditions by RFC 9110, and what goes wrong there."""
+"""A vendor's file servers: signed URLs that expire, ranges and preconditions (RFC 9110), and faults."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _RANGE = re.compile(r"bytes=(\d*)-(\d*)$")
 
 @dataclass
 class Published:
-    """One file on the server. `ref` is what the vendor's API calls it."""
+    """One file on the server. `ref` is the vendor's name for it."""
 
     ref: str
     path: str  # absolute, decoded
@@ -38,7 +38,7 @@ class Published:
 
 
 class DownloadArea:
-    """Files under their paths. `style` is how URLs are signed and what the server is like:
+    """Files by their paths. `style` says how URLs are signed, and which headers the server sends:
 
     * `oss`: Alibaba OSS presigned URLs, V1 (`OSSAccessKeyId`, `Expires`, `Signature`), with OSS's checksum headers
     * `auth_key`: a CDN's `auth_key=<epoch>-<rand>-0-<md5>`
@@ -49,12 +49,12 @@ class DownloadArea:
         self.style, self.secret = style, secret
         self.rate: float | None = None  # bytes per second and connection
         self.first_byte = 0.0  # seconds before the reply starts
-        self.cut_mark: str | None = None  # what has this in its ref is served cut short, as if it were whole
+        self.cut_mark: str | None = None  # a file with this text in its ref is served cut, as if it were whole
         self._clock = clock
         self._files: dict[str, Published] = {}
 
     def publish(self, ref: str, path: str, clip: Clip, *, visible_after: float = 0.0) -> None:
-        """Put a file on the server, to be found from `visible_after` vendor seconds on."""
+        """Put a file on the server; it can be found after `visible_after` vendor seconds."""
         if self.cut_mark and self.cut_mark in ref:
             clip = clip.cut_short()
         visible_at = self._clock.now() + visible_after
@@ -79,7 +79,7 @@ class DownloadArea:
     # --- URLs ---
 
     def url(self, base: str, path: str, lifetime: float) -> str:
-        """A URL for `path` at `base` (scheme and authority), good for `lifetime` real seconds."""
+        """A URL for `path` at `base` (scheme and authority), valid for `lifetime` real seconds."""
         expires = int(self._clock.wall() + lifetime)
         if self.style == "oss":
             location = base + "/" + quote(path[1:], safe="")
@@ -100,7 +100,7 @@ class DownloadArea:
         return f"{expires}-{rand}-0-{digest}"
 
     def _denied(self, request: Request) -> str | None:
-        """Why the URL is not valid (any more), or None."""
+        """Why the URL is not valid, or not valid any more; None if it is valid."""
         query = request.query
         if self.style == "open":
             return None
@@ -125,7 +125,7 @@ class DownloadArea:
     # --- answers ---
 
     def answer(self, request: Request, fault: Fault | None) -> Response:
-        """The server's reply to a GET or HEAD, with `fault` done to it."""
+        """The server's reply to a GET or HEAD, changed by `fault`."""
         if self.first_byte:
             time.sleep(self.first_byte)
         denied = self._denied(request)
@@ -188,7 +188,7 @@ class DownloadArea:
 
 
 def _serve(file: Published, request: Request, headers: dict[str, str]) -> Response:
-    """RFC 9110 §13.2.2: preconditions in their order, then the range."""
+    """The reply by RFC 9110 §13.2.2: first the preconditions in their order, then the range."""
     modified = formatdate(file.modified, usegmt=True)
     asked = request.headers
     if asked.get("If-Match") is not None:
@@ -204,7 +204,7 @@ def _serve(file: Published, request: Request, headers: dict[str, str]) -> Respon
     size = file.clip.size
     if request.method == "GET" and asked.get("If-Range") in (None, file.etag, modified):
         found = _RANGE.fullmatch((asked.get("Range") or "").strip())
-        if found and any(found.groups()):  # a unit or a list that this server does not know is ignored: §14.2
+        if found and any(found.groups()):  # an unknown unit, or a list of ranges, is ignored (§14.2)
             first, last = found.groups()
             start = int(first) if first else max(0, size - int(last))
             end = min(int(last), size - 1) if first and last else size - 1
@@ -221,7 +221,7 @@ def _lists(header: str, etag: str) -> bool:
 
 
 def _newer(file: Published, date: str | None) -> bool | None:
-    """Whether the file was modified after the date; None when there is none, or no valid one, to compare with."""
+    """Whether the file was modified after the date; None if there is no date, or no valid one."""
     try:
         return file.modified > parsedate_to_datetime(date).timestamp() if date else None
     except ValueError:
@@ -233,7 +233,7 @@ def _length(response: Response) -> int:
 
 
 def _skippable(content_type: str) -> bytes:
-    """A tail that players skip."""
+    """Bytes for the end of a file that players skip."""
     if content_type == "video/mp4":
         return free_box(b"")
     return null_packet(b"changed") if content_type == "video/mp2t" else b"# changed\n"
@@ -256,7 +256,7 @@ def _error(status: int, code: str) -> Response:
 
 
 def unavailable(fault: Fault) -> Response | None:
-    """Faults that any HTTP server may commit, before it looks at the request. None: not one of these."""
+    """The reply for a fault of any HTTP server, made before it reads the request. None: it is another fault."""
     match fault.kind:
         case Kind.STATUS:
             return _error(fault.status or 503, "ServiceUnavailable")

@@ -1,4 +1,4 @@
-"""Faults a simulator commits on request: which one, on which operation, how often."""
+"""The faults that a simulator makes on request: which fault, for which operation, how often."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from typing import Any
 class Kind(StrEnum):
     """What goes wrong. Unless it says otherwise, the vendor has not acted on the request."""
 
-    STATUS = "status"  # HTTP `status` with the vendor's way of saying so
-    THROTTLE = "throttle"  # too many calls, with `retry_after` seconds as hint when given
-    REFUSE = "refuse"  # the vendor's permanent no with `code` and `message`
+    STATUS = "status"  # HTTP `status`, in the vendor's form
+    THROTTLE = "throttle"  # too many calls; with `retry_after` seconds as a hint, if given
+    REFUSE = "refuse"  # a permanent refusal of the vendor, with `code` and `message`
     HTML = "html"  # a proxy's error page, with `status`
     EMPTY = "empty"  # no body, with `status`
-    BODY = "body"  # `body` word for word, with `status` and `content_type`
-    TRUNCATED = "truncated"  # acted; half of the reply as if it were whole
-    DELAY = "delay"  # acts and answers, `seconds` late
+    BODY = "body"  # exactly `body`, with `status` and `content_type`
+    TRUNCATED = "truncated"  # the vendor acts; half of the reply is sent as if it were whole
+    DELAY = "delay"  # the vendor acts and answers, `seconds` late
     RESET_BEFORE = "reset_before"  # the connection breaks before the vendor acts
-    RESET_AFTER = "reset_after"  # acted; the reply is lost
-    DOUBLED = "doubled"  # a hop on the way sends the request twice, and hands on the second answer
+    RESET_AFTER = "reset_after"  # the vendor acts; the reply is lost
+    DOUBLED = "doubled"  # a proxy sends the request twice, and returns the second answer
     # downloads only
     MISSING = "missing"  # 404
     EXPIRED = "expired"  # 403, as after the URL's expiry
-    SHORT = "short"  # ends cleanly after `after` bytes, though more were declared
+    SHORT = "short"  # ends cleanly after `after` bytes, although more were declared
     RESET = "reset"  # breaks after `after` bytes
-    WRONG_RANGE = "wrong_range"  # 206 whose Content-Range is not the one asked for
-    NO_RANGES = "no_ranges"  # 200 and the whole file, whatever range was asked for
-    NO_LENGTH = "no_length"  # 200 with neither Content-Length nor ranges; ends with the connection
-    CHANGED = "changed"  # from now on the file is another one, with another ETag
-    GZIP = "gzip"  # Content-Encoding: gzip although nobody asked
+    WRONG_RANGE = "wrong_range"  # 206 with another Content-Range than the requested one
+    NO_RANGES = "no_ranges"  # 200 and the whole file, whatever range was requested
+    NO_LENGTH = "no_length"  # 200 without Content-Length and ranges; the body ends with the connection
+    CHANGED = "changed"  # from now on the file has other bytes and another ETag
+    GZIP = "gzip"  # Content-Encoding: gzip, although it was not requested
     REDIRECT = "redirect"  # 302 to `location`
 
 
 @dataclass(frozen=True)
 class Fault:
     kind: Kind | str
-    status: int = 0  # 0: the kind's own
+    status: int = 0  # 0: the default of the kind
     retry_after: float | None = None  # seconds
     seconds: float = 0.0  # real seconds
     after: int = 0  # bytes of the reply's body
@@ -47,7 +47,7 @@ class Fault:
     body: str = ""
     content_type: str = "application/json"
     location: str = ""
-    acts: bool = False  # the vendor acts on the request all the same, before this answer takes its answer's place
+    acts: bool = False  # the vendor also acts on the request, and its answer is replaced by the fault
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kind", Kind(self.kind))
@@ -61,7 +61,7 @@ class _Planned:
 
 
 class FaultPlan:
-    """Planned faults in order; each request takes the first that is meant for it."""
+    """Planned faults in order. Each request gets the first fault that is planned for its operation."""
 
     def __init__(self) -> None:
         self._planned: list[_Planned] = []
@@ -76,7 +76,7 @@ class FaultPlan:
             self._planned.clear()
 
     def take(self, *operations: str) -> Fault | None:
-        """The next fault for any of these names of the operation; `*` is planned for all."""
+        """The next fault for any of these names of the operation. A fault for `*` is for all operations."""
         with self._lock:
             for planned in self._planned:
                 if planned.operation in (*operations, "*"):

@@ -1,7 +1,7 @@
-"""Real video for the simulators: playable H.264 MP4 files of three sizes and an HLS ladder; each copy has its own hash.
+"""Real video for the simulators: playable H.264 MP4 files of three sizes, and an HLS ladder. Copies have different hashes.
 
-ffmpeg (from the imageio-ffmpeg wheel) makes every master once into `.cache/media`; processes that need the same one at
-the same time wait for each other. A copy differs from its master only in an appended box that players skip.
+ffmpeg (from the imageio-ffmpeg wheel) makes each master once, in `.cache/media`. Processes that need the same master at
+the same time wait for each other. A copy differs from its master only by a box at its end that players skip.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CHUNK = 256 * 1024  # bytes read at once
 _H264 = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-threads", "1"]
 _NOISE = "testsrc2=size=1280x720:rate=30:duration={seconds},noise=alls=60:allf=t"
 
-#: ffmpeg arguments of each size. The bitrate is forced, so sizes are about bitrate × seconds / 8.
+#: ffmpeg arguments for each size. The bitrate is fixed, so a size is about bitrate × seconds / 8.
 RECIPES: dict[str, list[str]] = {
     "small": ["-f", "lavfi", "-i", "testsrc2=size=320x240:rate=15:duration=6", *_H264, "-b:v", "130k"],
     "medium": ["-f", "lavfi", "-i", _NOISE.format(seconds=4), *_H264, "-b:v", "28M", "-minrate", "28M"],
@@ -38,7 +38,7 @@ LADDER_SECONDS = 8
 
 @dataclass(frozen=True)
 class Clip:
-    """Bytes to serve: a master on disk and a tail of its own. `tail` keeps the file valid for its container."""
+    """The bytes of a file: a master on disk, and the clip's own tail, with which the file is still valid."""
 
     path: Path
     tail: bytes = b""
@@ -62,7 +62,7 @@ class Clip:
         return crc64(self.tail, 0 if self.path == Path(os.devnull) else _master_crc64(self.path))
 
     def read(self, start: int = 0, end: int | None = None) -> Iterator[bytes]:
-        """The bytes from `start` up to, not including, `end`, in chunks."""
+        """The bytes from `start` to `end`, without `end`, in chunks."""
         end = self.size if end is None else min(end, self.size)
         edge = self.size - len(self.tail)
         with self.path.open("rb") as file:
@@ -75,7 +75,7 @@ class Clip:
             yield self.tail[start - edge : end - edge]
 
     def cut_short(self, share: float = 0.6) -> Clip:
-        """The first part of it, as a vendor would serve a file that broke off before it reached the vendor."""
+        """The first part of the clip, like a file of which the vendor itself got only a part."""
         return Clip(Path(os.devnull), b"".join(self.read(0, int(self.size * share))), self.content_type)
 
     def _digest(self, algorithm: str) -> str:
@@ -86,7 +86,7 @@ class Clip:
 
 
 def clip(size: str = "small", *, unique: str = "") -> Clip:
-    """An MP4 of about 100 KB (`small`), 15 MB (`medium`) or 48 MB (`large`); one hash for each `unique`."""
+    """An MP4 of about 100 KB (`small`), 15 MB (`medium`) or 48 MB (`large`). Each `unique` gives another hash."""
     master = _made(f"{size}.mp4", lambda out: _ffmpeg([*RECIPES[size], "-movflags", "+faststart", str(out)]))
     return Clip(master, free_box(unique.encode()) if unique else b"")
 
@@ -94,7 +94,7 @@ def clip(size: str = "small", *, unique: str = "") -> Clip:
 def ladder(*, unique: str = "", encrypted: bool = False) -> dict[str, Clip]:
     """An HLS ladder by relative path: `master.m3u8`, and for each rendition a playlist and at least 3 segments.
 
-    `encrypted`: with AES-128, under one key a rendition (`key.bin`). Its segments are the same for each `unique`.
+    `encrypted`: with AES-128 and one key for each rendition (`key.bin`). Its segments are the same for each `unique`.
     """
     home = _made("ladder-aes128", _make_encrypted_ladder) if encrypted else _made("ladder", _make_ladder)
     null = null_packet(unique.encode()) if unique and not encrypted else b""
@@ -109,7 +109,7 @@ def ladder(*, unique: str = "", encrypted: bool = False) -> dict[str, Clip]:
 
 
 def pixel() -> Clip:
-    """The GIF of one transparent pixel that trackers are made of."""
+    """A GIF of one transparent pixel, as web trackers use it."""
     content = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b")
     return Clip(Path(os.devnull), content, "image/gif")
 
@@ -120,7 +120,7 @@ def free_box(content: bytes) -> bytes:
 
 
 def null_packet(content: bytes) -> bytes:
-    """An MPEG-TS null packet (ISO/IEC 13818-1, PID 0x1FFF): players drop it. `content` is hashed to fit."""
+    """An MPEG-TS null packet (ISO/IEC 13818-1, PID 0x1FFF), which players skip. It holds a hash of `content`."""
     return b"\x47\x1f\xff\x10" + hashlib.sha512(content).digest().ljust(184, b"\xff")
 
 
@@ -135,7 +135,7 @@ def _crc64_table() -> list[int]:
 
 
 def crc64(data: bytes, crc: int = 0) -> int:
-    """CRC-64/XZ of `data`, continuing `crc`. About 10 MB/s: meant for masters, whose result is kept."""
+    """CRC-64/XZ of `data`, continued from `crc`. It is slow (10 MB/s), so the results for masters are stored."""
     table, crc = _crc64_table(), crc ^ 0xFFFFFFFFFFFFFFFF
     for byte in data:
         crc = table[(crc ^ byte) & 0xFF] ^ crc >> 8
@@ -152,13 +152,13 @@ def _master_crc64(path: Path) -> int:
 
 
 def _home() -> Path:
-    """One folder for each set of recipes, so that changing one makes new masters."""
+    """One folder for each set of recipes, so that a changed recipe makes new masters."""
     recipes = json.dumps([RECIPES, RENDITIONS, SEGMENT_SECONDS, LADDER_SECONDS], sort_keys=True)
     return CACHE / hashlib.sha256(recipes.encode()).hexdigest()[:12]
 
 
 def _made(name: str, make: Callable[[Path], None]) -> Path:
-    """The file or folder `name`, made by the first process that wants it and never changed after."""
+    """The file or folder `name`. The first process that needs it makes it; nobody changes it later."""
     final = _home() / name
     if final.exists():
         return final
@@ -175,7 +175,7 @@ def _made(name: str, make: Callable[[Path], None]) -> Path:
 def _locked(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)  # freed by the kernel even if this process is killed
+        fcntl.flock(handle, fcntl.LOCK_EX)  # the kernel releases it even if this process is killed
         yield
 
 
@@ -222,7 +222,7 @@ def _make_ladder(home: Path, *, encrypted: bool = False) -> None:
 
 
 def _ffmpeg(arguments: list[str]) -> None:
-    import imageio_ffmpeg  # only needed until the cache is full
+    import imageio_ffmpeg  # only needed until all masters exist
 
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-loglevel", "error", "-y", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

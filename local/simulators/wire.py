@@ -1,4 +1,4 @@
-"""Requests and replies as the simulators see them: parsed once, nothing vendor-specific."""
+"""Requests and replies of all simulators: parsed once, with nothing of a vendor."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, unquote
 class Request:
     method: str
     target: str  # as on the request line: path and query
-    headers: Message  # looked up without regard to case; None when missing
+    headers: Message  # names in any case; None for a missing one
     body: bytes = b""
 
     @cached_property
@@ -28,12 +28,12 @@ class Request:
 
     @cached_property
     def query(self) -> dict[str, str]:
-        """Decoded query parameters, blank values kept; the last of a repeated one counts."""
+        """Decoded query parameters, also empty ones. Of a repeated parameter the last counts."""
         return dict(parse_qsl(self.target.partition("?")[2], keep_blank_values=True))
 
     @cached_property
     def form(self) -> dict[str, str]:
-        """Decoded form fields; empty when the body is no form."""
+        """Decoded form fields; empty if the body is not a form."""
         if not (self.headers.get("content-type") or "").startswith("application/x-www-form-urlencoded"):
             return {}
         return dict(parse_qsl(self.body.decode("utf-8", "replace"), keep_blank_values=True))
@@ -44,13 +44,13 @@ class Request:
         return {**self.query, **self.form}
 
     def json(self) -> Any:
-        """The body as JSON; ValueError when it is not."""
+        """The body as JSON. Raises ValueError if it is not JSON."""
         return json.loads(self.body)
 
 
 @dataclass
 class Response:
-    """`body` is bytes, or `(length, chunks)` for what is too big to hold; length None: ends with the connection."""
+    """`body` is bytes, or `(length, chunks)` for a large body. With length None the body ends with the connection."""
 
     status: int = 200
     body: bytes | tuple[int | None, Iterable[bytes]] = b""
