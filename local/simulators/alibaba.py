@@ -1,7 +1,8 @@
-"""Alibaba Cloud's RPC gateway as both of its products' simulators stand behind it.
+"""Alibaba Cloud's RPC gateway, which the simulators of both its products use.
 
-Verifies both signature generations wherever a client may put the parameters, the clock and the nonce; renders JSON or
-XML. Subclasses define one method an operation: `on_TriggerRecord(self, call)` returns the reply's body.
+It checks both versions of the signature, with the parameters at every place where a client may put them, the clock and
+the nonce, and replies with JSON or XML. Subclasses define one method for each operation: `on_TriggerRecord(self, call)`
+returns the reply's body.
 
 Pages: "Signature method V1 (RPC)", "Request syntax and signature method V3", "Common errors".
 """
@@ -33,12 +34,12 @@ _V3_REQUIRED = ("x-acs-version", "x-acs-date", "x-acs-signature-nonce", "x-acs-c
 
 @dataclass
 class AlibabaSettings:
-    """What can differ between accounts, and what Alibaba's pages leave open."""
+    """What can differ between accounts, and what Alibaba does not document."""
 
     access_key_id: str = "sim-key-id"
     access_key_secret: str = "sim-key-secret"
-    security_token: str = ""  # set: every call must carry it
-    clock_window: float = 900.0  # seconds a timestamp may be off; general behaviour, no page says it
+    security_token: str = ""  # if set, every call must have it
+    clock_window: float = 900.0  # seconds by which a timestamp may differ; usual, but not documented
     throttling_status: int = 400  # 400, 429 or 503, by product
     throttling_code: str = "Throttling.User"  # or "Throttling", "Throttling.Api"
     unknown_action: str = "InvalidAction.NotFound"  # or "UnsupportedOperation"
@@ -46,7 +47,7 @@ class AlibabaSettings:
     rates: dict[str, int] = field(default_factory=dict)  # calls per second by operation
 
 
-#: The settings above that may be otherwise, for the stages of both products.
+#: Other possible values of the settings above, for the stages of both products.
 ASSUMED: dict[str, list[Any]] = {
     "clock_window": [60.0],
     "signature_status": [403],
@@ -56,11 +57,11 @@ ASSUMED: dict[str, list[Any]] = {
 }
 
 
-#: How the gateway says that it had a call before.
+#: The gateway's answer to a call that it has had before.
 NONCE_USED = Fault(Kind.REFUSE, 400, code="SignatureNonceUsed", message="Specified signature nonce was used already.")
 
 
-#: How it and the products behind it say that a call may be made again later.
+#: The answers of the gateway and its products that say that a call may be repeated later.
 LATER = [
     Fault(Kind.REFUSE, status, code=code, message="Please try again later.")
     for code, status in {
@@ -75,7 +76,7 @@ LATER = [
 
 
 class GatewayError(Exception):
-    """An HTTP error of the gateway or the product behind it."""
+    """An HTTP error of the gateway or of the product."""
 
     def __init__(self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
@@ -84,7 +85,7 @@ class GatewayError(Exception):
 
 @dataclass(frozen=True)
 class Call:
-    """A verified request: the operation and its parameters, without the common ones' meaning."""
+    """A verified request: the operation and its parameters."""
 
     action: str
     params: Mapping[str, str]
@@ -112,7 +113,7 @@ class AlibabaGateway(Simulator):
         super().__init__(**options)
         self._nonces: dict[str, float] = {}
         self._rates: dict[str, Rate] = {}
-        self.signatures: dict[str, int] = defaultdict(int)  # verified calls by signature generation: "v1", "v3"
+        self.signatures: dict[str, int] = defaultdict(int)  # verified calls by version of the signature: "v1", "v3"
 
     def secret(self) -> dict[str, str]:
         token = {"security_token": self.settings.security_token} if self.settings.security_token else {}
@@ -285,7 +286,7 @@ class AlibabaGateway(Simulator):
 
 
 def rpc_string(method: str, params: Mapping[str, str]) -> str:
-    """What signature generation 1 signs: every parameter but the signature, however it was sent."""
+    """The text that version 1 signs: every parameter except the signature, however it was sent."""
     signed = {name: value for name, value in params.items() if name != "Signature"}
     return "&".join([method, quote("/", safe=""), quote(_canonical(signed), safe="~")])
 
@@ -300,7 +301,7 @@ def _canonical(params: Mapping[str, str]) -> str:
 
 
 def _wants_xml(request: Request) -> bool:
-    """Without `Format`, an older client gets XML; a V3 client what it accepts."""
+    """Whether the reply must be XML. Without `Format`, an older client gets XML, and a V3 client what it accepts."""
     wanted = request.params.get("Format", "")
     if wanted:
         return wanted.upper() != "JSON"
@@ -315,7 +316,7 @@ def _xml(root: str, body: Mapping[str, Any], error: GatewayError | None = None) 
 
 
 def _elements(body: Mapping[str, Any]) -> list[str]:
-    """One element a key; an array is its element repeated."""
+    """One element for each key; for an array, one element for each item."""
     found = []
     for name, value in body.items():
         for item in value if isinstance(value, list) else [value]:

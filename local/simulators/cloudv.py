@@ -1,7 +1,7 @@
 """Wangsu / CDNetworks Cloud VoD: pullVideo, pullVideoQuery, getPublishCode, with both signatures and the rate limits.
 
-What a fetch URL's path holds decides how its item fares (see MARKS). The fetch itself is not made: the source of a URL
-is a real video of its own, whose MD5 `source_md5` tells.
+Words in a fetch URL's path decide what happens to its item (see MARKS). The simulator does not fetch the URL: each URL
+stands for a different real video, and `source_md5` gives its MD5.
 
 Run by itself: `python -m local.simulators.cloudv --port 9003 --time-scale 0.1`.
 """
@@ -31,7 +31,7 @@ PARAMETER_ERROR = 1000
 NO_PERMISSION = 1301
 PROCESSING, SUCCESS, FAILURE = 1, 2, 3
 
-#: Parts of a fetch URL's path, and what becomes of the item.
+#: Words in a fetch URL's path, and what happens to the item.
 MARKS = {
     "fail-fetch": "pullStatus 3",
     "fail-command": "fetched, but cmdStatus 3 and no renditions",
@@ -57,7 +57,7 @@ LADDER = {
 
 @dataclass(frozen=True)
 class Generation:
-    """One generation of the signature, by its names on the wire."""
+    """One version of the signature, with the names of its headers."""
 
     label: str
     access_key: str
@@ -72,35 +72,35 @@ GENERATIONS = (
 
 @dataclass
 class CloudVSettings:
-    """What is documented has its documented value; what is not is an assumption to be varied."""
+    """The defaults are the documented values. Fields below `assumptions` are not documented, so tests vary them."""
 
     access_key: str = "simCloudVKey"
-    secret_key: str = "simCloudVSecret"  # works nowhere else
-    auth: str = "ws3"  # what `secret()` tells the client to use: "ws3" or "cnc"; the server takes both
+    secret_key: str = "simCloudVSecret"  # valid only here
+    auth: str = "ws3"  # the signature in `secret()`: "ws3" or "cnc"; the server accepts both
     clock_window: float = 300.0  # seconds
     max_files: int = 50
     rate_limit: int = 300  # calls per rate_window for the account
     operation_limit: int = 0  # … and for each operation; 30 is recommended, 0: not enforced
     rate_window: float = 300.0  # vendor seconds
-    # how an item comes along, in vendor seconds after the task's creation
+    # the progress of an item, in vendor seconds after the task's creation
     pull_seconds: float = 20.0
-    stagger: float = 5.0  # each further item is done so much later
+    stagger: float = 5.0  # each further item is finished so much later
     command_seconds: float = 15.0  # from an item's fetch to the end of its command
     media: str = "small"  # size of the originals: small, medium, large
-    media_base: bool = True  # `secret()` holds a media_base_url
+    media_base: bool = True  # whether `secret()` has a media_base_url
     # assumptions
-    always_transcode: bool = False  # make renditions though neither cmd nor workflowId was given
+    always_transcode: bool = False  # make renditions also without cmd and workflowId
     reused_trans_no: str = "reject"  # "reject" with 1000, or "same": the existing task
     unknown_task: str = "code"  # "code" 1000, "null": 200 with data null, or "http": HTTP 404 with code 1000
     auth_reply: str = "403"  # HTTP "401" or "403" with that code, or "200" with code 1301
     permission: bool = True  # False: 1301 for every call
     rate_reply: str = "429"  # "429" or "403": HTTP status and code; "code": HTTP 200 with code 429
     rate_hint: int = 0  # Retry-After in seconds; 0: none
-    punish_seconds: float = 0.0  # vendor seconds for which every call is refused after one too many
-    list_delay: float = 0.0  # vendor seconds until a new task is known to pullVideoQuery
+    punish_seconds: float = 0.0  # vendor seconds for which every call is refused after a call above the limit
+    list_delay: float = 0.0  # vendor seconds until pullVideoQuery finds a new task
     spelling: str = "mixed"  # numbers as "numbers", as "strings", or "mixed" as on the vendor's pages
-    submit_key: str = "tranNo"  # what pullVideo's reply calls the transNo
-    md5: str = "echo"  # "echo" what was sent, "empty", or "filled" with the source's
+    submit_key: str = "tranNo"  # the name of the transNo in pullVideo's reply
+    md5: str = "echo"  # "echo": as it was sent, "empty", or "filled" with the source's
     original_server_type: int = -1  # or 1
     command_without: str = "mirror"  # cmdStatus when there is no command: "mirror" of pullStatus, "null", or "absent"
     url_style: str = "relative"  # fileUrl: "relative", "absolute", "signed" (absolute), or "none"
@@ -109,8 +109,8 @@ class CloudVSettings:
     missing_seconds: float = 0.0  # vendor seconds for which a new URL gives 404
     url_echo: str = "plain"  # fetchUrl as it was sent, "encoded", or "decoded"
     item_order: str = "asked"  # or "reversed" in every other reply
-    dropped: list[str] = field(default_factory=list)  # fetch URLs that are accepted and never listed
-    marks: bool = True  # False: what a fetch URL's path holds means nothing
+    dropped: list[str] = field(default_factory=list)  # fetch URLs that are accepted, but never listed
+    marks: bool = True  # False: the words of MARKS have no meaning
 
 
 @dataclass
@@ -139,7 +139,7 @@ class PullTask:
 
 
 class MediaDomain(DownloadArea):
-    """The customer's playback domain. With anti-leech on, files need a signature, segments and keys do not."""
+    """The customer's playback domain. With signed URLs, files need a signature; segments and keys do not."""
 
     def _denied(self, request: Request) -> str | None:
         return None if request.path.endswith((".ts", ".m3u8", ".bin")) else super()._denied(request)
@@ -150,7 +150,7 @@ def _files(*names: str) -> dict[str, Any]:
 
 
 class CloudVSimulator(Simulator):
-    """`tasks` holds PullTask objects; files are known as `<fetchUrl>#<clarity>`, HLS ones with `/<path>` after it."""
+    """`tasks` holds PullTask objects. A file's ref is `<fetchUrl>#<clarity>`, with `/<path>` added for parts of HLS."""
 
     vendor = "cloudv"
     settings_class = CloudVSettings
@@ -260,7 +260,7 @@ class CloudVSimulator(Simulator):
         return reply(int(self.settings.auth_reply), message, status=int(self.settings.auth_reply))
 
     def _unauthorized(self, request: Request) -> str | None:
-        """Why the request is not signed as it should be, or None."""
+        """Why the signature of the request is not valid, or None."""
         scheme, _, rest = (request.headers.get("Authorization") or "").partition(" ")
         generation = next((g for g in GENERATIONS if g.label == scheme), None)
         if generation is None:
@@ -364,7 +364,7 @@ class CloudVSimulator(Simulator):
         return reply(200, data=spelled(data, self.settings.spelling))
 
     def _find(self, parameters: dict[str, Any]) -> PullTask | None:
-        """taskId is preferred to transNo."""
+        """The task of a taskId or, without one, of a transNo."""
         for name, attribute in (("taskId", "task_id"), ("transNo", "trans_no")):
             if parameters.get(name):
                 return next((t for t in self.tasks if getattr(t, attribute) == str(parameters[name])), None)
@@ -482,7 +482,7 @@ class CloudVSimulator(Simulator):
                     )
 
     def _spoiled(self, item: PullItem, path: str, part: Clip) -> Clip:
-        """A part of a rendition; of a marked item, with what must not be copied in it."""
+        """A part of a rendition. For a marked item, it holds what must not be copied."""
         if item.marked("pixel-segment") and path.endswith("seg001.ts"):
             return pixel()
         if not path.endswith("index.m3u8"):
@@ -496,12 +496,12 @@ class CloudVSimulator(Simulator):
 
 
 def _text_clip(text: str) -> Clip:
-    """A clip that is all tail."""
+    """A clip that has only a tail."""
     return Clip(Path(os.devnull), text.encode(), "application/vnd.apple.mpegurl")
 
 
 def _original(item: PullItem) -> str:
-    """The original's name on the media domain: the vendor's own, whatever the file is called."""
+    """The original's name on the media domain, which the vendor chooses."""
     suffix = re.search(r"\.[A-Za-z0-9]{1,5}$", item.file_name)
     return f"{item.video_id}-original{suffix.group() if suffix else '.mp4'}"
 

@@ -1,4 +1,4 @@
-"""Cloud VoD's forms on the wire, as leniently read and as variously written as its gateway does both."""
+"""The formats of Cloud VoD's requests and replies. Like its gateway, it reads leniently and writes in several forms."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from local.simulators.wire import Request, Response, json_response
 
 
 def parameters_of(request: Request) -> dict[str, Any] | None:
-    """Query, form or JSON body, as it comes; None when it cannot be read."""
+    """The parameters from the query, a form or a JSON body; None if they cannot be read."""
     kind = (request.headers.get("content-type") or "").lower()
     if request.method == "GET" or kind.startswith("application/x-www-form-urlencoded"):
         return dict(request.query if request.method == "GET" else request.form)
@@ -28,7 +28,7 @@ def parameters_of(request: Request) -> dict[str, Any] | None:
 
 
 def decode_file_list(value: Any) -> list[dict[str, Any]] | None:
-    """Base64 of either alphabet, with or without padding and line breaks, of a JSON list."""
+    """The list in Base64 of JSON, in both alphabets, with or without padding and line breaks; None if it is invalid."""
     text = re.sub(r"\s", "", str(value or "")).replace("-", "+").replace("_", "/").rstrip("=")
     try:
         files = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), validate=True))
@@ -41,7 +41,7 @@ def decode_file_list(value: Any) -> list[dict[str, Any]] | None:
 
 
 def spelled(value: Any, spelling: str, key: str = "") -> Any:
-    """Numbers as the setting wants them; mixed: statuses and the timestamp as strings, the rest as numbers."""
+    """The value with numbers as the setting says. "mixed": some fields as strings, the others as numbers."""
     if isinstance(value, dict):
         return {k: spelled(v, spelling, k) for k, v in value.items()}
     if isinstance(value, list):

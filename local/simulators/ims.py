@@ -17,7 +17,7 @@ from local.simulators.base import main
 from local.simulators.media import clip
 from local.simulators.stage import Lost, Scene, Stage
 
-#: A job's way, as shares of `work_seconds`.
+#: The statuses of a job, with their start as a share of `work_seconds`.
 STAGES = (
     (0.0, "PENDING"),
     (0.1, "PROCESSING"),
@@ -35,16 +35,16 @@ FINAL = ("SUCCESS", "Normal")
 
 @dataclass
 class ImsSettings(AlibabaSettings):
-    """What is documented has its documented value; what is not is an assumption to be varied."""
+    """The defaults are the documented values. Fields below `assumptions` are not documented, so tests vary them."""
 
     max_urls: int = 20  # in one submission
     max_queried: int = 10  # ids or URLs in one query
     max_records: int = 100  # in one reply
-    # how an upload comes along, in vendor seconds after its submission
+    # the progress of an upload, in vendor seconds after its submission
     work_seconds: float = 20.0
-    stagger: float = 4.0  # each further URL of a call is done so much later
+    stagger: float = 4.0  # each further URL of a call is finished so much later
     failing: dict[str, str] = field(default_factory=dict)  # by URL: DOWNLOAD_FAIL or UPLOAD_FAIL
-    scripts: dict[str, list[Any]] = field(default_factory=dict)  # by URL: [[seconds, status], …] in place of the above
+    scripts: dict[str, list[Any]] = field(default_factory=dict)  # by URL: [[seconds, status], …] instead of the above
     media: str = "small"  # size of the videos: small, medium, large
     # assumptions
     final_status: str = "SUCCESS"  # or "Normal", as in the page's sample
@@ -53,11 +53,11 @@ class ImsSettings(AlibabaSettings):
     non_exists: str = "plain"  # or "quoted" as in the sample: ["['id', 'id']"]
     user_data_echo: str = "as_sent"  # or "empty"
     url_echo: str = "plain"  # or "encoded", "decoded", or "newline" as in the sample
-    url_match: str = "exact"  # a query by URL finds uploads of exactly that URL, or "decoded": of all that decode alike
-    kept_days: float = 365.0  # an upload is listed for so long
+    url_match: str = "exact"  # a query by URL finds exactly that URL, or "decoded": all that are equal when decoded
+    kept_days: float = 365.0  # how long an upload is listed
     listed_after: float = 0.0  # vendor seconds until a new job can be queried
-    media_delay: float = 3.0  # vendor seconds from success until the file's information is there
-    media_before: str = "empty"  # until then: "empty" list, "no_url", or "error"
+    media_delay: float = 3.0  # vendor seconds from success until the file's information exists
+    media_before: str = "empty"  # the answer until then: "empty" list, "no_url", or "error"
     transcoded: bool = False  # a rendition is listed before the original
     missing_seconds: float = 0.0  # vendor seconds for which a file's URL gives 404
     url_lifetime: float = 3600.0  # real seconds
@@ -68,7 +68,7 @@ class ImsSettings(AlibabaSettings):
 
 @dataclass
 class UploadJob:
-    """One URL's upload. Times are vendor seconds, but for `created_wall`."""
+    """The upload of one URL. Times are vendor seconds, except `created_wall`."""
 
     job_id: str
     media_id: str
@@ -77,11 +77,11 @@ class UploadJob:
     title: str
     created: float
     created_wall: float
-    script: list[tuple[float, str]]  # when which status begins, after the creation
+    script: list[tuple[float, str]]  # when each status begins, after the creation
 
     @property
     def done(self) -> float | None:
-        """Seconds after the creation until success."""
+        """Seconds from the creation to success."""
         return next((seconds for seconds, status in self.script if status in FINAL), None)
 
 
@@ -90,7 +90,7 @@ A, B, C = (f"https://media.example.com/{name}.mp4" for name in "abc")
 
 
 class ImsSimulator(AlibabaGateway):
-    """`tasks` holds UploadJob objects. Files go by their source URL; `expected` knows job and media ids as well."""
+    """`tasks` holds UploadJob objects. A file's ref is its source URL; `expected` also has job and media ids."""
 
     vendor = "ims"
     version = "2020-11-09"
@@ -208,10 +208,10 @@ class ImsSimulator(AlibabaGateway):
         }
         return {"MediaInfo": {"MediaId": job.media_id, "MediaBasicInfo": basic, "FileInfoList": files}}
 
-    # --- an upload's life ---
+    # --- the progress of an upload ---
 
     def _submit(self, url: str, position: int, user_data: str, metadata: dict[str, Any]) -> UploadJob:
-        """The same URL again is a new job and a new media."""
+        """A repeated URL gives a new job and new media."""
         job = UploadJob(
             job_id=uuid.uuid4().hex,
             media_id=uuid.uuid4().hex,
@@ -289,7 +289,7 @@ class ImsSimulator(AlibabaGateway):
 
 
 def _names(joined: str) -> list[str]:
-    """Comma-joined URLs, each percent-encoded."""
+    """URLs joined with commas, each percent-encoded."""
     return [unquote(name.strip()) for name in joined.split(",") if name.strip()]
 
 

@@ -1,6 +1,6 @@
-"""LinkVisual on one machine: cameras that record, upload file by file, and make MP4s when asked for them.
+"""LinkVisual on one machine: cameras record and upload file by file, and the vendor makes an MP4 when it is requested.
 
-Some cameras misbehave, by the start of their `IotId` (or `DeviceName`): see `Behaviour`. Every assumption about the
+The start of a camera's `IotId` (or `DeviceName`) decides how it behaves: see `Behaviour`. Every assumption about the
 vendor is a field of `LinkVisualSettings`.
 
     python -m local.simulators.linkvisual --port 9001 --time-scale 0.01
@@ -25,38 +25,38 @@ from local.simulators.wire import Response, json_response
 
 
 class Behaviour(StrEnum):
-    """What a camera whose id starts with this word does."""
+    """How a camera behaves whose id starts with this word."""
 
     OFFLINE = "offline"  # `device status error.` to TriggerRecord
     FOREIGN = "foreign"  # `tenant auth error.` to everything
     EMPTY = "empty"  # records and uploads nothing
     SHORT = "short"  # uploads only the first file
-    BROKEN = "broken"  # its second file (or its only one) cannot be made into an MP4
-    ODD = "odd"  # its MP4s stay at Status 7, which no page mentions
+    BROKEN = "broken"  # no MP4 can be made of its second file (or of its only one)
+    ODD = "odd"  # its MP4s stay at Status 7, which is not documented
 
 
 @dataclass
 class LinkVisualSettings(AlibabaSettings):
-    upload_delay: float = 8.0  # seconds from the end of a file's recording until it is listed
-    generation: float = 6.0  # seconds from the first QueryRecordDownloadUrl until the MP4 is there
+    upload_delay: float = 8.0  # seconds from the end of a file's recording until the file is listed
+    generation: float = 6.0  # seconds from the first QueryRecordDownloadUrl until the MP4 exists
     file_seconds: int = 1800  # the longest file
-    url_lifetime: float = 3600.0  # real seconds; sibling operations say one hour
-    url_visible_after: float = 0.0  # seconds for which a ready file's URL still gives 404
-    zone_hours: float = 8.0  # of BeginTime and EndTime, which name no zone
-    iot_instance_id: str = ""  # set: every call must carry it
+    url_lifetime: float = 3600.0  # real seconds; other operations document one hour
+    url_visible_after: float = 0.0  # seconds for which the URL of a ready file gives 404
+    zone_hours: float = 8.0  # of BeginTime and EndTime, which have no zone
+    iot_instance_id: str = ""  # if set, every call must have it
     media: str = "auto"  # small, medium or large; auto: medium for full files, small for shorter ones
     before_upload: str = "empty"  # QueryRecordByRecordId of a recording without files yet: "empty" or "error"
-    unknown_record: str = "refused"  # "refused", "http" as by newer operations, or "empty": a list without files
-    listing: str = "each"  # files are listed "each" when it is uploaded, or "together" when the last one is
-    generation_starts: str = "asked"  # with the first question for the URL, or when "uploaded"
+    unknown_record: str = "refused"  # "refused", "http" as in newer operations, or "empty": a list without files
+    listing: str = "each"  # a file is listed when "each" is uploaded, or all "together" when the last one is
+    generation_starts: str = "asked"  # when its URL is requested first, or when "uploaded"
     by_record_id: bool = True  # False: this account has no QueryRecordByRecordId
     listed_in_query: bool = True  # QueryRecord lists triggered recordings
-    code_as_integer: bool = False  # two sibling operations type `Code` as a number
+    code_as_integer: bool = False  # two other operations have `Code` as a number
     numbers_as_strings: bool = False  # Status and Progress
-    status_zero_early: bool = False  # Status 0 and a dead Url while Progress is below 100, as in the page's sample
-    null_url: bool = False  # `Url: null` until ready, in place of no Url
-    generation_restarts: bool = False  # a failed MP4 is tried again when asked for again
-    behaviours: bool = True  # False: no camera misbehaves while its MP4s are made
+    status_zero_early: bool = False  # Status 0 and an invalid Url while Progress is below 100, as in the page's sample
+    null_url: bool = False  # `Url: null` until ready, instead of no Url
+    generation_restarts: bool = False  # a failed MP4 is made again when it is requested again
+    behaviours: bool = True  # False: cameras behave well while their MP4s are made
     rates: dict[str, int] = field(
         default_factory=lambda: {
             "QueryRecord": 250,
@@ -86,7 +86,7 @@ class RecordedFile:
     begin: float
     end: float
     clip: Clip
-    making_since: float | None = None  # `now()` of the first question for its URL
+    making_since: float | None = None  # `now()` of the first request for its URL
 
     @property
     def path(self) -> str:
@@ -157,7 +157,7 @@ class LinkVisualSimulator(AlibabaGateway):
     def expected(self) -> dict[str, dict[str, object]]:
         with self.lock:
             files = [file for recording in self.recordings.values() for file in recording.files]
-        served = self.downloads.expected  # may have been changed by a fault
+        served = self.downloads.expected  # a fault may have changed it
         return {f.name: served.get(f.name) or _proof(f.clip) for f in files}
 
     def asked(self) -> list[str]:
@@ -297,7 +297,7 @@ class LinkVisualSimulator(AlibabaGateway):
         return {"FileName": file.name, "BeginTime": shown(file.begin), "EndTime": shown(file.end)}
 
     def _made(self, recording: Recording, file: RecordedFile) -> dict[str, Any]:
-        """How far the MP4 of a file is; making it starts with the first question."""
+        """The progress of a file's MP4, which is started by the first request."""
         if file.making_since is None:
             uploaded = recording.triggered + file.end + self.settings.upload_delay
             file.making_since = self.now() if self.settings.generation_starts == "asked" else uploaded

@@ -1,4 +1,4 @@
-"""Real video for the simulators: playable H.264 MP4 files of three sizes, and an HLS ladder. Copies have different hashes.
+"""Real video for the simulators: playable H.264 MP4 files of three sizes, and an HLS ladder. Each copy differs.
 
 ffmpeg (from the imageio-ffmpeg wheel) makes each master once, in `.cache/media`. Processes that need the same master at
 the same time wait for each other. A copy differs from its master only by a box at its end that players skip.

@@ -1,4 +1,4 @@
-"""Polyv VOD v3: source-file tasks (create, get), the MD5 signature, the 3-minute clock, the 5-minute block.
+"""Polyv VOD v3: source-file tasks (create, get), the MD5 signature, its 3-minute window, and the block of 5 minutes.
 
 Run by itself: `python -m local.simulators.polyv --port 9004 --time-scale 0.1`.
 """
@@ -25,7 +25,7 @@ METHODS = {"create": "POST", "get": "GET"}
 DAY = 86_400
 OPEN_STATUSES = ("INIT", "PROCESS")
 
-#: error.code → (body code, desc), as Polyv's error pages list them; 2001 is our assumption.
+#: error.code → (body code, desc), from Polyv's error pages; 2001 is an assumption.
 ERRORS = {
     100: (400, "invalid timestamp"),
     101: (400, "application not exist"),
@@ -40,10 +40,10 @@ ERRORS = {
 
 @dataclass
 class PolyvSettings:
-    """What is documented has its documented value; what is not is an assumption to be varied."""
+    """The defaults are the documented values. Fields below `assumptions` are not documented, so tests vary them."""
 
     app_id: str = "simPolyvApp"
-    app_secret: str = "simPolyvSecret"  # works nowhere else
+    app_secret: str = "simPolyvSecret"  # valid only here
     account_error: int | None = None  # 102, 103 or 105: what is wrong with the sub-account
     clock_window: float = 180.0  # seconds
     max_vids: int = 100
@@ -51,46 +51,46 @@ class PolyvSettings:
     rate_limit: int = 1500  # calls per rate_window and client address
     rate_window: float = 10.0  # vendor seconds
     block_seconds: float = 300.0  # vendor seconds
-    # how a video comes along, in vendor seconds after the task's creation
+    # the progress of a video, in vendor seconds after the task's creation
     init_seconds: float = 2.0
     process_seconds: float = 20.0
-    stagger: float = 5.0  # each further video is done so much later
+    stagger: float = 5.0  # each further video is finished so much later
     failing_vids: list[str] = field(default_factory=list)  # end with FAIL
-    foreign_vids: list[str] = field(default_factory=list)  # somebody else's, or no video's
-    scripts: dict[str, list[Any]] = field(default_factory=dict)  # by vid: [[seconds, status], …] in place of the above
+    foreign_vids: list[str] = field(default_factory=list)  # ids of another account, or of no video
+    scripts: dict[str, list[Any]] = field(default_factory=dict)  # by vid: [[seconds, status], …] instead of the above
     media: str = "small"  # size of the videos: small, medium, large
-    sizes: dict[str, str] = field(default_factory=dict)  # by vid, in place of it
+    sizes: dict[str, str] = field(default_factory=dict)  # by vid, instead of `size`
     # assumptions
     http_status: str = "200"  # of refusals: "200", or "mirror" of the body's code
     block_reply: str = "403"  # "403", "429", or "reset": the connection breaks
-    block_extends: bool = False  # each call while blocked starts the five minutes anew
+    block_extends: bool = False  # each call during the block starts the five minutes again
     unknown_task: str = "error"  # "error" 2001, or "empty": data []
-    invalid_vid: str = "request"  # "request": all of it is refused with 2000; "item": that video ends with FAIL
+    invalid_vid: str = "request"  # "request": all is refused with 2000; "item": the video ends with FAIL
     repeated_vid: str = "once"  # a vid given twice is listed "once" or "twice"
-    list_delay: float = 0.0  # vendor seconds until a new task is known to `get`
-    unlisted_vids: list[str] = field(default_factory=list)  # accepted, never listed
+    list_delay: float = 0.0  # vendor seconds until `get` finds a new task
+    unlisted_vids: list[str] = field(default_factory=list)  # accepted, but never listed
     url_delay: float = 0.0  # vendor seconds from SUCCESS to the URL
     missing_seconds: float = 0.0  # vendor seconds for which a new URL gives 404
     url_lifetime: float = DAY  # real seconds
-    auth_key_epoch: str = "signed"  # the URL's epoch is when it was "signed", or its "expiry"
-    expired_source: str = "no_url"  # after its days: SUCCESS with "no_url", "fail": FAIL, "url": a URL that gives 404
+    auth_key_epoch: str = "signed"  # the time in the URL: when it was "signed", or its "expiry"
+    expired_source: str = "no_url"  # later: SUCCESS with "no_url", "fail": FAIL, "url": a URL that gives 404
 
 
 @dataclass
 class SourceTask:
-    """One task. Times are vendor seconds, but for `created_wall`."""
+    """One task. Times are vendor seconds, except `created_wall`."""
 
     task_id: str
     vids: list[str]
     expire_days: int
     created: float
     created_wall: float
-    jumped: float  # how far the clock had been put forward by then
-    scripts: dict[str, list[tuple[float, str]]]  # by vid: when which status begins, after the creation
+    jumped: float  # by how much `advance` had moved the time at the creation
+    scripts: dict[str, list[tuple[float, str]]]  # by vid: when each status begins, after the creation
 
 
 class SourceFiles(DownloadArea):
-    """The CDN: `auth_key` URLs whose epoch may be the time of signing, and sources that go back to cold storage."""
+    """The CDN: `auth_key` URLs whose time may be the time of signing, and sources that return to cold storage."""
 
     def __init__(self, clock: Clock, simulator: PolyvSimulator) -> None:
         super().__init__(clock, style="auth_key")
@@ -114,7 +114,7 @@ class SourceFiles(DownloadArea):
 
 
 class PolyvSimulator(Simulator):
-    """`tasks` holds SourceTask objects; files are known by their vid."""
+    """`tasks` holds SourceTask objects. A file's ref is its vid."""
 
     vendor = "polyv"
     settings_class = PolyvSettings
@@ -176,7 +176,7 @@ class PolyvSimulator(Simulator):
         return self.settings.rate_limit, self.settings.rate_window
 
     def advance(self, seconds: float) -> None:
-        """Also shifts the times that `get` reports into the past, so that what is old looks old to the client."""
+        """Also move the times that `get` reports into the past, so that old tasks look old to the client."""
         self._jumped += seconds
         super().advance(seconds)
 
@@ -288,7 +288,7 @@ class PolyvSimulator(Simulator):
             "successTime": self._stamp(task, began) if status == "SUCCESS" else None,
         }
 
-    # --- a video's life ---
+    # --- the progress of a video ---
 
     def _script(self, vid: str, position: int) -> list[tuple[float, str]]:
         if vid in self.settings.scripts:
@@ -310,7 +310,7 @@ class PolyvSimulator(Simulator):
             self.downloads.publish(vid, path, video, visible_after=done + self.settings.missing_seconds)
 
     def _stamp(self, task: SourceTask, seconds: float) -> int:
-        """Epoch milliseconds, by the clock on the wall, of a moment in a task's life."""
+        """A time of a task as epoch milliseconds of the vendor's clock."""
         return int((task.created_wall + seconds * self.clock.scale - (self._jumped - task.jumped)) * 1000)
 
     # --- replies ---
@@ -329,7 +329,7 @@ def _envelope(code: int, error: dict[str, Any] | None = None, data: Any = None) 
 
 
 def _sign(params: dict[str, str], secret: str) -> str:
-    """Over everything that came, but for empty values and the signature itself."""
+    """The signature of all parameters, except empty ones and the signature itself."""
     plain = "".join(name + params[name] for name in sorted(params) if name != "sign" and params[name])
     return hashlib.md5((secret + plain + secret).encode()).hexdigest().upper()
 
