@@ -196,15 +196,16 @@ HEAD = ("on one cloudv account", "calls", "most in any 5 min", "limit used", "me
 TEXT = """## Budget
 
 {jobs} jobs on one account limited to 300 calls in 5 minutes, in simulated time (`python -m tests.benchmarks.budget`);
-every wake comes up to {late:.0f} s late.
+each job wakes up to {late:.0f} s late.
 
 {rows}
 
-Where every job makes one call only, first come, first served means that the last waits twice the median.
+If every job makes only one call, and calls are made in the order of the jobs, the last job waits twice the median.
 
-The queue for {slots} tasks in flight, {jobs} jobs at once, {crashed} of 100 holders vanishing without a word: at most
-**{most}** in flight, **{looks:.1f}** looks at the queue a job, slots in use **{used:.0%}** of the time (a vanished
-holder's returns when its lease ends), nobody more than **{moved}** places from the order of arrival.
+The queue for {slots} task slots, with {jobs} jobs at once, of which {crashed} in 100 crashes while it has a slot: at
+most **{most}** tasks run at once, a job looks at the queue **{looks:.1f}** times, slots are used **{used:.0%}** of the
+time (a crashed job's slot is free when its lease ends), and no job is more than **{moved}** places away from the order
+in which the jobs came.
 """
 
 

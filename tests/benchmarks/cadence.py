@@ -259,16 +259,16 @@ HEAD = ("durations", "calls", "mean lag", "p95 lag", "optimum: calls at that lag
 
 TEXT = """## Cadence
 
-Looks per job and how late they notice, in simulated time with the code that runs in the poll function
-(`python -m tests.benchmarks.cadence`). The law of the durations is unknown to it: it learns from {learned} jobs what
-their polls saw, and is measured on {measured} others drawn evenly from the law, {repeats} times over. The optimum
-knows the true law. The two columns after it give fixed polling the interval of the same mean lag, and doubling
-back-off the base of the same number of calls.
+This section shows how many looks a job needs, and how late they find the end ("lag"), in simulated time with the code
+of the poll function (`python -m tests.benchmarks.cadence`). The code does not know the distribution of the durations:
+it learns from the looks of {learned} jobs. It is then measured on {measured} other jobs, drawn evenly from the
+distribution, and all this is repeated {repeats} times. The optimum knows the true distribution. The two columns after
+it compare fixed polling with the same mean lag, and doubling back-off with the same number of calls.
 
 {rows}
 
-With progress reports the same clips need fewer looks than the optimum that sees none. No wait between two looks is
-longer than the cap of {cap:.0f} s; for the archive it is the cap that decides, not the price of a look.
+If the vendor reports progress, the same clips need fewer looks than the optimum without progress reports. No wait
+between two looks is longer than {cap:.0f} s; for the archive, this limit decides the number of looks.
 
 ![Calls per job against mean lag, on logarithmic axes](cadence.svg)
 """

@@ -105,18 +105,18 @@ def page(found: Sequence[Run]) -> str:
     largest = found[-1]
     return "\n\n".join([
         "## Cost per job",
-        "One-file jobs of all four vendors by turns, asked for all at once through the API of the deployed stack and "
-        f"run in real time (`python -m tests.benchmarks.cost`). {WARM} jobs went before, so that usual durations are "
-        "learned. The vendors have each video ready by the first look: how many looks a job takes is the cadence's "
-        "matter (above), and each further one adds a vendor call, an invocation and three transitions, or the call "
-        "alone when it is made within the same poll. The vendors count their calls (not the download); Lambda, "
-        "DynamoDB and the other services are counted at the emulator's door, with the capacity units that AWS would "
-        "bill; states are those of the executions' histories, which lack the ones inside the Map: these follow from "
-        "the definition.",
-        table(("used by a job", *(f"{run.size} jobs" for run in found), "apart", ""), rows),
-        f"Promised is ± {MOST_APART:.0%}. An account's secret is read once a process and five minutes, so "
-        "that its price falls as more jobs run.",
-        f"Vendor calls a job: {_by_vendor(largest)}. Requests of a job by function: {_by_function(largest)}.",
+        "Jobs with one file, of all four vendors in turn, are submitted at the same time through the API of the "
+        f"deployed stack, and run in real time (`python -m tests.benchmarks.cost`). {WARM} jobs ran before, so that "
+        "the usual durations are learned. Each vendor has its video ready at the first look. The section on cadence "
+        "shows how many looks a job needs; each further look adds a vendor call, an invocation and three transitions, "
+        "or only the call, if it is made in the same call of poll. The vendors' simulators count their calls (without "
+        "downloads). Requests to Lambda, DynamoDB and the other services are counted where the emulator receives "
+        "them, with the capacity units that AWS would bill. Transitions are counted in the executions' histories; "
+        "those inside the Map are not in the histories, and are computed from the definition.",
+        table(("used by a job", *(f"{run.size} jobs" for run in found), "difference", ""), rows),
+        f"The limit is ± {MOST_APART:.0%}. Each process reads an account's secret once in five minutes, so the price "
+        "of the secret falls as more jobs run.",
+        f"Vendor calls of a job: {_by_vendor(largest)}. Requests of a job by function: {_by_function(largest)}.",
         "USD for 1,000 jobs at us-east-1 list prices of early 2025, without free tiers, storage, traffic and logs. "
         "Durations are those of the smallest run, on this machine.",
         table(("USD for 1,000 jobs", *(f"{run.size} jobs" for run in found)), prices_rows),
@@ -135,7 +135,7 @@ def _by_function(run: Run) -> str:
         tables = sum(count for (of, service, _), count in run.usage.requests.items()
                      if of == function and service == "dynamodb") / run.size  # fmt: skip
         if calls and function != "sweep":
-            said.append(f"{function} {calls:.2f} calls, {tables:.2f} of the table")
+            said.append(f"{function} {calls:.2f} calls, {tables:.2f} requests to the table")
     return "; ".join(said)
 
 

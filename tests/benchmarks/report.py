@@ -14,7 +14,7 @@ from pathlib import Path
 
 PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
 ORDER = ("transfer", "cadence", "budget", "cost", "start", "scale")
-TITLE = "# Performance\n\nEvery table is written by the command it names; nothing here is typed in.\n"
+TITLE = "# Performance\n\nThe command that a section names writes its tables and numbers. Never edit them by hand.\n"
 
 
 def publish(section: str, text: str, page: Path = PAGE) -> None:

@@ -65,24 +65,26 @@ def page(many: Run, few: Run, lines: Submitted) -> str:
     stops = " and ".join(str(stop) for stop in lines.stopped_at)
     return "\n\n".join([
         "## Scale",
-        "Jobs of all four vendors by turns on the deployed stack, in real time, a vendor taking "
-        f"{WORK:.0f} s for each (`python -m tests.benchmarks.scale`): {many.size} with {AT_ONCE} places for calls of "
-        f"functions and a queue before them, since this machine has two cores; {few.size} with {PLACES} places and no "
-        "queue. A call that finds no place, or none within 140 s of queueing, is throttled as Lambda throttles, and "
-        "retried by the machine. Every file must be in S3 with the SHA-256 that the vendor served.",
+        "Jobs of all four vendors in turn run on the deployed stack in real time; a vendor needs "
+        f"{WORK:.0f} s for each (`python -m tests.benchmarks.scale`). In the first run, {many.size} jobs share "
+        f"{AT_ONCE} concurrent calls of functions, with a queue, because this machine has two cores. In the second "
+        f"run, {few.size} jobs share {PLACES} concurrent calls, without a queue. A call that cannot run, or not within "
+        "140 s in the queue, is throttled as by Lambda, and the machine repeats it. Every file must be in S3 with the "
+        "SHA-256 that the vendor served.",
         table(("jobs", "ended", "lost", "files not equal", "at once", "errors", "throttled calls", "all done after"),
               rows),
-        f"One of the {many.size} used, with the looks that {WORK:.0f} s take and the waits for an account's budget: "
-        f"{used}.",
-        f"Memory with {many.size} jobs: the most that any process of a function ever held (VmHWM; the emulator's own "
-        "REPORT lines tell the machine's largest process that has ended, whichever function's).",
+        f"Each of the {many.size} jobs used, with the looks during {WORK:.0f} s and the waits for its account's budget:"
+        f" {used}.",
+        f"Memory with {many.size} jobs: the highest value of any process of a function (VmHWM, because the emulator's "
+        "REPORT lines show the largest ended process of all functions).",
         table(("function", "MB", "setting", "used"), memory),
-        f"A batch of {lines.lines} lines, its execution stopped after {stops} lines, taken up again by the sweep, and "
-        f"the second time by `POST /batches/{{id}}/resume` besides: **{lines.status}** after {lines.seconds / 60:.0f} "
+        f"The execution of a batch of {lines.lines} lines is stopped after {stops} lines. The sweep continues it, and "
+        "the second time `POST /batches/{id}/resume` is sent too. Result: "
+        f"**{lines.status}** after {lines.seconds / 60:.0f} "
         f"min in generation {lines.generation}, {lines.jobs} jobs, **{lines.skipped}** lines skipped, "
-        f"**{lines.doubled}** doubled, {lines.executions} executions of jobs. A line costs {lines.write_units:.1f} "
-        f"write units, {lines.read_units:.2f} read units and {lines.invocations:.2f} invocations. (The jobs of these "
-        "lines end at once: their machine is replaced for this run.)",
+        f"**{lines.doubled}** submitted twice, {lines.executions} executions of jobs. A line costs "
+        f"{lines.write_units:.1f} write units, {lines.read_units:.2f} read units and {lines.invocations:.2f} "
+        "invocations. (For this run, the jobs' machine is replaced by one that ends at once.)",
         *(["**Missed**: " + "; ".join(missed)] if missed else []),
     ])  # fmt: skip
 

@@ -89,9 +89,9 @@ def page(yardstick: float, found: Mapping[str, float], layers: Mapping[str, int]
     sizes = ", ".join(f"{name} {size / 1e6:.1f} MB" for name, size in layers.items())
     return "\n\n".join([
         "## Cold start",
-        "Importing each handler in a fresh interpreter that sees its built folder, the two layers and the runtime's "
-        f"boto3 (`python -m tests.benchmarks.start`), against `{YARDSTICK}` in the same run: {yardstick * 1000:.0f} "
-        f"ms. Medians of {ROUNDS} runs by turns.",
+        "How long the import of each handler takes in a new interpreter that has only the handler's built folder, the "
+        f"two layers and the runtime's boto3 (`python -m tests.benchmarks.start`). For comparison, `{YARDSTICK}` takes "
+        f"{yardstick * 1000:.0f} ms in the same run. The values are medians of {ROUNDS} runs, in turn.",
         table(("handler", "ms", "ratio", "at most", ""), rows),
         f"Unzipped, the layers are {sum(layers.values()) / 1e6:.1f} MB of at most {LAYERS_MOST / 1e6:.0f} MB: {sizes}.",
     ])  # fmt: skip

@@ -197,23 +197,25 @@ def page(long: Runs, fast: Runs, peaks: dict[int, Measured], requests: dict[int,
                    for size, m in peaks.items()]  # fmt: skip
     return "\n\n".join([
         "## Transfer",
-        f"Source and sink on loopback, each a process of its own; medians of {runs} runs in one go, whole processes "
-        "from start to end with everything they hash (`python -m tests.benchmarks.transfer`; aria2c and rclone from "
-        "Debian, aws from PyPI). The sink keeps nothing. Ours computes SHA-256 and the CRC of the whole file besides.",
+        "Source and sink are separate processes on loopback. The values are medians of "
+        f"{runs} runs of whole processes, with all their hashing (`python -m tests.benchmarks.transfer`; aria2c and "
+        "rclone from Debian, aws from PyPI). The sink stores nothing. Clipferry also computes SHA-256 and the CRC of "
+        "the whole file.",
         f"**Long haul**: {long_size / MIB:.0f} MiB, each connection limited to {RATE / 1e6:.0f} MB/s and "
-        f"{FIRST_BYTE * 1000:.0f} ms to the first byte. The three with one connection ran side by side.",
+        f"{FIRST_BYTE * 1000:.0f} ms to the first byte. The three tools with one connection ran at the same time.",
         table(HEAD, rows(long, long_size, (OURS, ARIA2C, *SINGLE))),
         f"**Fast line**: {fast_size / MIB:.0f} MiB, no limit.",
         table(HEAD, rows(fast, fast_size, (OURS, *SINGLE))),
-        "**Memory** does not grow with the file; the requests S3 got:",
+        "**Memory** use does not grow with the file. The table also has the requests that S3 got:",
         table(("file", "wall s", "peak RSS MB", "S3 requests"), memory_rows),
-        f"**Resume**: `kill -9` in the middle of the long haul, then the same call again. At most one part of "
-        f"{PART / MIB:.0f} MiB a connection can be lost.",
+        f"**Resume**: `kill -9` during the long haul, then the same call again. Each connection can lose at most one "
+        f"part of {PART / MIB:.0f} MiB.",
         table(("killed at", "MiB read twice", "seconds to finish"),
               [[f"{p} %", f"{count / MIB:.1f}", f"{wall:.1f}"] for p, (count, wall) in twice.items()]),
-        "**Bounds**, each the most it may be:",
-        table(("", "found", "bound", ""), [[name, f"{value:.2f}", f"{most:.2f}", "holds" if value <= most else "MISSED"]
-                                           for name, value, most in judged]),
+        "**Limits** of these values:",
+        table(("", "measured", "limit", ""),
+              [[name, f"{value:.2f}", f"{most:.2f}", "holds" if value <= most else "MISSED"]
+               for name, value, most in judged]),
         f"**Cost of one file** at {CONNECTIONS} connections of {RATE / 1e6:.0f} MB/s: Lambda with 1,769 MB, calls of "
         "at most 840 s, us-east-1 list prices, without storage and traffic.",
         table(("file", "calls", "GB-seconds", "S3 requests", "table writes", "state transitions", "USD"), cost_rows()),
