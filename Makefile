@@ -1,23 +1,23 @@
-# Two commands matter: `make demo` and `make test`. Both set themselves up; only Python 3.11+, make and git are needed.
+# Start with `make demo` and `make test`. Both install what they need; you need only Python 3.11+, make and git.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python
 READY := $(VENV)/.ready
-# No credentials of the user reach a check, and the SAM CLI needs a region to read the template.
+# The SAM CLI needs a region to read the template, but no credentials.
 OFFLINE := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1
 WORKERS ?= 2
 FUZZ_EXAMPLES ?= 2000
 SECONDS ?= 3600
 MUTANTS := .cache/mutants
 API_FUZZ := .cache/api-fuzz
-# The tests of `make quick`: of modules that are values and functions alone, without a socket or a process.
+# The tests of `make quick`: of modules with only values and functions, without sockets and processes.
 PURE := tests/unit/intake tests/unit/pacing tests/unit/transfer/media \
 	tests/unit/test_jobs.py tests/unit/test_job_values.py tests/unit/test_patterns.py tests/unit/test_redaction.py
 # Python files that differ from the default branch of `origin`, or from the last commit where there is none.
 CHANGED = { git diff --name-only --diff-filter=d $$(git merge-base origin/HEAD HEAD 2>/dev/null || echo HEAD) -- '*.py'; \
 	git ls-files --others --exclude-standard -- '*.py'; } | sort -u
-# What the Lambda runtime brings itself, so that the layer need not.
+# What the Lambda runtime has, so that the layer does not need it.
 IN_LAMBDA := boto3|botocore|s3transfer|python-dateutil|six
 
 .DEFAULT_GOAL := help
@@ -33,19 +33,19 @@ $(READY): requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
-demo: setup  ## the whole way once, on this machine, with a live table
+demo: setup  ## jobs of all vendors on this machine, with a live table and a check of each stored file
 	$(RUN) -m local demo
 
-up: setup  ## keep the stack and the simulators running; prints the API's address
+up: setup  ## start the stack and the simulators, and leave them running; prints the API's address
 	$(RUN) -m local up
 
-down: setup  ## end what `make up` started
+down: setup  ## end what `make up` has started
 	$(RUN) -m local down
 
-invoke: setup  ## call a function of `make up`: FUNCTION=poll EVENT=events/poll.json
+invoke: setup  ## call a function of the running stack: FUNCTION=poll EVENT=events/poll.json
 	@$(RUN) -m local invoke "$(FUNCTION)" "$(EVENT)"
 
-# Tests of the deployed stack wait for most of their time, so that the others run beside them, on one worker more.
+# Tests of the deployed stack mostly wait, so the other tests run at the same time, on one more worker.
 test: lint  ## lint and every test
 	$(RUN) -m pytest -n $$(($(WORKERS) + 1)) --dist loadgroup --no-loadscope-reorder \
 	  tests/integration tests/conformance tests/unit
@@ -69,31 +69,31 @@ lint: setup  ## ruff, mypy --strict, sam validate --lint, cfn-lint with the serv
 	$(OFFLINE) $(RUN) -m samcli validate --lint
 	$(OFFLINE) $(BIN)/cfn-lint -a cfn_lint_serverless.rules -t template.yaml
 
-bench: setup  ## the figures of docs/performance.md
+bench: setup  ## run the benchmarks and write docs/performance.md
 	$(RUN) -m tests.benchmarks
 
-fuzz: setup  ## anything at every door, from vendors and from file servers: FUZZ_EXAMPLES of each kind
+fuzz: setup  ## random input to every entry point, from users, vendors and file servers: FUZZ_EXAMPLES of each kind
 	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(RUN) -m pytest -n $(WORKERS) --timeout 3600 tests/unit/fuzz
 
-api-fuzz: setup  ## schemathesis against the deployed stack with docs/openapi.yaml; in a venv of its own, for a minute
+api-fuzz: setup  ## schemathesis against the deployed stack with docs/openapi.yaml, for a minute; in a separate venv
 	$(PYTHON) -m venv $(API_FUZZ)
 	$(API_FUZZ)/bin/python -m pip install --quiet -r tests/api_fuzz/requirements.txt
 	$(RUN) -m tests.api_fuzz $(API_FUZZ)/bin/schemathesis
 
-chaos: setup  ## the fault campaign of docs/reliability.md
+chaos: setup  ## run the fault campaign and write docs/reliability.md
 	$(RUN) -m local.chaos
 
-simulate: setup  ## the whole bundle in virtual time, by seed, for SECONDS; then faults planted in its code
+simulate: setup  ## the whole bundle in virtual time, by seed, for SECONDS; then with faults put into its code
 	$(RUN) -m tests.simulation --seconds $(SECONDS)
 
-mutants:  ## mutation testing of the pure core, its score into docs/reliability.md; in a venv of its own
+mutants:  ## mutation testing of the pure core; writes its score into docs/reliability.md; in a separate venv
 	mkdir -p $(MUTANTS)
 	$(PYTHON) -m venv $(MUTANTS)/venv
 	grep -vE '^(aws-sam-cli|click)==' requirements-dev.txt > $(MUTANTS)/requirements.txt  # mutmut wants a newer click
 	$(MUTANTS)/venv/bin/python -m pip install --quiet -r tests/mutants/requirements.txt -r $(MUTANTS)/requirements.txt
 	$(MUTANTS)/venv/bin/python -m tests.mutants $(PARTS)
 
-lock:  ## pin requirements-dev.txt and layers/dependencies/requirements.txt anew
+lock:  ## pin requirements-dev.txt and layers/dependencies/requirements.txt again
 	rm -rf .cache/lock
 	$(PYTHON) -m venv .cache/lock/dev
 	.cache/lock/dev/bin/python -m pip install --quiet -r requirements-dev.in
@@ -104,5 +104,5 @@ lock:  ## pin requirements-dev.txt and layers/dependencies/requirements.txt anew
 	  .cache/lock/layer/bin/python -m pip freeze | grep -vE '^($(IN_LAMBDA))=='; } > layers/dependencies/requirements.txt
 	rm -rf .cache/lock
 
-clean:  ## everything that can be made again
+clean:  ## delete everything that can be made again
 	rm -rf $(VENV) .aws-sam .local-aws .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
