@@ -1,8 +1,8 @@
-"""One round of the campaign, and several in a row: jobs among faults, then peace, then the verdict.
+"""The rounds of the campaign: jobs run during faults, then without faults, then the results are checked.
 
-A round is one deployed stack with the jobs of a few seeds. While its users are at work everything fails at random and
-the emulator is restarted with its state kept; the sweep's event comes every few seconds, as five minutes last three
-seconds here. Then the faults stop, and the sweep goes on until every job has come to its end.
+A round is one deployed stack with the jobs of a few seeds. While its users work, everything fails at random, and the
+emulator is restarted with its state kept. The sweep's event comes every few seconds, because five minutes take three
+seconds here. Then the faults stop, and the sweep runs until every job has ended.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from local.emulator import EmulatorFailed
 
 SWEEP_EVENT = {"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}
 LOOK_EVERY = 0.7  # seconds
-WORD_EVERY = 30.0  # seconds, about what is still to settle
-REPEATS = 2  # rounds of a campaign
+WORD_EVERY = 30.0  # seconds between two messages about the jobs that are not settled
+REPEATS = 2  # how often the rounds of a campaign may be repeated because the emulator failed
 
 
 @dataclass(frozen=True)
 class Form:
-    """How large a campaign is. Seconds are real ones."""
+    """The size of a campaign. Seconds are real seconds."""
 
     seeds: Sequence[int]
     jobs: int  # of each seed
@@ -44,22 +44,22 @@ class Form:
     rounds_at_once: int = 1
     at_once: int = 10  # users
     hangs: bool = True  # vendors that do not answer until the function gives up
-    longest_call: float = 50.0  # no call lives longer, whatever is done to it
+    longest_call: float = 50.0  # no call runs longer, whatever faults it has
     patience: float = 60.0  # of a user
-    settling: float = 420.0  # after which what has not ended counts as lost
+    settling: float = 420.0  # after this time an unfinished job counts as lost
     sweep_every: float = 5.0
     rotates_every: float = 15.0  # between two keys that are rotated late
 
 
 @dataclass
 class Campaign:
-    """What came of it."""
+    """The results of a campaign."""
 
     form: Form
     tallies: dict[int, Tally] = field(default_factory=dict)
     ledgers: list[Ledger] = field(default_factory=list)
     seconds: float = 0.0
-    repeated: int = 0  # rounds begun anew because the emulator did not keep its state over a restart
+    repeated: int = 0  # repeated rounds, because the emulator lost its state at a restart
 
     @property
     def kept(self) -> bool:
@@ -68,7 +68,7 @@ class Campaign:
 
 
 def run(form: Form, say: Callable[[str], None] = lambda _: None) -> Campaign:
-    """All rounds, as many at a time as the form says: much of a round is waiting."""
+    """Run all rounds, several at the same time, because a round mostly waits."""
     campaign, began = Campaign(form), time.monotonic()
     firsts = range(0, len(form.seeds), form.seeds_a_round)
     rounds = [form.seeds[first : first + form.seeds_a_round] for first in firsts]
@@ -88,21 +88,21 @@ def _play_out(campaign: Campaign, seeds: Sequence[int], say: Callable[[str], Non
 
 
 def _play(campaign: Campaign, seeds: Sequence[int], say: Callable[[str], None]) -> bool:
-    """One round; False when the emulator failed, which says nothing about the stack."""
+    """Run one round. Returns False if the emulator failed, because then the results say nothing about the stack."""
     try:
         with arena(seeds[0], hangs=campaign.form.hangs, say=say) as place:
             tallies = _round(place, campaign.form, seeds, say)
     except EmulatorFailed as failure:
         if campaign.repeated >= REPEATS:
             raise
-        say(f"once more from the start of this round: {failure}")
+        say(f"this round is repeated: {failure}")
         return False
     campaign.tallies |= tallies
     campaign.ledgers.append(place.ledger)
     breaches = [
         f"{promise}: {what}" for tally in tallies.values() for promise in tally.broken for what in tally.broken[promise]
     ]
-    say("; ".join([f"judged: {len(breaches)} breaches", *breaches]))
+    say("; ".join([f"checked: {len(breaches)} broken promises", *breaches]))
     return True
 
 
@@ -139,7 +139,7 @@ def _trouble(
     batches: list[BatchUser],
     say: Callable[[str], None],
 ) -> list[tuple[Plan, str]]:
-    """Every user lives while everything fails; those that did not get in, with the reason. Raises EmulatorFailed."""
+    """Run all users while everything fails. Returns the jobs that were not accepted, and why. Raises EmulatorFailed."""
     seed = users[0].plan.seed
     echo, sweeping = Echo(place.stack, place.executions, seed, place.ledger), threading.Event()
     twin = Twin(place.stack, rows, seed, place.ledger)
@@ -182,7 +182,7 @@ def _trouble(
 
 
 def _await_turn(lives: list[tuple[Plan, Future[None]]], at_once: int) -> None:
-    """Until the newest life has begun, and the others are in the middle of theirs."""
+    """Wait until the newest user has begun, and the others are in the middle of their work."""
     while not lives[-1][1].running() and not lives[-1][1].done():
         time.sleep(0.1)
     time.sleep(3)
@@ -194,7 +194,7 @@ def _sweep_on(place: Arena, form: Form, ended: threading.Event) -> None:
 
 
 def _sweep(place: Arena) -> str:
-    """The rule's event, and what came of it. That a run fails is for the next one to mend."""
+    """Send the sweep its rule's event. Returns its result, or its error: the next run repairs what is left."""
     try:
         return json.dumps(place.stack.invoke("sweep", SWEEP_EVENT))
     except (RuntimeError, *AWAY) as failure:
@@ -202,7 +202,7 @@ def _sweep(place: Arena) -> str:
 
 
 def _at(place: Arena, row: Row) -> str:
-    """Where the row's execution is."""
+    """The status and the last event of the row's execution."""
     sfn = place.stack.client("stepfunctions")
     arn = place.stack.outputs["StateMachineArn"].replace(":stateMachine:", ":execution:")
     arn = f"{arn}:{row.job_id}-{row.generation}"
@@ -215,7 +215,7 @@ def _at(place: Arena, row: Row) -> str:
 
 
 def _settle(place: Arena, form: Form, rows: Rows, users: list[User], say: Callable[[str], None]) -> dict[int, float]:
-    """Sweep until all is at rest; by seed, when its last job came to rest."""
+    """Run the sweep until all jobs are settled. Returns the time at which the last job of each seed was settled."""
     give_up, next_word = time.monotonic() + form.settling, time.monotonic() + WORD_EVERY
     seeds = {user.plan.seed for user in users}
     settled: dict[int, float] = {}
@@ -231,13 +231,13 @@ def _settle(place: Arena, form: Form, rows: Rows, users: list[User], say: Callab
             say(f"{len(unsettled)} to settle: {said}; the last sweep: {swept}")
             next_word += WORD_EVERY
         time.sleep(LOOK_EVERY)
-    _sweep(place)  # uploads that came after the last job's end
+    _sweep(place)  # for uploads that were left after the last job's end
     return settled
 
 
 @contextmanager
 def _background(end: Callable[[], None], work: Callable[[], None]) -> Iterator[None]:
-    """`work` in a thread of its own, until the block is over and `end` was called."""
+    """Run `work` in a separate thread during the block; `end` is called after the block and must end the work."""
     with ThreadPoolExecutor(1) as one:
         running = one.submit(work)
         try:

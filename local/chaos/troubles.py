@@ -1,4 +1,4 @@
-"""Troubles that no single user makes: a step invoked a second time beside itself, and keys that are rotated late."""
+"""Faults that come from no single user: a step that is invoked twice at once, and keys that are rotated late."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from local.simulators.base import Simulator
 from local.stack import Stack
 
 OUTSIDE = "from outside"
-#: Which functions may be at work on a job of this status.
+#: Which functions may work on a job with this status.
 STEPS = {
     "QUEUED": ("trigger",),
     "TRIGGERING": ("trigger",),
     "WAITING": ("poll",),
     "DOWNLOADING": ("download", "poll"),
 }
-ROTATED_LATE = (2.0, 5.0)  # seconds for which the vendor refuses the key that the stack has
-_SECRETS = ("access_key_secret", "secret_key", "app_secret")  # the names of a key in the simulators' settings
+ROTATED_LATE = (2.0, 5.0)  # seconds for which the vendor refuses the stack's key
+_SECRETS = ("access_key_secret", "secret_key", "app_secret")  # the names of the key in the simulators' settings
 
 
 class Twin:
-    """Invokes a step of some live job twice at once, beside the one that the state machine may be running."""
+    """Invokes a step of an unfinished job twice at once, while the state machine may also run the step."""
 
     def __init__(self, stack: Stack, rows: Rows, seed: int, ledger: Ledger) -> None:
         self.stack, self.rows, self.ledger = stack, rows, ledger
@@ -50,7 +50,7 @@ class Twin:
             self.ledger.add(OUTSIDE, f"{step} invoked twice at once", row.mark.partition("-")[0])
 
     def _invoke(self, step: str, row: Row) -> None:
-        """Without waiting for it, as Step Functions does when it has given a call up."""
+        """Invoke the step without waiting for its end, like a call that Step Functions has given up."""
         payload = {"job_id": row.job_id, "generation": row.generation, "events": 0, "waited": 0, "broken": []}
         if step == "download":
             payload = {"job_id": row.job_id, "generation": row.generation, "file_id": "f001"}
@@ -60,7 +60,7 @@ class Twin:
 
 
 class Rotation:
-    """Gives each vendor's account a new key from time to time: the vendor knows it some seconds before the stack."""
+    """Gives each vendor's account a new key from time to time. The vendor has it some seconds before the stack."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Rotation:
         ledger: Ledger,
         every: float,
     ) -> None:
-        """`tell` writes the account's secret anew, as the simulator has it now; `every` is in seconds."""
+        """`tell` stores the account's secret with the simulator's new key; `every` is in seconds."""
         self.simulators, self.tell, self.ledger, self.every = simulators, tell, ledger, every
         self.dice = random.Random(f"rotation {seed}")
         self.ended = threading.Event()
