@@ -127,7 +127,7 @@ class Simulator:
         rate = {"calls": calls, "per": seconds * scale, "pushback": seconds * scale}
         return {**self.secret(), **({"rate": rate} if scale != 1 else {})}
 
-    # --- life ---
+    # --- start and end ---
 
     def start(self) -> Self:
         self._thread.start()
