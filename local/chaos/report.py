@@ -45,7 +45,7 @@ MEANING = """## What is counted
 * **Batches**: a batch that is not SUBMITTED in the end, counts its lines wrongly, or does not report exactly the
   invalid lines. Its jobs are checked like all other jobs.
 * **Ends without a cause**: a job that is CANCELLED although nobody cancelled it; TIMED_OUT although the work was
-  short; FAILED or PARTIAL although the vendor had everything that it asked for, unless a reply was lost for good
+  short; FAILED or PARTIAL although the vendor had everything that it asked for, unless the reply to a trigger was lost
   (TRIGGER_UNCERTAIN), or the account was refused before the vendor had any work of the job (ACCOUNT_REFUSED).
 * **Triggered twice**: according to the simulators' own records, the same piece of a job's work (a camera's recording,
   a URL, a video) was started more often than allowed: once, and once more for each retry that needed new work. Repeats
