@@ -47,7 +47,7 @@ invoke: setup  ## call a function of the running stack: FUNCTION=poll EVENT=even
 
 # Tests of the deployed stack mostly wait, so the other tests run at the same time, on one more worker.
 test: lint  ## lint and every test
-	$(RUN) -m pytest -n $$(($(WORKERS) + 1)) --dist loadgroup --no-loadscope-reorder \
+	$(RUN) -m pytest -n $$(($(WORKERS) + 2)) --dist loadgroup --no-loadscope-reorder \
 	  tests/integration tests/conformance tests/unit
 
 quick: setup  ## in under a minute: ruff on what has changed, mypy, the tests of the pure core

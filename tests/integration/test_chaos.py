@@ -8,7 +8,7 @@ from local.chaos import report
 from local.chaos.campaign import Campaign, Form, run
 from local.chaos.users import OUTSIDE
 
-SLICE = Form(seeds=(1,), jobs=16, at_once=6, hangs=False, longest_call=15, patience=20, settling=150)
+SLICE = Form(seeds=(1,), jobs=16, at_once=16, hangs=False, longest_call=15, patience=20, settling=150)
 
 
 @pytest.fixture(scope="module")
