@@ -26,7 +26,7 @@ from local.stack import TERMINAL, CallRefused, Stack
 from tests.integration.vendors import Vendors
 
 PATIENCE = 30.0  # seconds for what should happen
-DENIED = ("AccessDenied", "not authorized", "An error occurred (403)")  # the last: a reply without a body, to HEAD
+DENIED = ("AccessDenied", "not authorized", "ManifestContended")  # the last: who may not read it is told of none
 
 
 @dataclass
