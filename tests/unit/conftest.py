@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import moto.core.models
 import pytest
 from clipferry.store.job_records import Jobs
 
 from tests.unit.steps import world as worlds
 from tests.unit.steps.aws import aws
+
+# moto would mock the calls of `requests` to AWS too, by 1,288 patterns for each test; nothing here makes any.
+moto.core.models.RESPONSES_METHODS = []
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 from hypothesis import given, settings
@@ -14,6 +13,7 @@ from moto import mock_aws
 
 from tests.models.dynamodb import DynamoDB
 from tests.models.expressions import Unsupported, condition, update
+from tests.unit.aws_clients import new_client
 
 TABLE = "things"
 PROPERTIES: dict[str, Any] = {
@@ -123,7 +123,7 @@ def answer(call: Any, operation: str, parameters: dict[str, Any]) -> Any:
 @pytest.fixture(scope="module")
 def moto() -> Iterator[Any]:
     with mock_aws():
-        yield boto3.client("dynamodb", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
+        yield new_client("dynamodb")
 
 
 @settings(max_examples=60)

@@ -7,13 +7,13 @@ from collections import deque
 from datetime import UTC, datetime
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from tests.models.s3 import S3
 from tests.simulation.machine import Failed, Fork, Invoke, Machine, Start, TaskFailed, Wait
+from tests.unit.aws_clients import new_client
 from tests.unit.stack.second_opinion import FunctionRaised, Play, execute
 
 FILES = ["f001", "f002"]
@@ -104,7 +104,7 @@ def test_the_interpreter_enters_the_states_and_makes_the_calls_that_motos_does(s
 def test_random_operations_on_s3_give_what_they_give_on_motos() -> None:
     draw = random.Random(5)
     with mock_aws():
-        moto = boto3.client("s3", region_name="us-east-1", aws_access_key_id="t", aws_secret_access_key="t")
+        moto = new_client("s3")
         moto.create_bucket(Bucket="videos")
         model = S3(lambda: datetime.now(UTC), lambda: f"u{draw.random()}")
         uploads: list[tuple[str, str]] = []

@@ -11,7 +11,7 @@ from tests.simulation.environment import Environment
 from tests.simulation.run import play
 from tests.simulation.world import simulation
 
-SLICE = 60.0  # real seconds of runs
+SLICE = 30.0  # real seconds of runs
 FIRST = 1_000_000  # seed
 
 

@@ -15,7 +15,6 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-import boto3
 import jsonata
 from botocore.exceptions import ClientError
 from moto import mock_aws
@@ -24,6 +23,8 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import state_task_service_sfn
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import WaitFunction
 from moto.stepfunctions.parser.asl.jsonata import jsonata as moto_jsonata
+
+from tests.unit.aws_clients import new_client
 
 FOLDER = Path(__file__).resolve().parents[3] / "statemachine"
 FUNCTIONS = {"retrieve": ("Trigger", "Poll", "Download", "Finish"), "batch": ("Batch", "Sweep")}
@@ -94,10 +95,10 @@ def execute(
     run = Run()
     with _interpreter(run, play, already_started):
         for key, value in (objects or {}).items():
-            s3 = boto3.client("s3", region_name="us-east-1")
+            s3 = new_client("s3")
             s3.create_bucket(Bucket=BUCKET)
             s3.put_object(Bucket=BUCKET, Key=key, Body=json.dumps(value))
-        client = boto3.client("stepfunctions", region_name="us-east-1")
+        client = new_client("stepfunctions")
         arn = client.create_state_machine(
             name=machine, definition=json.dumps(definition(machine)), roleArn="arn:aws:iam::123456789012:role/machine"
         )["stateMachineArn"]

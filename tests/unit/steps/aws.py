@@ -12,7 +12,6 @@ from typing import Any
 
 import boto3
 import botocore.client
-import moto.core.models
 import pytest
 import yaml
 from aws_lambda_powertools.utilities.parameters.base import DEFAULT_PROVIDERS
@@ -135,8 +134,6 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Edge]:
         "BATCH_MACHINE_ARN": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:batch",
     }.items():
         monkeypatch.setenv(name, value)
-    # moto would mock the calls of `requests` to AWS too, by 1,288 patterns each time; nothing here makes any.
-    monkeypatch.setattr(moto.core.models, "RESPONSES_METHODS", [])
     with mock_aws():
         monkeypatch.setattr(events, "_client", lambda: client("events"))
         monkeypatch.setattr(executions, "_client", lambda: client("stepfunctions"))

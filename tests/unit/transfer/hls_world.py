@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import boto3
 import imageio_ffmpeg
 from clipferry.outbound.client import Outbound
 from clipferry.transfer.hls.hls_copy import HlsCopy
@@ -22,6 +21,7 @@ from moto import mock_aws
 from local.simulators.base import Simulator
 from local.simulators.media import Clip
 from local.simulators.wire import Request, Response
+from tests.unit.aws_clients import new_client
 
 QUICK = Options(backoff=0.005, part_size=8 * 1024 * 1024)
 TS = b"\x47" + b"\x00" * 187
@@ -123,9 +123,8 @@ class S3:
 @contextmanager
 def s3_bucket() -> Iterator[S3]:
     """An S3 of this process's own with one bucket, `bucket`."""
-    keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
     with mock_aws():
-        client = boto3.client("s3", region_name="us-east-1", **keys)
+        client = new_client("s3")
         client.create_bucket(Bucket="bucket")
         yield S3(client)
 

@@ -19,9 +19,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-import boto3
 from clipferry.transfer import client_config
 from clipferry.transfer.checksums import CRC32, Crc, object_crc
+
+from tests.unit.aws_clients import new_client
 
 OWNER = "111122223333"
 MIN_PART = 5 * 1024 * 1024
@@ -90,14 +91,8 @@ class S3Server:
         self._http.server_close()
 
     def client(self, **config: Any) -> Any:
-        return boto3.client(
-            "s3",
-            endpoint_url=self.url,
-            region_name="us-east-1",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-            config=client_config(16).merge(_one_attempt(config)),
-        )
+        settings = client_config(16).merge(_one_attempt(config))
+        return new_client("s3", endpoint_url=self.url, config=settings)
 
     def fail(self, operation: str, *faults: S3Fault) -> None:
         self.faults.setdefault(operation, []).extend(faults)
