@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 from clipferry import transfer
-from clipferry.jobs import FileStatus, Job, JobStatus
+from clipferry.jobs.job import Job
+from clipferry.jobs.statuses import FileStatus, JobStatus
 from clipferry.outbound.client import Outbound, Reply, Stream
 from clipferry.steps.context import Runtime
 from clipferry.steps.finish import Closing

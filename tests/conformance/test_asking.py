@@ -10,7 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from clipferry.jobs import FileStatus, Job, JobStatus
+from clipferry.jobs.job import Job
+from clipferry.jobs.statuses import FileStatus, JobStatus
 
 from local.simulators.faults import Fault
 from local.simulators.stage import Lost, Scene

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from clipferry.aws.account_secrets import load_account
-from clipferry.jobs import FileStatus, JobStatus
+from clipferry.jobs.statuses import FileStatus, JobStatus
 from clipferry.vendors import vendor_class
 
 from local.simulators.faults import Fault

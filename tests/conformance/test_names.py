@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from clipferry.jobs import FileStatus, JobStatus
+from clipferry.jobs.statuses import FileStatus, JobStatus
 
 from local.simulators.faults import Fault
 from local.simulators.stage import Scene

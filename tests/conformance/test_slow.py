@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from clipferry.jobs import FileStatus
+from clipferry.jobs.statuses import FileStatus
 from clipferry.vendors.linkvisual.schemas import FILE_NAMES_MAX
 
 from local.simulators.linkvisual import LinkVisualSimulator, Recording

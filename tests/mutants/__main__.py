@@ -35,7 +35,7 @@ MADE_BY_HAND = [
 
 #: By name in the report: the modules below the package, and the tests that must notice.
 PARTS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
-    "jobs": (["jobs.py"], ["tests/unit/test_jobs.py", "tests/unit/test_job_values.py"]),
+    "jobs": (["jobs/*.py"], ["tests/unit/test_jobs.py", "tests/unit/test_job_values.py"]),
     "pacing": (["pacing/*.py"], ["tests/unit/pacing"]),
     "evidence": (
         ["transfer/evidence.py"],

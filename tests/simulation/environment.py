@@ -158,7 +158,7 @@ def _modules() -> list[Any]:
 def _wanted(module: Any, name: str) -> bool:
     of = module.__name__
     if name == "os":
-        return bool(of == "clipferry.jobs")
+        return bool(of == "clipferry.jobs.job")
     if name == "threading":
         return bool(of.startswith("clipferry.transfer"))
     if name == "datetime":

@@ -7,7 +7,7 @@ import json
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from clipferry.jobs import FILE_MOVES, JOB_MOVES, FileStatus, JobStatus
+from clipferry.jobs.statuses import FILE_MOVES, JOB_MOVES, FileStatus, JobStatus
 
 from tests.models.dynamodb import Key
 from tests.models.expressions import Item

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from clipferry.jobs import JobStatus
+from clipferry.jobs.statuses import JobStatus
 from clipferry.steps.finish import Closing, NotNow
 from clipferry.steps.submit import retry, submit
 from clipferry.store.job_records import NotFound, Superseded

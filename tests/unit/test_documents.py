@@ -15,7 +15,7 @@ from clipferry.aws.events import detail
 from clipferry.batches import Batch, BatchStatus, Counts
 from clipferry.intake.job_body import BODY_SCHEMA, check, new_job
 from clipferry.intake.schedule_body import define
-from clipferry.jobs import Job
+from clipferry.jobs.job import Job
 from clipferry.transfer import Code, WarningCode
 from clipferry.transfer.media import SMALLEST, formats
 from clipferry.vendors import VENDORS, vendor_class

@@ -7,26 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from clipferry.jobs import (
-    FILE_MOVES,
-    JOB_MOVES,
-    MAX_CODE,
-    MAX_MESSAGE,
-    MAX_WARNING,
-    MAX_WARNINGS,
-    TERMINAL,
-    WARNINGS_BYTES,
-    File,
-    FileStatus,
-    Job,
-    JobStatus,
-    Problem,
-    iso,
-    job_id,
-    outcome,
-    percent,
-    warning,
-)
+from clipferry.jobs.file import File
+from clipferry.jobs.job import Job, iso, job_id, outcome, percent
+from clipferry.jobs.problems import MAX_CODE, MAX_MESSAGE, MAX_WARNING, MAX_WARNINGS, WARNINGS_BYTES, Problem, warning
+from clipferry.jobs.statuses import FILE_MOVES, JOB_MOVES, TERMINAL, FileStatus, JobStatus
 
 from tests.unit.test_jobs import NOON, a_file, a_job
 

@@ -5,19 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from clipferry.jobs import (
-    FILE_MOVES,
-    JOB_MOVES,
-    File,
-    FileStatus,
-    Job,
-    JobStatus,
-    Problem,
-    iso,
-    job_id,
-    outcome,
-    percent,
-)
+from clipferry.jobs.file import File
+from clipferry.jobs.job import Job, iso, job_id, outcome, percent
+from clipferry.jobs.problems import Problem
+from clipferry.jobs.statuses import FILE_MOVES, JOB_MOVES, FileStatus, JobStatus
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -8,7 +8,8 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 from aws_lambda_powertools.metrics import MetricUnit
 from clipferry.intake.job_query import page_token, parse_file_query, parse_query
-from clipferry.jobs import Job, warning
+from clipferry.jobs.job import Job
+from clipferry.jobs.problems import warning
 from clipferry.steps.context import runtime
 from clipferry.steps.links import LINK_SECONDS, link
 from clipferry.steps.submit import retry, submit

@@ -12,7 +12,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from clipferry.jobs import JobStatus, Problem, iso
+from clipferry.jobs.job import iso
+from clipferry.jobs.problems import Problem
+from clipferry.jobs.statuses import JobStatus
 from clipferry.redaction import bare, redact_key
 
 CALL_LIFETIME = timedelta(seconds=300)  # no call of the batch function runs longer (its Timeout)

@@ -8,7 +8,10 @@ from datetime import UTC, datetime
 import pytest
 from clipferry.aws import events
 from clipferry.intake.checks import InvalidBody
-from clipferry.jobs import File, FileStatus, Job, JobStatus, Problem
+from clipferry.jobs.file import File
+from clipferry.jobs.job import Job
+from clipferry.jobs.problems import Problem
+from clipferry.jobs.statuses import FileStatus, JobStatus
 
 from tests.unit.steps.aws import BUCKET
 from tests.unit.steps.world import World

@@ -10,7 +10,7 @@ from clipferry import __version__
 from clipferry.aws import executions
 from clipferry.intake import job_body
 from clipferry.intake.values import fingerprints
-from clipferry.jobs import JobStatus
+from clipferry.jobs.statuses import JobStatus
 from clipferry.vendors import VENDORS
 from clipferry.vendors.contract import VendorRefused
 

@@ -6,7 +6,10 @@ import json
 from typing import Any
 
 import pytest
-from clipferry.jobs import File, FileStatus, Job, JobStatus, Problem
+from clipferry.jobs.file import File
+from clipferry.jobs.job import Job
+from clipferry.jobs.problems import Problem
+from clipferry.jobs.statuses import FileStatus, JobStatus
 
 from tests.unit.functions.conftest import Functions
 

@@ -12,7 +12,7 @@ from clipferry.aws import scheduler
 from clipferry.batches import BatchStatus
 from clipferry.intake.job_body import new_job
 from clipferry.intake.schedule_body import Schedule
-from clipferry.jobs import JobStatus
+from clipferry.jobs.statuses import JobStatus
 from clipferry.steps.batch import close, prepare, submit_chunk
 
 from tests.unit.functions.conftest import Functions

@@ -10,7 +10,8 @@ import pytest
 from clipferry.intake.checks import BODY_MAX, InvalidBody
 from clipferry.intake.job_body import ADOPT_MAX, check, new_job
 from clipferry.intake.values import fingerprint
-from clipferry.jobs import DEADLINE_MAX, DEADLINE_MIN, JobStatus
+from clipferry.jobs.job import DEADLINE_MAX, DEADLINE_MIN
+from clipferry.jobs.statuses import JobStatus
 from clipferry.vendors import VENDORS, vendor_class
 from hypothesis import given
 from hypothesis import strategies as st

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 from clipferry.intake.job_query import LIMIT_DEFAULT, BadQuery, Query, page_token, parse_file_query
 from clipferry.intake.job_query import parse_query as parse
-from clipferry.jobs import JobStatus
+from clipferry.jobs.statuses import JobStatus
 from clipferry.store.job_records import Listing
 from hypothesis import given
 from hypothesis import strategies as st

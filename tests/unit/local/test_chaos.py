@@ -16,7 +16,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from clipferry.jobs import FileStatus
+from clipferry.jobs.statuses import FileStatus
 from clipferry.store.rows import FileRow
 from pynamodb.expressions.update import Update
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from clipferry.jobs import JobStatus
+from clipferry.jobs.statuses import JobStatus
 
 from tests.unit.stack.transformed import ROOT
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clipferry.jobs import DEADLINE_MAX
+from clipferry.jobs.job import DEADLINE_MAX
 from clipferry.steps.step_result import HAND_OVER_AT
 
 from tests.unit.stack.second_opinion import FUNCTIONS, definition, lambda_states, levels

@@ -16,7 +16,10 @@ from clipferry.intake.checks import FieldError, InvalidBody
 from clipferry.intake.job_body import BODY_SCHEMA
 from clipferry.intake.schedule_body import SCHEMA as SCHEDULE_SCHEMA
 from clipferry.intake.schedule_body import Schedule
-from clipferry.jobs import File, FileStatus, Job, JobStatus, Problem, warning
+from clipferry.jobs.file import File
+from clipferry.jobs.job import Job
+from clipferry.jobs.problems import Problem, warning
+from clipferry.jobs.statuses import FileStatus, JobStatus
 
 from tests.unit.stack.transformed import ROOT, published_api
 

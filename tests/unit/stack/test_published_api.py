@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from clipferry.intake.job_body import DEADLINE_MAX, DEADLINE_MIN, check, new_job
-from clipferry.jobs import FileStatus, JobStatus
+from clipferry.jobs.statuses import FileStatus, JobStatus
 from clipferry.vendors import VENDORS
 
 from tests.published_api.breaking import losses

@@ -19,7 +19,8 @@ from clipferry.intake.job_body import new_job
 from clipferry.intake.job_query import PARAMETERS
 from clipferry.intake.schedule_body import SCHEMA as SCHEDULE_SCHEMA
 from clipferry.intake.schedule_body import Schedule
-from clipferry.jobs import COPY_LIFETIME, File
+from clipferry.jobs.file import File
+from clipferry.jobs.job import COPY_LIFETIME
 from clipferry.settings import ARCHIVE_CLASSES
 from clipferry.steps.conclusion import DUTY_ROOM
 from clipferry.transfer.interface import Level, Options

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from clipferry.batches import WORK
 from clipferry.intake.job_body import BODY_SCHEMA
-from clipferry.jobs import DEADLINE_MAX
+from clipferry.jobs.job import DEADLINE_MAX
 from clipferry.store.rows import Entry, TagRow
 from pynamodb.indexes import Index
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from clipferry.aws import executions
 from clipferry.batches import Batch
-from clipferry.jobs import JobStatus
+from clipferry.jobs.statuses import JobStatus
 from clipferry.steps import batch_requests
 from clipferry.steps.batch import close, prepare, submit_chunk
 from clipferry.steps.batch_context import BatchContext

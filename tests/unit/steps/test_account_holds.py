@@ -9,7 +9,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from clipferry.jobs import CALL_LIFETIME, FileStatus, JobStatus
+from clipferry.jobs.job import CALL_LIFETIME
+from clipferry.jobs.statuses import FileStatus, JobStatus
 from clipferry.settings import settings
 from clipferry.steps.account_holds import LONGEST_WAIT, PROBE_INTERVAL
 from clipferry.vendors.contract import LookStatus, VendorUnavailable

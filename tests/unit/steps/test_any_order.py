@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 from clipferry import transfer
-from clipferry.jobs import FILE_MOVES, JOB_MOVES, FileStatus, Job, JobStatus
+from clipferry.jobs.job import Job
+from clipferry.jobs.statuses import FILE_MOVES, JOB_MOVES, FileStatus, JobStatus
 from clipferry.pacing.task_slots import LEASE
 from clipferry.steps.finish import NotNow
 from clipferry.steps.slots import DOWNLOADS

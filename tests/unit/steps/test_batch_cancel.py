@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from clipferry.batches import CALL_LIFETIME, BatchStatus
-from clipferry.jobs import JobStatus
+from clipferry.jobs.statuses import JobStatus
 from clipferry.steps import batch_lines, batch_requests
 from clipferry.steps.batch import close, prepare, submit_chunk
 

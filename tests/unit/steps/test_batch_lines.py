@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
-from clipferry.jobs import Job
+from clipferry.jobs.job import Job
 from clipferry.steps import batch_lines, batch_requests
 from clipferry.steps.batch import prepare, submit_chunk
 from clipferry.store.job_records import NotFound

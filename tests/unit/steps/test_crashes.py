@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
-from clipferry.jobs import JobStatus
+from clipferry.jobs.statuses import JobStatus
 from clipferry.pacing.call_rates import ANY
 from clipferry.pacing.task_slots import LEASE
 from clipferry.steps import step_result

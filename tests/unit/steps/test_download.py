@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from clipferry import transfer
 from clipferry.aws.account_secrets import load_account
-from clipferry.jobs import DOWNLOAD_BUDGET, FileStatus, JobStatus, percent
+from clipferry.jobs.file import DOWNLOAD_BUDGET
+from clipferry.jobs.job import percent
+from clipferry.jobs.statuses import FileStatus, JobStatus
 from clipferry.outbound.client import Outbound
 from clipferry.store.job_records import Listing
 from clipferry.store.rows import FileRow

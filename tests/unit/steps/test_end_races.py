@@ -7,7 +7,8 @@ import json
 from collections.abc import Callable
 
 import pytest
-from clipferry.jobs import CALL_LIFETIME, COPY_LIFETIME, JobStatus
+from clipferry.jobs.job import CALL_LIFETIME, COPY_LIFETIME
+from clipferry.jobs.statuses import JobStatus
 from clipferry.store.rows import Item
 from clipferry.vendors.contract import Look, LookStatus
 

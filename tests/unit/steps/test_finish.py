@@ -9,7 +9,8 @@ import pytest
 from botocore.exceptions import ClientError
 from clipferry import transfer
 from clipferry.aws import events
-from clipferry.jobs import FileStatus, Job, JobStatus
+from clipferry.jobs.job import Job
+from clipferry.jobs.statuses import FileStatus, JobStatus
 from clipferry.steps.conclusion import DUTY_ROOM
 from clipferry.steps.finish import CONCLUDING, Closing, NotNow
 from clipferry.store.job_records import NotFound, Superseded

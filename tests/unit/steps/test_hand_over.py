@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 from clipferry import transfer
-from clipferry.jobs import DOWNLOAD_BUDGET, FileStatus, JobStatus
+from clipferry.jobs.file import DOWNLOAD_BUDGET
+from clipferry.jobs.statuses import FileStatus, JobStatus
 from clipferry.steps import step_result
 from clipferry.vendors.contract import VendorUnavailable
 

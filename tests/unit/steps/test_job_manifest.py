@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from clipferry.jobs import JobStatus
+from clipferry.jobs.statuses import JobStatus
 from clipferry.steps.job_manifest import WRITES, ManifestContended, write_manifest
 from clipferry.store.job_records import Superseded
 from clipferry.vendors.contract import VendorRefused

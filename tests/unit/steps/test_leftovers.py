@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from clipferry import transfer
-from clipferry.jobs import COPY_LIFETIME, JobStatus
+from clipferry.jobs.job import COPY_LIFETIME
+from clipferry.jobs.statuses import JobStatus
 from clipferry.steps import leftovers
 from clipferry.steps.leftovers import KEEP_SEGMENTS
 from clipferry.steps.sweep import Sweep

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from clipferry.jobs import FileStatus, JobStatus
+from clipferry.jobs.statuses import FileStatus, JobStatus
 from clipferry.pacing.call_rates import ANY
 from clipferry.pacing.durations import STEP
 from clipferry.pacing.poll_plan import View

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from clipferry.jobs import DOWNLOAD_BUDGET, FileStatus, JobStatus
+from clipferry.jobs.file import DOWNLOAD_BUDGET
+from clipferry.jobs.statuses import FileStatus, JobStatus
 from clipferry.pacing.poll_plan import POLL_ERROR_BUDGET
 from clipferry.steps.poll import UNKNOWN_BUDGET
 from clipferry.vendors.contract import (

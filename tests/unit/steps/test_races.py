@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from clipferry.jobs import JobStatus
+from clipferry.jobs.statuses import JobStatus
 from clipferry.vendors.contract import VendorThrottled, VendorUnavailable
 
 from tests.unit.steps.interleaving import Call, assert_in_every_order

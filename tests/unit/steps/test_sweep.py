@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from clipferry.aws import executions
-from clipferry.jobs import JobStatus
+from clipferry.jobs.statuses import JobStatus
 from clipferry.steps.sweep import RESTART_BUDGET, Sweep
 from clipferry.vendors.contract import Submitted
 

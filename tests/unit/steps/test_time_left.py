@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from clipferry.jobs import JobStatus
+from clipferry.jobs.statuses import JobStatus
 from clipferry.pacing.poll_plan import POLL_ERROR_BUDGET
 from clipferry.vendors.contract import LookStatus, OutOfTime, Submitted
 

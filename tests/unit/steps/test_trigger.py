@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from clipferry.jobs import CALL_LIFETIME, JobStatus
+from clipferry.jobs.job import CALL_LIFETIME
+from clipferry.jobs.statuses import JobStatus
 from clipferry.steps.trigger import RETRIGGER_BUDGET, TRIGGER_BUDGET
 from clipferry.vendors.contract import (
     Submitted,

@@ -6,7 +6,7 @@ import random
 
 import pytest
 from clipferry.aws.account_secrets import AccountError
-from clipferry.jobs import Problem
+from clipferry.jobs.problems import Problem
 from clipferry.steps.vendor_errors import ASKING_ERRORS, AccountOnHold, Decision, Remedy, decide
 from clipferry.vendors import contract
 from clipferry.vendors.contract import (

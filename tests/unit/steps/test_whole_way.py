@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clipferry.jobs import JobStatus
+from clipferry.jobs.statuses import JobStatus
 from clipferry.store.rows import Item
 
 from tests.unit.steps.world import World

@@ -17,7 +17,8 @@ import pytest
 from aws_lambda_powertools import Logger
 from clipferry import transfer, vendors
 from clipferry.aws import executions
-from clipferry.jobs import FileStatus, Job, JobStatus
+from clipferry.jobs.job import Job
+from clipferry.jobs.statuses import FileStatus, JobStatus
 from clipferry.outbound.client import Outbound
 from clipferry.steps.context import Runtime
 from clipferry.steps.download import download

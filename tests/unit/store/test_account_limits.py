@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from clipferry.jobs import Problem
+from clipferry.jobs.problems import Problem
 from clipferry.pacing.call_rates import ANY, Pace, Rate
 from clipferry.pacing.durations import Durations
 from clipferry.pacing.task_slots import Held, Waiting

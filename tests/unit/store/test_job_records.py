@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
-from clipferry.jobs import File, FileStatus, Job, JobStatus, Problem
+from clipferry.jobs.file import File
+from clipferry.jobs.job import Job
+from clipferry.jobs.problems import Problem
+from clipferry.jobs.statuses import FileStatus, JobStatus
 from clipferry.settings import settings as settings_of_functions
 from clipferry.store.job_records import IllegalMove, Jobs, Listing, NotFound, Superseded
 from clipferry.store.rows import Item, TagRow

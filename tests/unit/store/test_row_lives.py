@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from clipferry.jobs import File, FileStatus, Job, JobStatus
+from clipferry.jobs.file import File
+from clipferry.jobs.job import Job
+from clipferry.jobs.statuses import FileStatus, JobStatus
 from clipferry.store.job_records import ROWS_AT_ONCE, Jobs, Listing, Superseded
 from clipferry.store.rows import FileRow, Item, TagRow
 

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from clipferry.intake.checks import BODY_MAX
 from clipferry.intake.job_body import ADOPT_MAX, check, new_job
-from clipferry.jobs import MAX_WARNINGS, File, Job, Problem, warning
+from clipferry.jobs.file import File
+from clipferry.jobs.job import Job
+from clipferry.jobs.problems import MAX_WARNINGS, Problem, warning
 from clipferry.store.job_records import Jobs
 from clipferry.vendors.contract import REFS_MAX, LookStatus, Sighting, Submitted, VendorUnavailable
 

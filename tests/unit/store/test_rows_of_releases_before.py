@@ -12,7 +12,10 @@ from typing import Any
 
 import pytest
 from clipferry.batches import Batch, BatchStatus, Counts
-from clipferry.jobs import File, FileStatus, Job, JobStatus, Problem
+from clipferry.jobs.file import File
+from clipferry.jobs.job import Job
+from clipferry.jobs.problems import Problem
+from clipferry.jobs.statuses import FileStatus, JobStatus
 from clipferry.pacing.call_rates import ANY, Pace, Rate
 from clipferry.pacing.durations import Durations
 from clipferry.pacing.task_slots import Held, Waiting

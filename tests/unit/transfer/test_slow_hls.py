@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from clipferry.jobs import DOWNLOAD_BUDGET
+from clipferry.jobs.file import DOWNLOAD_BUDGET
 from clipferry.outbound.client import Outbound
 from clipferry.transfer.connection_limit import Reading
 from clipferry.transfer.hls.hls_copy import HlsCopy

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from clipferry.jobs import DOWNLOAD_BUDGET
+from clipferry.jobs.file import DOWNLOAD_BUDGET
 from clipferry.transfer import Failed, More, Retry, Stored
 
 from tests.unit.transfer.rig import OPTIONS, PART, STEM, Rig

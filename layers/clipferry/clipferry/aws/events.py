@@ -8,7 +8,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from clipferry.aws.sdk import client_options
-from clipferry.jobs import FileStatus, Job, JobStatus, iso
+from clipferry.jobs.job import Job, iso
+from clipferry.jobs.statuses import FileStatus, JobStatus
 from clipferry.redaction import bare
 from clipferry.settings import settings
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from clipferry.aws.sdk import client_options
 from clipferry.batches import Batch
-from clipferry.jobs import Job
+from clipferry.jobs.job import Job
 from clipferry.settings import settings
 
 if TYPE_CHECKING:

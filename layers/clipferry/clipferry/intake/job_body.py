@@ -13,7 +13,8 @@ from typing import Any
 
 from clipferry.intake.checks import FieldError, InvalidBody, broken, place, unfit_values, unusable, with_rules
 from clipferry.intake.values import canonical, fingerprint, prose_fields
-from clipferry.jobs import DEADLINE_MAX, DEADLINE_MIN, Job, JobStatus, job_id
+from clipferry.jobs.job import DEADLINE_MAX, DEADLINE_MIN, Job, job_id
+from clipferry.jobs.statuses import JobStatus
 from clipferry.redaction import redact
 from clipferry.vendors import VENDORS, vendor_class
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from clipferry.intake.characters import unseen
-from clipferry.jobs import JobStatus
+from clipferry.jobs.statuses import JobStatus
 from clipferry.redaction import redact
 from clipferry.store.job_records import PAGE_MAX, Listing
 from clipferry.vendors import VENDORS

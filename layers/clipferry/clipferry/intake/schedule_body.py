@@ -27,7 +27,7 @@ from clipferry.intake.schedule_expressions import (
     exists,
     parse,
 )
-from clipferry.jobs import iso
+from clipferry.jobs.job import iso
 from clipferry.redaction import bare
 
 Value = TypeVar("Value")

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clipferry.jobs import File, Job
+from clipferry.jobs.file import File
+from clipferry.jobs.job import Job
 from clipferry.settings import settings
 from clipferry.steps.vendor_errors import AccountOnHold, Decision
 from clipferry.store.account_limits import Hold

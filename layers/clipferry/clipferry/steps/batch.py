@@ -14,7 +14,7 @@ from typing import Any
 from clipferry.batches import Batch, BatchStatus
 from clipferry.intake.manifest.division import ManifestChunk, ManifestDivision
 from clipferry.intake.manifest.layout import ManifestError
-from clipferry.jobs import Problem
+from clipferry.jobs.problems import Problem
 from clipferry.steps.batch_context import BatchContext
 from clipferry.steps.batch_lines import ReportEntry, WantedJob, read_lines, submit_line
 from clipferry.steps.batch_objects import (

@@ -18,7 +18,7 @@ from clipferry.intake.manifest.bodies import body_of
 from clipferry.intake.manifest.layout import ManifestLayout
 from clipferry.intake.manifest.records import ManifestRecord
 from clipferry.intake.values import fingerprints
-from clipferry.jobs import Job, job_id
+from clipferry.jobs.job import Job, job_id
 from clipferry.redaction import redact
 from clipferry.steps.batch_context import BatchContext
 from clipferry.steps.submit import admit

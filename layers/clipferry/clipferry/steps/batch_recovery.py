@@ -14,7 +14,7 @@ from math import ceil
 
 from clipferry.aws import executions
 from clipferry.batches import CALL_LIFETIME, BatchStatus
-from clipferry.jobs import Problem
+from clipferry.jobs.problems import Problem
 from clipferry.steps.finish import Closing, NotNow
 from clipferry.store.batch_records import Batches
 from clipferry.store.job_records import NotFound

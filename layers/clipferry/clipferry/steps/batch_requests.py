@@ -14,7 +14,7 @@ from clipferry.batches import Batch, BatchStatus
 from clipferry.intake.batch_body import MANIFEST_MAX, PREFIX, check_batch, check_upload, format_of
 from clipferry.intake.checks import FieldError, InvalidBody
 from clipferry.intake.values import canonical, fingerprint, fingerprints
-from clipferry.jobs import job_id
+from clipferry.jobs.job import job_id
 from clipferry.settings import settings
 from clipferry.steps.batch_context import BatchContext
 from clipferry.steps.links import LINK_SECONDS

@@ -23,7 +23,9 @@ from typing import TYPE_CHECKING, Any
 from clipferry.aws import events, executions
 from clipferry.aws.bucket import bucket_owner
 from clipferry.aws.sdk import AWS_CALL_MAX
-from clipferry.jobs import FileStatus, Job, JobStatus, Problem
+from clipferry.jobs.job import Job
+from clipferry.jobs.problems import Problem
+from clipferry.jobs.statuses import FileStatus, JobStatus
 from clipferry.pacing.poll_plan import STAY
 from clipferry.settings import settings
 from clipferry.steps.context import Runtime, task_of

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from clipferry.aws import logs
 from clipferry.aws.account_secrets import load_account
-from clipferry.jobs import File, FileStatus, Job
+from clipferry.jobs.file import File
+from clipferry.jobs.job import Job
+from clipferry.jobs.statuses import FileStatus
 from clipferry.outbound.client import Outbound
 from clipferry.settings import settings
 from clipferry.steps.account_holds import ACCOUNT_REFUSED, hold_to_probe

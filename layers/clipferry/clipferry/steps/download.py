@@ -13,17 +13,10 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from clipferry import transfer
-from clipferry.jobs import (
-    DOWNLOAD_BROKEN,
-    DOWNLOAD_BUDGET,
-    MAX_WARNINGS,
-    File,
-    FileStatus,
-    Job,
-    JobStatus,
-    Problem,
-    warning,
-)
+from clipferry.jobs.file import DOWNLOAD_BROKEN, DOWNLOAD_BUDGET, File
+from clipferry.jobs.job import Job
+from clipferry.jobs.problems import MAX_WARNINGS, Problem, warning
+from clipferry.jobs.statuses import FileStatus, JobStatus
 from clipferry.outbound.file_headers import FileHeaders
 from clipferry.pacing.poll_plan import error_wait
 from clipferry.settings import settings

@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from clipferry.jobs import CALL_LIFETIME, FileStatus, Job, JobStatus, Problem, outcome
+from clipferry.jobs.job import CALL_LIFETIME, Job, outcome
+from clipferry.jobs.problems import Problem
+from clipferry.jobs.statuses import FileStatus, JobStatus
 from clipferry.steps.conclusion import Conclusion
 from clipferry.steps.context import Runtime
 from clipferry.steps.step_result import is_current

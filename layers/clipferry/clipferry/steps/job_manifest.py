@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from clipferry.aws.bucket import bucket_owner
-from clipferry.jobs import Job
+from clipferry.jobs.job import Job
 from clipferry.settings import settings
 
 if TYPE_CHECKING:

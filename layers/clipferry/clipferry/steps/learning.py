@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clipferry.jobs import Job
+from clipferry.jobs.job import Job
 from clipferry.pacing.poll_plan import Durations, size_class
 
 if TYPE_CHECKING:

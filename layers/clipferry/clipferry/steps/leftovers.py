@@ -16,7 +16,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from clipferry.aws.bucket import bucket_owner
-from clipferry.jobs import File, Job
+from clipferry.jobs.file import File
+from clipferry.jobs.job import Job
 from clipferry.settings import settings
 from clipferry.steps.context import Runtime
 from clipferry.store.job_records import Superseded

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clipferry.jobs import FileStatus
+from clipferry.jobs.statuses import FileStatus
 from clipferry.settings import settings
 from clipferry.steps.context import Runtime
 from clipferry.store.job_records import NotFound

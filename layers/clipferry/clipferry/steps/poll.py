@@ -11,7 +11,10 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from clipferry.jobs import DOWNLOAD_BROKEN, DOWNLOAD_BUDGET, File, FileStatus, Job, JobStatus, Problem
+from clipferry.jobs.file import DOWNLOAD_BROKEN, DOWNLOAD_BUDGET, File
+from clipferry.jobs.job import Job
+from clipferry.jobs.problems import Problem
+from clipferry.jobs.statuses import FileStatus, JobStatus
 from clipferry.pacing.poll_plan import POLL_ERROR_BUDGET, View, error_wait, next_wait, stays
 from clipferry.steps.account_holds import seconds_to_wait
 from clipferry.steps.context import Runtime, task_of

@@ -23,7 +23,7 @@ from clipferry.aws import events
 from clipferry.intake.checks import DEPTH_MAX, FieldError, InvalidBody, too_deep
 from clipferry.intake.schedule_expressions import FIRST_YEAR, LAST_YEAR
 from clipferry.intake.values import fingerprint
-from clipferry.jobs import Job, iso
+from clipferry.jobs.job import Job, iso
 from clipferry.steps.context import Runtime
 from clipferry.steps.submit import KeyReused, submit
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clipferry.jobs import Job
+from clipferry.jobs.job import Job
 from clipferry.pacing.task_slots import LEASE, SOONEST, Start, decide, lease, usual_hold
 from clipferry.vendors.contract import CallHeldBack
 

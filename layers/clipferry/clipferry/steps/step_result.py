@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from clipferry.jobs import ACCOUNT_CODES, FileStatus, Job, JobStatus
+from clipferry.jobs.job import Job
+from clipferry.jobs.problems import ACCOUNT_CODES
+from clipferry.jobs.statuses import FileStatus, JobStatus
 from clipferry.steps.context import Runtime
 from clipferry.steps.slots import give_back
 from clipferry.store.job_records import Superseded

@@ -11,7 +11,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from clipferry.aws import executions
 from clipferry.intake.job_body import new_job
 from clipferry.intake.values import fingerprints
-from clipferry.jobs import Job, JobStatus
+from clipferry.jobs.job import Job
+from clipferry.jobs.statuses import JobStatus
 from clipferry.steps.context import Runtime
 from clipferry.steps.finish import NotNow
 from clipferry.store.job_records import Superseded

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 
 from clipferry.aws import executions
 from clipferry.aws.bucket import bucket_owner
-from clipferry.jobs import Job, JobStatus, Problem
+from clipferry.jobs.job import Job
+from clipferry.jobs.problems import Problem
+from clipferry.jobs.statuses import JobStatus
 from clipferry.settings import settings
 from clipferry.steps.batch_recovery import BatchRecovery
 from clipferry.steps.finish import Closing

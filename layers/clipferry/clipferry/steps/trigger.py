@@ -13,7 +13,8 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
-from clipferry.jobs import CALL_LIFETIME, FileStatus, Job, JobStatus
+from clipferry.jobs.job import CALL_LIFETIME, Job
+from clipferry.jobs.statuses import FileStatus, JobStatus
 from clipferry.pacing.poll_plan import CALL_ROOM, View, error_wait, next_wait
 from clipferry.steps.account_holds import ACCOUNT_REFUSED, put_on_hold, seconds_to_wait
 from clipferry.steps.context import Runtime, task_of

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from clipferry.aws.account_secrets import AccountError
-from clipferry.jobs import Problem
+from clipferry.jobs.problems import Problem
 from clipferry.pacing.poll_plan import error_wait
 from clipferry.vendors.contract import (
     CallHeldBack,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from clipferry.jobs import Job, JobStatus, Problem
+from clipferry.jobs.job import Job
+from clipferry.jobs.problems import Problem
+from clipferry.jobs.statuses import JobStatus
 from clipferry.steps.context import Runtime
 from clipferry.steps.step_result import StepResult
 

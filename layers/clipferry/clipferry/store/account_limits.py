@@ -13,7 +13,7 @@ from pynamodb.exceptions import DeleteError, PutError, UpdateError
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
-from clipferry.jobs import Problem
+from clipferry.jobs.problems import Problem
 from clipferry.pacing.call_rates import Pace, Rate, Reservation
 from clipferry.pacing.durations import Durations
 from clipferry.pacing.task_slots import Held, Waiting

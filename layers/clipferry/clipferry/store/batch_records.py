@@ -18,7 +18,7 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.transactions import TransactWrite
 
 from clipferry.batches import BATCH_MOVES, Batch, BatchStatus, Counts
-from clipferry.jobs import JobStatus
+from clipferry.jobs.statuses import JobStatus
 from clipferry.store.job_records import TAG_LIFETIME, IllegalMove, NotFound
 from clipferry.store.job_rows import shard_of, shards
 from clipferry.store.row_values import as_read, attributes_of, value_of

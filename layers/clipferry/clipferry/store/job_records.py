@@ -21,7 +21,9 @@ from pynamodb.exceptions import PutError, TransactWriteError
 from pynamodb.indexes import GlobalSecondaryIndex
 from pynamodb.transactions import TransactWrite
 
-from clipferry.jobs import FILE_MOVES, JOB_MOVES, File, FileStatus, Job, JobStatus, iso
+from clipferry.jobs.file import File
+from clipferry.jobs.job import Job, iso
+from clipferry.jobs.statuses import FILE_MOVES, JOB_MOVES, FileStatus, JobStatus
 from clipferry.store.job_rows import (
     created_key,
     due,
@@ -55,7 +57,7 @@ LAST_MOMENT = timedelta(days=1)  # a retry within so short a time before the row
 
 
 class IllegalMove(Exception):
-    """A change of status that the table in `jobs.py` does not allow: always a defect, never a race."""
+    """A change of status that the tables in `jobs/statuses.py` do not allow: always a defect, never a race."""
 
 
 class NotFound(Exception):

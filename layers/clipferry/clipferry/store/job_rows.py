@@ -12,7 +12,9 @@ from typing import Any
 
 from pynamodb.expressions.condition import Condition
 
-from clipferry.jobs import CALL_LIFETIME, File, FileStatus, Job, JobStatus, iso
+from clipferry.jobs.file import File
+from clipferry.jobs.job import CALL_LIFETIME, Job, iso
+from clipferry.jobs.statuses import FileStatus, JobStatus
 from clipferry.settings import settings
 from clipferry.store.row_values import as_read, attributes_of, value_of
 from clipferry.store.rows import FileRow, Item, JobRow, TagRow

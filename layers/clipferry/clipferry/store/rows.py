@@ -26,7 +26,8 @@ from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
 from pynamodb.models import Model
 
 from clipferry.batches import BatchStatus
-from clipferry.jobs import FileStatus, JobStatus, Problem
+from clipferry.jobs.problems import Problem
+from clipferry.jobs.statuses import FileStatus, JobStatus
 from clipferry.settings import CONNECT_MAX, READ_MAX, settings
 
 

@@ -16,7 +16,8 @@ from pynamodb.expressions.update import Action
 from pynamodb.models import Model
 from pynamodb.transactions import TransactWrite
 
-from clipferry.jobs import Job, JobStatus
+from clipferry.jobs.job import Job
+from clipferry.jobs.statuses import JobStatus
 from clipferry.settings import CONNECT_MAX, READ_MAX
 from clipferry.store.rows import BatchRow, ChunkRow, FileRow, JobRow, TallyRow
 

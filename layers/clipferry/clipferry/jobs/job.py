@@ -1,229 +1,24 @@
-"""What a job and a file are, and which changes of status are allowed.
-
-Pure: no boto3, no clock, no I/O. Each decision here is a function of values; `store/job_records.py` makes each change
-of status a conditional write.
-"""
+"""One request of a user, with its files."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from typing import Any
 
-from clipferry.redaction import bare, redact
+from clipferry.jobs.file import File
+from clipferry.jobs.problems import MAX_WARNINGS, WARNINGS_BYTES, Problem
+from clipferry.jobs.statuses import FileStatus, JobStatus
+from clipferry.redaction import bare
 
-
-class JobStatus(StrEnum):
-    QUEUED = "QUEUED"
-    TRIGGERING = "TRIGGERING"
-    WAITING = "WAITING"
-    DOWNLOADING = "DOWNLOADING"
-    SUCCEEDED = "SUCCEEDED"
-    PARTIAL = "PARTIAL"
-    FAILED = "FAILED"
-    TIMED_OUT = "TIMED_OUT"
-    CANCELLED = "CANCELLED"
-
-    @property
-    def terminal(self) -> bool:
-        return self in TERMINAL
-
-
-class FileStatus(StrEnum):
-    PENDING = "PENDING"
-    READY = "READY"
-    COPYING = "COPYING"
-    STORED = "STORED"
-    FAILED = "FAILED"
-
-    @property
-    def settled(self) -> bool:
-        return self in (FileStatus.STORED, FileStatus.FAILED)
-
-
-TERMINAL = frozenset(
-    {JobStatus.SUCCEEDED, JobStatus.PARTIAL, JobStatus.FAILED, JobStatus.TIMED_OUT, JobStatus.CANCELLED}
-)
-_ENDINGS = frozenset({JobStatus.FAILED, JobStatus.TIMED_OUT, JobStatus.CANCELLED})
-
-#: The only legal moves of a job. A retry is the move back to QUEUED, and raises the generation.
-JOB_MOVES: Mapping[JobStatus, frozenset[JobStatus]] = {
-    JobStatus.QUEUED: frozenset({JobStatus.TRIGGERING, JobStatus.WAITING}) | _ENDINGS,  # WAITING: nothing to trigger
-    JobStatus.TRIGGERING: frozenset({JobStatus.WAITING}) | _ENDINGS,
-    JobStatus.WAITING: frozenset({JobStatus.DOWNLOADING, JobStatus.SUCCEEDED, JobStatus.PARTIAL}) | _ENDINGS,
-    JobStatus.DOWNLOADING: frozenset({JobStatus.WAITING, JobStatus.SUCCEEDED, JobStatus.PARTIAL}) | _ENDINGS,
-    JobStatus.SUCCEEDED: frozenset(),
-    JobStatus.PARTIAL: frozenset({JobStatus.QUEUED}),
-    JobStatus.FAILED: frozenset({JobStatus.QUEUED}),
-    JobStatus.TIMED_OUT: frozenset({JobStatus.QUEUED}),
-    JobStatus.CANCELLED: frozenset({JobStatus.QUEUED}),
-}
-
-#: The only legal moves of a file. COPYING → READY is a copy given back (to look again, or after a retry).
-FILE_MOVES: Mapping[FileStatus, frozenset[FileStatus]] = {
-    FileStatus.PENDING: frozenset({FileStatus.READY, FileStatus.FAILED}),
-    FileStatus.READY: frozenset({FileStatus.COPYING, FileStatus.FAILED}),
-    FileStatus.COPYING: frozenset({FileStatus.READY, FileStatus.STORED, FileStatus.FAILED}),
-    FileStatus.STORED: frozenset(),
-    FileStatus.FAILED: frozenset({FileStatus.PENDING}),
-}
-
-DOWNLOAD_BUDGET = 6  # calls of one file's copy without progress, in a row, that fail the file
 CALL_LIFETIME = timedelta(seconds=120)  # no call of a function that calls a vendor runs longer (its Timeout)
 COPY_LIFETIME = timedelta(minutes=20)  # no call of the download function runs as long (its Timeout: 15 minutes)
-MAX_MESSAGE = 1000  # characters of a problem's message
-MAX_CODE = 200  # characters of a problem's code, and of a vendor's code and request id
-MAX_WARNINGS = 50  # of a job, and of a file; further ones are left out
-WARNINGS_BYTES = 12 * 1024  # of all warnings of a job in its row, as JSON in ASCII
-MAX_WARNING = 500  # characters of a warning's message
-#: Error codes of problems with the account.
-ACCOUNT_CODES = frozenset({"ACCOUNT_REFUSED", "ACCOUNT_MISSING", "ACCOUNT_UNREADABLE", "ACCOUNT_MALFORMED"})
 DEADLINE_MIN = 10
 DEADLINE_MAX = 30 * 86_400  # seconds; the machine's TimeoutSeconds stands one day above it
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Why a job or a file failed, so that a user can act on it. URLs in it lose their queries."""
-
-    code: str
-    message: str
-    vendor_code: str | None = None
-    request_id: str | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "message", _shortened(self.message, MAX_MESSAGE))
-        for name in ("code", "vendor_code", "request_id"):
-            value = getattr(self, name)
-            object.__setattr__(self, name, value if value is None else _shortened(value, MAX_CODE))
-
-    def as_dict(self) -> dict[str, Any]:
-        return {k: v for k, v in vars(self).items() if v is not None}
-
-    @classmethod
-    def parse(cls, value: Mapping[str, Any] | None) -> Problem | None:
-        return cls(**{k: value.get(k) for k in cls.__dataclass_fields__}) if value else None  # type: ignore[arg-type]
-
-
-def _shortened(value: object, limit: int) -> str:
-    """The value as redacted text of at most `limit` characters. A vendor may send a list as code, or a URL as id."""
-    text = redact(str(value))
-    return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def warning(code: str, message: str) -> dict[str, str]:
-    """Something that a user should know about a job or a file that did not fail, as the row and the API hold it."""
-    return {"code": code, "message": redact(message)[:MAX_WARNING]}
-
-
-DOWNLOAD_BROKEN = Problem(
-    "DOWNLOAD_BROKEN",
-    "calls of the copy crashed or timed out again and again without progress; the log has the cause",
-)
-
-
-@dataclass
-class File:
-    """One video that the vendor yields. `ref` is the vendor's identifier for it within the task."""
-
-    file_id: str
-    ref: str
-    name: str
-    status: FileStatus = FileStatus.PENDING
-    media: str = "file"  # "file", or "hls": a playlist with its segments
-    size: int | None = None  # bytes; as the vendor reports them until the file is stored, then as stored
-    declared: int | None = None  # bytes as the source declares them during the copy: for the progress, not as evidence
-    part_size: int | None = None  # bytes of each part but the last, once the copy has begun
-    md5: str | None = None  # as the vendor reports it
-    detail: dict[str, Any] = field(default_factory=dict)  # what the vendor needs to locate the file again; no URLs
-    bytes_copied: int = 0
-    s3_uri: str | None = None
-    evidence: dict[str, Any] | None = None
-    error: Problem | None = None
-    warnings: list[dict[str, str]] = field(default_factory=list)  # about the stored file, each made by `warning`
-    attempts: int = 0  # calls of its copy in a row that stored no further byte in S3
-    reached: int = 0  # the most bytes of it that were ever in S3
-    call_seconds: int = 0  # how long the present call of its copy had run at its last write; 0 between calls
-    broken_at: str | None = None  # the step that last counted calls which all crashed or timed out
-    checkpoint: dict[str, Any] = field(default_factory=dict)  # of transfer/: upload id, pinned source
-    generation: int = 1  # the job's generation that last worked on it
-    worker: str | None = None  # the name of the call that copies it; a call that takes the copy over writes its own
-    reservation: dict[str, Any] | None = None  # the file's reserved call slot, like the job's
-    refused_at: datetime | None = None  # since when the vendor refuses the account for this file, like the job's
-
-    @property
-    def number(self) -> int:
-        """The number in the file's id, by which files are sorted: f1000 comes after f999."""
-        return int(self.file_id.removeprefix("f"))
-
-    @property
-    def waits_for(self) -> str | None:
-        """What the copy waits for before the vendor can be asked for the URL: "account", "budget", or None."""
-        if self.status.settled:
-            return None
-        if self.refused_at is not None:
-            return "account"
-        return "budget" if self.reservation is not None else None
-
-    @property
-    def total(self) -> int | None:
-        """The bytes of the whole file, as the vendor or the source reports them; None: not known."""
-        return self.size or self.declared
-
-    @property
-    def parts(self) -> dict[str, int | None] | None:
-        """How many parts of its copy are in S3, and how many there are; None while no copy in parts has begun."""
-        if not self.part_size:
-            return None
-        total = math.ceil(self.total / self.part_size) if self.total else None
-        return {"copied": math.ceil(self.bytes_copied / self.part_size), "total": total}
-
-    def copied_changes(self, copied: int) -> dict[str, Any]:
-        """What changes when so many bytes are in S3. More bytes than ever before reset the count of attempts."""
-        further = {"reached": copied, "attempts": 0} if copied > self.reached else {}
-        return {"bytes_copied": copied, **further}
-
-    @property
-    def failed_attempt_changes(self) -> dict[str, Any]:
-        """What changes when a call of its copy failed, or made no progress."""
-        return {"attempts": self.attempts + 1, "call_seconds": 0}
-
-    def opened_changes(self, generation: int) -> dict[str, Any]:
-        """What changes when its job was retried: the copy starts again, under a new generation."""
-        opened = {FileStatus.FAILED: FileStatus.PENDING, FileStatus.COPYING: FileStatus.READY}
-        return {
-            "status": opened.get(self.status, self.status),
-            "generation": generation,
-            "error": None,
-            "attempts": 0,
-            "reached": 0,
-            "call_seconds": 0,
-            "bytes_copied": 0,
-            "checkpoint": {},
-            "refused_at": None,
-        }
-
-    def public(self) -> dict[str, Any]:
-        """The file as the API shows it. `s3_uri` is built from checked values, so it is not redacted."""
-        shown = {
-            "file_id": self.file_id,
-            "name": self.name,
-            "status": self.status.value,
-            "size": self.total,
-            "bytes_copied": self.bytes_copied,
-            "attempts": self.attempts,
-            "parts": self.parts,
-            "s3_uri": None,
-            "evidence": self.evidence,
-            "error": self.error.as_dict() if self.error else None,
-        }
-        return {**bare(shown), "s3_uri": self.s3_uri}
 
 
 @dataclass
