@@ -28,16 +28,22 @@ def s3() -> "S3Client":
 @entry
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """`{"job_id", "generation", "file_id"}` → a Leg's state."""
+    """`{"job_id", "generation", "file_id"}` → `DownloadResult.as_state`."""
     logger.append_keys(job_id=event["job_id"], generation=event["generation"], file_id=event["file_id"])
 
     def time_left() -> float:
         return context.get_remaining_time_in_millis() / 1000 - SAFETY
 
-    leg = download(runtime(), s3(), event["job_id"], event["generation"], event["file_id"], time_left)
+    outcome = download(runtime(), s3(), event["job_id"], event["generation"], event["file_id"], time_left)
     metrics.add_metric("DownloadCalls", MetricUnit.Count, 1)
-    metrics.add_metric("DownloadCallsInVain", MetricUnit.Count, leg.in_vain)
-    if leg.waits_for == "account":
+    metrics.add_metric("DownloadCallsInVain", MetricUnit.Count, outcome.in_vain)
+    if outcome.waits_for == "account":
         metrics.add_metric("AccountRefused", MetricUnit.Count, 1)
-    logger.info("copied", waits_for=leg.waits_for, more=leg.more, wait_seconds=leg.wait_seconds, in_vain=leg.in_vain)
-    return leg.as_state()
+    logger.info(
+        "copied",
+        waits_for=outcome.waits_for,
+        more=outcome.more,
+        wait_seconds=outcome.wait_seconds,
+        in_vain=outcome.in_vain,
+    )
+    return outcome.as_state()

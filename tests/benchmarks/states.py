@@ -27,6 +27,6 @@ def transitions(history: Iterable[Mapping[str, Any]]) -> int:
             count += inside or tries > 0
             tries += 1
         elif kind == "TaskSucceeded" and inside:
-            leg = json.loads(event["taskSucceededEventDetails"]["output"])["Payload"]
-            count += 2 if leg["more"] and leg["wait_seconds"] > 0 else 1
+            outcome = json.loads(event["taskSucceededEventDetails"]["output"])["Payload"]
+            count += 2 if outcome["more"] and outcome["wait_seconds"] > 0 else 1
     return count

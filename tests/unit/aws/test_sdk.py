@@ -11,7 +11,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from clipferry.aws.sdk import AWS_CALL_MAX, SdkTooOld, check_sdk, client_options, link_options
-from clipferry.steps.conclusion import DUTY_ROOM
+from clipferry.steps.conclusion import TIME_FOR_A_DUTY
 
 LAYER = Path(__file__).resolve().parents[3] / "layers" / "clipferry"
 
@@ -75,4 +75,4 @@ def test_a_function_of_a_runtime_with_an_old_sdk_does_not_start() -> None:
 
 
 def test_a_request_that_ends_a_job_is_over_before_api_gateway_gives_it_up() -> None:
-    assert AWS_CALL_MAX < DUTY_ROOM < 28
+    assert AWS_CALL_MAX < TIME_FOR_A_DUTY < 28

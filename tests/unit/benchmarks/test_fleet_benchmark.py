@@ -41,7 +41,7 @@ def test_a_task_is_one_transition_and_so_is_each_of_its_retries() -> None:
 def test_inside_a_map_each_download_more_pause_and_end_is_one() -> None:
     whole = {"more": False, "wait_seconds": 0}
     one = [entered("Map", ready=["f001"]), {"type": "TaskScheduled"}, succeeded(**whole), {"type": "MapStateExited"}]
-    legs = [
+    outcomes = [
         {"type": "TaskScheduled"},
         succeeded(more=True, wait_seconds=5),
         {"type": "TaskScheduled"},
@@ -49,7 +49,7 @@ def test_inside_a_map_each_download_more_pause_and_end_is_one() -> None:
     ]
 
     assert transitions(one) == 1 + 3, "DownloadReady; Download, More, Settled"
-    assert transitions([one[0], *legs, one[-1]]) == 1 + 6, "… and Pause, Download, More before Settled"
+    assert transitions([one[0], *outcomes, one[-1]]) == 1 + 6, "… and Pause, Download, More before Settled"
     assert transitions([*one, *TASK]) == 1 + 3 + 1
 
 

@@ -29,7 +29,7 @@ def turn(next_state: str, wait: int = 0, ready: Iterable[str] = (), then: str = 
     return {**INPUT, "next": next_state, "wait_seconds": wait, "ready": list(ready), "then": then}
 
 
-def leg(more: bool = False, wait: int = 0) -> dict[str, Any]:
+def outcome(more: bool = False, wait: int = 0) -> dict[str, Any]:
     return {"more": more, "wait_seconds": wait}
 
 
@@ -43,7 +43,7 @@ DONE = ending("SUCCEEDED")
 def test_one_file_goes_the_whole_way() -> None:
     poll = turn("DOWNLOAD", ready=["f001"], then="FINISH")
 
-    run = execute(Script(trigger=turn("WAIT", 70), poll=poll, download={"f001": [leg()]}, finish=DONE))
+    run = execute(Script(trigger=turn("WAIT", 70), poll=poll, download={"f001": [outcome()]}, finish=DONE))
 
     assert run.status == "SUCCEEDED"
     assert run.waits == [70]
@@ -61,7 +61,7 @@ def test_files_are_downloaded_as_they_become_ready_and_the_vendor_is_asked_for_t
         turn("DOWNLOAD", 15, ["f001"]),
         turn("DOWNLOAD", 0, ["f002", "f003"], then="FINISH"),
     ]
-    files: dict[str, list[Answer]] = {name: [leg()] for name in ("f001", "f002", "f003")}
+    files: dict[str, list[Answer]] = {name: [outcome()] for name in ("f001", "f002", "f003")}
 
     run = execute(Script(trigger=turn("WAIT", 10), poll=polls, download=files, finish=DONE))
 
@@ -92,10 +92,10 @@ def test_a_trigger_that_has_more_to_do_or_no_budget_is_called_again() -> None:
 
 
 def test_a_download_is_called_until_there_is_no_more() -> None:
-    legs: list[Answer] = [leg(more=True), leg(more=True, wait=8), leg()]
+    outcomes: list[Answer] = [outcome(more=True), outcome(more=True, wait=8), outcome()]
     poll = turn("DOWNLOAD", ready=["f001"], then="FINISH")
 
-    run = execute(Script(trigger=turn("POLL"), poll=poll, download={"f001": legs}, finish=DONE))
+    run = execute(Script(trigger=turn("POLL"), poll=poll, download={"f001": outcomes}, finish=DONE))
 
     assert run.called("Download") == [{**INPUT, "file_id": "f001"}] * 3
     assert run.waits == [8]
@@ -105,8 +105,8 @@ def test_a_download_is_called_until_there_is_no_more() -> None:
 def test_one_broken_file_does_not_end_the_others() -> None:
     files: dict[str, list[Answer]] = {
         "f001": [FunctionRaised("MemoryError")],
-        "f002": [leg(more=True), leg()],
-        "f003": [leg()],
+        "f002": [outcome(more=True), outcome()],
+        "f003": [outcome()],
     }
     poll = turn("DOWNLOAD", ready=files, then="FINISH")
 
@@ -130,7 +130,7 @@ def test_the_look_after_it_is_told_which_files_broke_and_no_later_look() -> None
     ]
     finishes: list[Answer] = [ending("DOWNLOADING", "WAIT", 5), ending("PARTIAL")]
 
-    run = execute(Script(trigger=turn("POLL"), poll=polls, download={**files, "f002": [leg()]}, finish=finishes))
+    run = execute(Script(trigger=turn("POLL"), poll=polls, download={**files, "f002": [outcome()]}, finish=finishes))
 
     told = [(payload["events"], payload["broken"]) for payload in run.called("Poll")]
     assert [sorted(broken) for _, broken in told] == [[], ["f001", "f003"], ["f001", "f003"], [], ["f003"]]
@@ -223,7 +223,10 @@ def test_a_long_job_is_handed_to_the_next_generation_once(already_started: bool)
 
 def test_the_events_of_an_execution_are_counted_through_every_loop() -> None:
     polls: list[Answer] = [turn("WAIT", 20), turn("DOWNLOAD", 5, ["f001", "f002"]), turn("WAIT", 5), turn("FINISH")]
-    files: dict[str, list[Answer]] = {"f001": [leg(more=True), leg(more=True, wait=8), leg()], "f002": [leg()]}
+    files: dict[str, list[Answer]] = {
+        "f001": [outcome(more=True), outcome(more=True, wait=8), outcome()],
+        "f002": [outcome()],
+    }
     script = Script(trigger=[turn("TRIGGER", 5), turn("WAIT", 5)], poll=polls, download=files, finish=DONE)
 
     run = execute(script)
@@ -253,7 +256,7 @@ def test_waits_are_counted_when_they_are_over_and_once_however_often_a_step_is_r
 def test_no_loop_adds_more_events_than_are_counted_for_it() -> None:
     """AWS's own history, as the interpreter writes it; tests need not know what each kind of event is."""
     polls: list[Answer] = [turn("WAIT", 20)] * 5 + [turn("DOWNLOAD", 5, ["f001", "f002"])] * 3 + [turn("FINISH")]
-    files: dict[str, list[Answer]] = {"f001": [leg(more=True, wait=8)] * 9 + [leg()], "f002": [leg()]}
+    files: dict[str, list[Answer]] = {"f001": [outcome(more=True, wait=8)] * 9 + [outcome()], "f002": [outcome()]}
     finishes: list[Answer] = [ending("WAITING", "WAIT", 40)] * 4 + [DONE]
     script = Script(trigger=[turn("TRIGGER", 5)] * 4 + [turn("WAIT", 5)], poll=polls, download=files, finish=finishes)
 
@@ -267,7 +270,7 @@ def test_no_loop_adds_more_events_than_are_counted_for_it() -> None:
 def test_the_retries_of_a_throttled_call_are_counted_as_the_events_that_they_are() -> None:
     busy = [refused("TooManyRequestsException")] * 12
     polls: list[Answer] = [*busy, turn("DOWNLOAD", 5, ["f001"]), *busy, turn("WAIT", 5), turn("FINISH")]
-    files: dict[str, list[Answer]] = {"f001": [*busy, leg(more=True), *busy, leg()]}
+    files: dict[str, list[Answer]] = {"f001": [*busy, outcome(more=True), *busy, outcome()]}
     finishes: list[Answer] = [*busy, ending("WAITING", "WAIT", 40), DONE]
 
     run = execute(Script(trigger=[*busy, turn("WAIT", 5)], poll=polls, download=files, finish=finishes))
@@ -280,7 +283,11 @@ def test_the_retries_of_a_throttled_call_are_counted_as_the_events_that_they_are
 
 def test_a_file_that_needs_more_calls_than_its_share_is_left_to_the_next_execution() -> None:
     poll: list[Answer] = [turn("DOWNLOAD", 5, ["f001", "f002", "f003"], then="FINISH"), turn("HANDOVER")]
-    files: dict[str, list[Answer]] = {"f001": [leg(more=True)], "f002": [leg()], "f003": [FunctionRaised("KeyError")]}
+    files: dict[str, list[Answer]] = {
+        "f001": [outcome(more=True)],
+        "f002": [outcome()],
+        "f003": [FunctionRaised("KeyError")],
+    }
 
     run = execute(Script(trigger=turn("POLL"), poll=poll, download=files))
 

@@ -22,7 +22,7 @@ from clipferry.intake.schedule_body import Schedule
 from clipferry.jobs.file import File
 from clipferry.jobs.job import COPY_LIFETIME
 from clipferry.settings import ARCHIVE_CLASSES
-from clipferry.steps.conclusion import DUTY_ROOM
+from clipferry.steps.conclusion import TIME_FOR_A_DUTY
 from clipferry.transfer.interface import Level, Options
 
 from tests.unit.stack.second_opinion import definition, lambda_states
@@ -178,7 +178,7 @@ class TestFunctions:
 
     def test_the_api_repeats_a_call_to_aws_as_often_as_its_time_allows(self) -> None:
         assert FUNCTIONS["ApiFunction"]["Environment"]["Variables"]["CALL_ATTEMPTS"] == str(API_ATTEMPTS)
-        assert FUNCTIONS["ApiFunction"]["Timeout"] > DUTY_ROOM
+        assert FUNCTIONS["ApiFunction"]["Timeout"] > TIME_FOR_A_DUTY
 
     def test_the_api_answers_before_the_gateway_gives_up(self) -> None:
         assert FUNCTIONS["ApiFunction"]["Timeout"] < 29

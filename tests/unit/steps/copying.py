@@ -1,4 +1,4 @@
-"""Stands in for the transfer: real uploads to the mocked bucket, in as many legs as a test asks for."""
+"""Stands in for the transfer: real uploads to the mocked bucket, in as many outcomes as a test asks for."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ PART_SIZE = 2
 
 
 class Copying:
-    """`results` holds what the next legs come to: a transfer result, an exception, something to do before one
+    """`results` holds what the next outcomes come to: a transfer result, an exception, something to do before one
     (a callable that gets the checkpoint and `save`), or a whole copy (None)."""
 
     def __init__(self) -> None:
         self.results: list[Any] = []
         self.copied: list[str] = []  # stems, one entry a whole copy
-        self.options: transfer.Options | None = None  # of the last leg
+        self.options: transfer.Options | None = None  # of the last outcome
         self.outbound: Any = None
         self.during: Callable[[], None] = lambda: None  # runs between the upload and its completion
 
@@ -64,7 +64,7 @@ class Copying:
             if not begun:  # else it is the upload of whoever has taken over
                 self.abandon(s3, bucket, point)
             raise
-        except (s3.exceptions.NoSuchUpload, KeyError):  # completed by another leg, or ended by the job's end
+        except (s3.exceptions.NoSuchUpload, KeyError):  # completed by another outcome, or ended by the job's end
             save({}, 0)
             return transfer.More(1)
         self.copied.append(destination.stem)

@@ -56,8 +56,8 @@ class Fleet:
     def _step(self, job_id: str, state: str) -> None:
         world = self.world
         if state == "DOWNLOAD":
-            leg = world.download(job_id)
-            following, wait = ("DOWNLOAD" if leg["more"] else "FINISH"), leg["wait_seconds"]
+            outcome = world.download(job_id)
+            following, wait = ("DOWNLOAD" if outcome["more"] else "FINISH"), outcome["wait_seconds"]
         else:
             turn = world.trigger(job_id) if state == "TRIGGER" else world.poll(job_id)
             following, wait = turn["next"], 0 if turn["next"] == "DOWNLOAD" else turn["wait_seconds"]
@@ -338,9 +338,9 @@ def test_files_wait_each_for_itself_and_none_costs_an_attempt(world: World) -> N
     world.download(job_id, "f001")
     expire(world)
     for _ in range(10):
-        leg = world.download(job_id, "f002")
-        assert leg["more"]
-        world.wait(leg["wait_seconds"])
+        outcome = world.download(job_id, "f002")
+        assert outcome["more"]
+        world.wait(outcome["wait_seconds"])
     job = world.job(job_id)
     assert [file.status for file in job.files] == [FileStatus.STORED, FileStatus.COPYING]
     assert (job.files[1].attempts, job.waits_for) == (0, "account")

@@ -100,9 +100,9 @@ class AnyOrder(RuleBasedStateMachine):
         self.world.stage.poll = [seen]
         self.call(lambda: self.world.poll(self.job_id, self.generation(offset)), crash)
 
-    @rule(offset=GENERATION, file=st.sampled_from(["f001", "f002"]), leg=st.sampled_from(LEGS), crash=CRASH)
-    def download(self, offset: int, file: str, leg: Any, crash: Any) -> None:
-        self.world.copying.results = [leg]
+    @rule(offset=GENERATION, file=st.sampled_from(["f001", "f002"]), outcome=st.sampled_from(LEGS), crash=CRASH)
+    def download(self, offset: int, file: str, outcome: Any, crash: Any) -> None:
+        self.world.copying.results = [outcome]
         self.call(lambda: self.world.download(self.job_id, file, self.generation(offset)), crash)
 
     @rule(seconds=st.sampled_from([1, 60]))

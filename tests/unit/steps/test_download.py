@@ -134,16 +134,16 @@ def test_more_is_called_again_after_its_wait(world: World, ready: str) -> None:
 def test_no_wait_passes_the_jobs_deadline(world: World, ready: str, result: object) -> None:
     left = (world.job(ready).deadline_at - world.rt.now()).total_seconds()
     world.copying.results = [result]
-    leg = world.download(ready)
-    assert leg["more"]
-    assert left <= leg["wait_seconds"] <= left + 1 < 86_400
+    outcome = world.download(ready)
+    assert outcome["more"]
+    assert left <= outcome["wait_seconds"] <= left + 1 < 86_400
 
 
 def test_a_failed_attempt_is_counted_and_its_reason_shown(world: World, ready: str) -> None:
     world.copying.results = [transfer.Retry("SHORT_BODY", "ended after 3 of 4 bytes", 20.0)]
-    leg = world.download(ready)
-    assert leg["more"]
-    assert leg["wait_seconds"] >= 20
+    outcome = world.download(ready)
+    assert outcome["more"]
+    assert outcome["wait_seconds"] >= 20
     file = world.job(ready).files[0]
     assert (file.public()["attempts"], file.error.code) == (1, "SHORT_BODY")  # type: ignore[union-attr]
     world.download(ready)
@@ -165,11 +165,11 @@ def test_an_attempt_that_got_further_begins_the_count_anew(world: World, ready: 
     reached = [10, 20, 30, 40, 50, 60, 70, 0, 70, 65, 70, 0]
 
     def until(copied: int) -> Callable[[dict[str, Any], Callable[[dict[str, Any], int], None]], transfer.Retry]:
-        def leg(checkpoint: dict[str, Any], save: Callable[[dict[str, Any], int], None]) -> transfer.Retry:
+        def outcome(checkpoint: dict[str, Any], save: Callable[[dict[str, Any], int], None]) -> transfer.Retry:
             save(checkpoint, copied)
             return transfer.Retry("SHORT_BODY", "ended early")
 
-        return leg
+        return outcome
 
     world.copying.results = [until(copied) for copied in reached]
     attempts = []
@@ -180,7 +180,7 @@ def test_an_attempt_that_got_further_begins_the_count_anew(world: World, ready: 
     assert world.job(ready).files[0].status is FileStatus.FAILED
 
 
-def leg(world: World, copied: int, seconds: float = 0.0, ends: Any = None) -> Callable[..., Any]:
+def outcome(world: World, copied: int, seconds: float = 0.0, ends: Any = None) -> Callable[..., Any]:
     """A call that has so many bytes in S3 after so many seconds, and ends with that result or exception."""
 
     def run(checkpoint: dict[str, Any], save: Callable[[dict[str, Any], int], None]) -> Any:
@@ -196,7 +196,7 @@ def leg(world: World, copied: int, seconds: float = 0.0, ends: Any = None) -> Ca
 def test_a_call_that_got_further_than_any_before_it_ends_the_count(world: World, ready: str) -> None:
     short = transfer.Retry("SHORT_BODY", "ended early")
     copied = [(0, short), (0, short), (10, transfer.More()), (10, short), (5, transfer.More()), (20, transfer.More())]
-    world.copying.results = [leg(world, count, ends=ends) for count, ends in copied]
+    world.copying.results = [outcome(world, count, ends=ends) for count, ends in copied]
     attempts = []
     for _ in copied:
         world.download(ready)
@@ -212,10 +212,10 @@ def test_a_call_that_the_vendor_throttled_is_an_attempt_when_it_tried_for_long_a
         return VendorThrottled("slow down", retry_after=7.0)
 
     world.copying.results = [
-        leg(world, 0, seconds=5, ends=throttled()),
-        leg(world, 10, seconds=600, ends=throttled()),
-        leg(world, 10, seconds=600, ends=throttled()),
-        leg(world, 10, seconds=600, ends=OverBudget(30.0)),
+        outcome(world, 0, seconds=5, ends=throttled()),
+        outcome(world, 10, seconds=600, ends=throttled()),
+        outcome(world, 10, seconds=600, ends=throttled()),
+        outcome(world, 10, seconds=600, ends=OverBudget(30.0)),
     ]
     attempts = []
     for _ in range(4):
@@ -226,7 +226,7 @@ def test_a_call_that_the_vendor_throttled_is_an_attempt_when_it_tried_for_long_a
 
 def test_calls_that_die_after_minutes_are_attempts_though_nobody_hears_of_them(world: World, ready: str) -> None:
     """The machine repeats a call that died six times before it goes on: that would be 42 calls of 15 minutes."""
-    world.copying.results = [leg(world, 0, seconds=60 * n, ends=Crash("killed")) for n in range(1, 20)]
+    world.copying.results = [outcome(world, 0, seconds=60 * n, ends=Crash("killed")) for n in range(1, 20)]
     calls = 0
     while world.job(ready).files[0].status is not FileStatus.FAILED:
         calls += 1
@@ -239,12 +239,12 @@ def test_calls_that_die_after_minutes_are_attempts_though_nobody_hears_of_them(w
 
 def test_calls_that_die_at_once_or_after_they_got_further_are_no_attempts(world: World, ready: str) -> None:
     world.copying.results = [
-        leg(world, 0, seconds=5, ends=Crash("killed")),
-        leg(world, 0, seconds=5, ends=Crash("killed")),
-        leg(world, 10, seconds=600, ends=Crash("killed")),
-        leg(world, 20, seconds=600, ends=Crash("killed")),
-        leg(world, 30, seconds=600, ends=transfer.More()),
-        leg(world, 30, ends=transfer.More()),
+        outcome(world, 0, seconds=5, ends=Crash("killed")),
+        outcome(world, 0, seconds=5, ends=Crash("killed")),
+        outcome(world, 10, seconds=600, ends=Crash("killed")),
+        outcome(world, 20, seconds=600, ends=Crash("killed")),
+        outcome(world, 30, seconds=600, ends=transfer.More()),
+        outcome(world, 30, ends=transfer.More()),
     ]
     attempts = []
     for _ in range(6):

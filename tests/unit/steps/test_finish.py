@@ -11,7 +11,7 @@ from clipferry import transfer
 from clipferry.aws import events
 from clipferry.jobs.job import Job
 from clipferry.jobs.statuses import FileStatus, JobStatus
-from clipferry.steps.conclusion import DUTY_ROOM
+from clipferry.steps.conclusion import TIME_FOR_A_DUTY
 from clipferry.steps.finish import CONCLUDING, Closing, NotNow
 from clipferry.store.job_records import NotFound, Superseded
 from clipferry.vendors.contract import Look, LookStatus, VendorRefused, VendorUnavailable
@@ -352,7 +352,7 @@ def _crash() -> None:
 def test_a_cancel_with_little_time_ends_the_job_and_leaves_the_rest_to_the_sweep(world: World) -> None:
     job_id = waiting(world)
     closing = Closing(world.rt, world.s3)
-    assert closing.within(lambda: DUTY_ROOM - 1).cancel(job_id).status is JobStatus.CANCELLED
+    assert closing.within(lambda: TIME_FOR_A_DUTY - 1).cancel(job_id).status is JobStatus.CANCELLED
     assert (world.edge.sent, world.stage.aborted) == ([], [])
     world.wait(CONCLUDING.total_seconds())
     world.settle()

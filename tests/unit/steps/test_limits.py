@@ -153,11 +153,11 @@ class TestBudget:
         slow.wait(30)
         slow.poll(job_id)
         busy(slow, 60)
-        leg = slow.download(job_id)
-        assert (leg["more"], 50 < leg["wait_seconds"] <= 60) == (True, True)
+        outcome = slow.download(job_id)
+        assert (outcome["more"], 50 < outcome["wait_seconds"] <= 60) == (True, True)
         kept = slow.job(job_id).files[0].reservation
         busy(slow, 600)
-        slow.wait(leg["wait_seconds"])
+        slow.wait(outcome["wait_seconds"])
         assert slow.download(job_id)["more"] is False
         file = slow.job(job_id).files[0]
         assert (kept is not None, file.status, file.reservation, file.attempts) == (True, FileStatus.STORED, None, 0)

@@ -124,9 +124,9 @@ class World:
                 return state
             case "DOWNLOAD":
                 calls = self.calls_of_a_map // len(state["ready"])
-                legs = {file_id: self._copy(job_id, file_id, generation, calls) for file_id in state["ready"]}
-                self.broken = [file_id for file_id, leg in legs.items() if "caught" in leg]
-                if any(leg.get("more") for leg in legs.values()):
+                outcomes = {file_id: self._copy(job_id, file_id, generation, calls) for file_id in state["ready"]}
+                self.broken = [file_id for file_id, outcome in outcomes.items() if "caught" in outcome]
+                if any(outcome.get("more") for outcome in outcomes.values()):
                     self.events += 25_000
                     return {"next": "WAIT", "wait_seconds": 0}
                 return {"next": state["then"], "wait_seconds": state["wait_seconds"]}
@@ -149,14 +149,14 @@ class World:
 
     def _copy(self, job_id: str, file_id: str, generation: int, calls: int) -> dict[str, Any]:
         """The last call's answer."""
-        leg: dict[str, Any] = {}
+        outcome: dict[str, Any] = {}
         while self.running(job_id, generation):
-            leg = self._task("Download", lambda: self.download(job_id, file_id, generation))
+            outcome = self._task("Download", lambda: self.download(job_id, file_id, generation))
             self.events, calls = self.events + 13, calls - 1
-            if not leg.get("more") or calls < 1:
+            if not outcome.get("more") or calls < 1:
                 break
-            self.wait(leg["wait_seconds"])
-        return leg
+            self.wait(outcome["wait_seconds"])
+        return outcome
 
     def _task(self, name: str, step: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         for attempt in range(TASK_ATTEMPTS):

@@ -33,9 +33,11 @@ ERROR_CAP = 300.0  # seconds
 POLL_ERROR_BUDGET = 10  # failed looks in a row that fail a job
 RETRY_AFTER_MAX = 86_400.0  # seconds; a longer Retry-After is cut to one day
 
-STAY = 10  # seconds; so long a wait at 512 MB costs about as much as two state transitions and an invocation
-STAY_LOOKS = 3  # the most looks in one poll call
-CALL_ROOM = 65.0  # seconds that a step must have left to begin another call: the longest call, and the writes after it
+#: Seconds. A wait as long as this at 512 MB costs about as much as two state transitions and an invocation.
+LONGEST_WAIT_IN_CALL = 10
+LOOKS_IN_CALL = 3  # the most looks in one poll call
+#: Seconds that a step must have left to begin another call: the longest call, and the writes after it.
+TIME_FOR_A_CALL = 65.0
 
 _POINTS = 160  # how many times the programme chooses from
 _UNRELIABLE = 0.005  # the share of its chance that a finish keeps which is far from the reported progress
@@ -77,9 +79,9 @@ def error_wait(errors: int, retry_after: float | None, rng: random.Random) -> in
 def stays(wait: int, looks: int, time_left: float) -> bool:
     """Whether to wait and look again inside the same poll call, after its `looks` so far.
 
-    `time_left`: seconds until the call must end; the look after the wait needs CALL_ROOM of them.
+    `time_left`: seconds until the call must end; the look after the wait needs TIME_FOR_A_CALL of them.
     """
-    return looks < STAY_LOOKS and wait <= STAY and wait + CALL_ROOM < time_left
+    return looks < LOOKS_IN_CALL and wait <= LONGEST_WAIT_IN_CALL and wait + TIME_FOR_A_CALL < time_left
 
 
 def _word(retry_after: float | None) -> float:

@@ -26,7 +26,7 @@ from clipferry.aws.sdk import AWS_CALL_MAX
 from clipferry.jobs.job import Job
 from clipferry.jobs.problems import Problem
 from clipferry.jobs.statuses import FileStatus, JobStatus
-from clipferry.pacing.poll_plan import STAY
+from clipferry.pacing.poll_plan import LONGEST_WAIT_IN_CALL
 from clipferry.settings import settings
 from clipferry.steps.context import Runtime, task_of
 from clipferry.steps.job_manifest import write_manifest
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
-DUTY_ROOM = AWS_CALL_MAX + 1.0  # seconds that must be left to begin a duty: the longest time of one call to AWS
+TIME_FOR_A_DUTY = AWS_CALL_MAX + 1.0  # seconds that must be left to begin a duty: the longest time of one call to AWS
 
 
 class Conclusion:
@@ -67,7 +67,7 @@ class Conclusion:
             duty()
 
     def _leave_in_time(self) -> None:
-        if self.rt.time_left() < DUTY_ROOM:
+        if self.rt.time_left() < TIME_FOR_A_DUTY:
             raise OutOfTime
 
     def _stop_execution(self) -> None:
@@ -146,9 +146,9 @@ class Conclusion:
         if job.status not in (JobStatus.CANCELLED, JobStatus.TIMED_OUT) or not job.vendor_refs or job.listed:
             return
         self._check()
-        rt = self.rt.leaving(DUTY_ROOM)
+        rt = self.rt.leaving(TIME_FOR_A_DUTY)
         try:
-            pacer = rt.pacer(job, near=max(0.0, min(STAY, rt.time_left() / 2)))
+            pacer = rt.pacer(job, near=max(0.0, min(LONGEST_WAIT_IN_CALL, rt.time_left() / 2)))
             stopped = rt.ask(job, lambda vendor: vendor.abort(task_of(job, self.rt.now())), pacer=pacer)
         except ASKING_ERRORS as error:
             said = decide(error, self.rt.rng).problem.message

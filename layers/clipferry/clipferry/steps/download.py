@@ -33,7 +33,7 @@ LONG_CALL = 60.0  # seconds after which a call without progress counts as an att
 
 
 @dataclass(frozen=True)
-class Leg:
+class DownloadResult:
     """What one call did of a copy. `more`: call again after `wait_seconds`. `in_vain`: it made no progress.
     `waits_for`: "account" or "budget"; None when the copy waits for the source, or for nothing.
     """
@@ -50,11 +50,11 @@ class Leg:
 
 def download(
     rt: Runtime, s3: S3Client, job_id: str, generation: int, file_id: str, time_left: Callable[[], float]
-) -> Leg:
+) -> DownloadResult:
     """Continue the copy. `time_left`: seconds until this call must have returned. Raises NotFound."""
     job = rt.jobs.load(job_id)
     file = job.file(file_id)
-    done = Leg(file_id, more=False)
+    done = DownloadResult(file_id, more=False)
     if file is None or file.status.settled or job.generation != generation or job.status is not JobStatus.DOWNLOADING:
         return done
     try:
@@ -62,14 +62,14 @@ def download(
             return done
         # From here on the next write of any other call that still copies this file fails on its condition.
         rt.jobs.change_file(job, file, FileStatus.COPYING, generation=job.generation, worker=uuid4().hex)
-        leg = _count_dead_call(rt, s3, job, file) or _copy(rt, s3, job, file, time_left)
+        outcome = _count_dead_call(rt, s3, job, file) or _copy(rt, s3, job, file, time_left)
         left = _whole((job.deadline_at - rt.now()).total_seconds()) + 1
-        return replace(leg, wait_seconds=min(leg.wait_seconds, left))  # a server may ask for a longer wait
+        return replace(outcome, wait_seconds=min(outcome.wait_seconds, left))  # a server may ask for a longer wait
     except Superseded:
         return done
 
 
-def _count_dead_call(rt: Runtime, s3: S3Client, job: Job, file: File) -> Leg | None:
+def _count_dead_call(rt: Runtime, s3: S3Client, job: Job, file: File) -> DownloadResult | None:
     """Count an earlier call that ran for long and crashed as an attempt; fail the file if it was the last one.
 
     The state machine repeats a crashed call by itself, so several calls may crash before poll learns of it.
@@ -82,7 +82,7 @@ def _count_dead_call(rt: Runtime, s3: S3Client, job: Job, file: File) -> Leg | N
     return None
 
 
-def _copy(rt: Runtime, s3: S3Client, job: Job, file: File, time_left: Callable[[], float]) -> Leg:
+def _copy(rt: Runtime, s3: S3Client, job: Job, file: File, time_left: Callable[[], float]) -> DownloadResult:
     began, before = rt.now(), file.bytes_copied
     try:
         vendor, account = rt.vendor(job), rt.account(job)
@@ -115,7 +115,9 @@ def _copy(rt: Runtime, s3: S3Client, job: Job, file: File, time_left: Callable[[
             return _fail(rt, s3, job, file, Problem(result.code, result.message))
 
 
-def _not_located(rt: Runtime, s3: S3Client, job: Job, file: File, decision: Decision, *, in_vain: bool) -> Leg:
+def _not_located(
+    rt: Runtime, s3: S3Client, job: Job, file: File, decision: Decision, *, in_vain: bool
+) -> DownloadResult:
     """The vendor gave no URL of the file. `in_vain`: the call took long, and nothing was copied meanwhile."""
     match decision.remedy:
         case Remedy.WAIT if in_vain:  # throttled by the vendor, or held back by our own call rate
@@ -131,13 +133,13 @@ def _not_located(rt: Runtime, s3: S3Client, job: Job, file: File, decision: Deci
     return _fail(rt, s3, job, file, decision.problem)
 
 
-def _wait(rt: Runtime, job: Job, file: File, seconds: int, **changes: Any) -> Leg:
+def _wait(rt: Runtime, job: Job, file: File, seconds: int, **changes: Any) -> DownloadResult:
     """End the call without counting an attempt; the file keeps its reserved call slot."""
     rt.jobs.change_file(job, file, call_seconds=0, **changes)
-    return Leg(file.file_id, more=True, wait_seconds=seconds, waits_for=file.waits_for)
+    return DownloadResult(file.file_id, more=True, wait_seconds=seconds, waits_for=file.waits_for)
 
 
-def _store(rt: Runtime, s3: S3Client, job: Job, file: File, result: transfer.Stored) -> Leg:
+def _store(rt: Runtime, s3: S3Client, job: Job, file: File, result: transfer.Stored) -> DownloadResult:
     """Write the row first: after that no copy of this file may have an upload, and all its uploads can be aborted."""
     checkpoint = {**file.checkpoint, "upload": None}  # this upload is completed
     rt.jobs.change_file(
@@ -154,7 +156,7 @@ def _store(rt: Runtime, s3: S3Client, job: Job, file: File, result: transfer.Sto
         error=None,
     )
     _end_uploads(s3, checkpoint)
-    return Leg(file.file_id, more=False)
+    return DownloadResult(file.file_id, more=False)
 
 
 def _locate(rt: Runtime, job: Job, file: File, headers: FileHeaders) -> Remote | None:
@@ -184,22 +186,22 @@ def _saver(rt: Runtime, job: Job, file: File, began: datetime) -> Callable[[dict
     return save
 
 
-def _failed_attempt(rt: Runtime, s3: S3Client, job: Job, file: File, problem: Problem, wait: float) -> Leg:
+def _failed_attempt(rt: Runtime, s3: S3Client, job: Job, file: File, problem: Problem, wait: float) -> DownloadResult:
     """Count a failed attempt of the file. The row shows the problem while the copy is tried again."""
     failed = file.failed_attempt_changes
     if failed["attempts"] >= DOWNLOAD_BUDGET:
         return replace(_fail(rt, s3, job, file, problem, **failed), in_vain=True)
     rt.jobs.change_file(job, file, error=problem, **failed)
     seconds = max(_whole(wait), error_wait(file.attempts, None, rt.rng))
-    return Leg(file.file_id, more=True, wait_seconds=seconds, in_vain=True)
+    return DownloadResult(file.file_id, more=True, wait_seconds=seconds, in_vain=True)
 
 
-def _fail(rt: Runtime, s3: S3Client, job: Job, file: File, problem: Problem, **changes: Any) -> Leg:
+def _fail(rt: Runtime, s3: S3Client, job: Job, file: File, problem: Problem, **changes: Any) -> DownloadResult:
     """End the file as FAILED. The row is written first, so that the next write of an outdated copy fails."""
     checkpoint = file.checkpoint
     rt.jobs.change_file(job, file, FileStatus.FAILED, error=problem, checkpoint={}, **changes)
     _end_uploads(s3, checkpoint)
-    return Leg(file.file_id, more=False)
+    return DownloadResult(file.file_id, more=False)
 
 
 def _end_uploads(s3: S3Client, checkpoint: dict[str, Any]) -> None:

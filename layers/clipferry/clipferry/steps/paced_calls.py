@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from clipferry.pacing.call_rates import ANY, Pace, Rate, Reservation, rate_for
-from clipferry.pacing.poll_plan import CALL_ROOM, RETRY_AFTER_MAX, STAY
+from clipferry.pacing.poll_plan import LONGEST_WAIT_IN_CALL, RETRY_AFTER_MAX, TIME_FOR_A_CALL
 from clipferry.store.account_limits import CallSlots
 from clipferry.vendors.contract import Account, OutOfTime, OverBudget, VendorThrottled
 
@@ -76,7 +76,7 @@ class CallPacer:
         if self._ahead:
             self._ahead = False
             return
-        if self._calls and self._time_left() < CALL_ROOM:
+        if self._calls and self._time_left() < TIME_FOR_A_CALL:
             raise OutOfTime
         wait = self._own()
         if wait is None:
@@ -112,9 +112,9 @@ class CallPacer:
             self.booking = None
             return None
         due = booking.reservation.due(self._pace)
-        if due - now > STAY:
+        if due - now > LONGEST_WAIT_IN_CALL:
             if self._pace.shift == booking.shift:  # no throttle moved the slot, so the machine's waits ran too fast
-                self._sleep(STAY)
+                self._sleep(LONGEST_WAIT_IN_CALL)
             self.booking = replace(booking, slot=due, shift=self._pace.shift)
             raise OverBudget(self._wait_for(due))
         left = booking.calls - 1

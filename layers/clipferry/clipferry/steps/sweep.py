@@ -2,7 +2,8 @@
 
 There are three sources of jobs to check: the index of jobs whose row has not changed for too long, the events that Step
 Functions sends when an execution fails, and, for lost events, the list of executions that failed lately. Each check
-moves the job's place in the index, so that a job which is only slow is checked once per `PATIENCE`, not at every run.
+moves the job's place in the index, so that a job which is only slow is not checked at every run, but once per
+`CHECKED_AFTER`.
 """
 
 from __future__ import annotations
@@ -105,7 +106,7 @@ class Sweep:
             job = self.rt.jobs.load(job_id)
             settled = job.status.terminal and job.event_sent
             if generation is None or (job.generation == generation and not settled):
-                self.rt.jobs.postpone(job, self.rt.now(), until_patience_ends=False)
+                self.rt.jobs.postpone(job, self.rt.now(), later=False)
                 if settled and job.clean_at:
                     self._clean(job)
                 else:
@@ -126,7 +127,7 @@ class Sweep:
                 self._end(job)
                 executions.stop(job, "the job's deadline has passed")
             else:
-                self.rt.jobs.postpone(job, self.rt.now(), until_patience_ends=True)
+                self.rt.jobs.postpone(job, self.rt.now(), later=True)
         elif overdue >= timedelta():
             self._end(job)
         elif state is None:

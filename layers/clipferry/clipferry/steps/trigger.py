@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from clipferry.jobs.job import CALL_LIFETIME, Job
 from clipferry.jobs.statuses import FileStatus, JobStatus
-from clipferry.pacing.poll_plan import CALL_ROOM, View, error_wait, next_wait
+from clipferry.pacing.poll_plan import TIME_FOR_A_CALL, View, error_wait, next_wait
 from clipferry.steps.account_holds import ACCOUNT_REFUSED, put_on_hold, seconds_to_wait
 from clipferry.steps.context import Runtime, task_of
 from clipferry.steps.learning import learned
@@ -140,7 +140,7 @@ def _send(rt: Runtime, job: Job, found: Submitted | None = None) -> StepResult:
     called = found is not None
     while not submitted.complete:
         refs = dict(submitted.refs)
-        if called and rt.time_left() < CALL_ROOM:  # the next step goes on with the rest
+        if called and rt.time_left() < TIME_FOR_A_CALL:  # the next step goes on with the rest
             return _pause(rt, job, 1, vendor_refs=refs, **_NO_EFFECT)
         try:
             pacer = _reserve_call(rt, job)

@@ -234,8 +234,8 @@ def _as_read(batch: Batch) -> Condition:
     return condition
 
 
-def _due(batch: Batch, now: datetime, patience: timedelta) -> dict[str, Any]:
+def _due(batch: Batch, now: datetime, after: timedelta) -> dict[str, Any]:
     """When the sweep should check the batch if nothing changes it before; no index key once it is settled."""
     if batch.status.settled:
         return {"due_shard": None, "due_at": None}
-    return {"due_shard": f"{_DUE}#{shard_of(batch.batch_id)}", "due_at": int((now + patience).timestamp())}
+    return {"due_shard": f"{_DUE}#{shard_of(batch.batch_id)}", "due_at": int((now + after).timestamp())}

@@ -150,9 +150,12 @@ class Jobs:
             setattr(job, name, value)
         return job
 
-    def postpone(self, job: Job, now: datetime, *, until_patience_ends: bool) -> None:
-        """Let the sweep check the job again: after PATIENCE, or at its next run. Raises Superseded as `change` does."""
-        at = due(job, now) if until_patience_ends or job.event_sent else {"due_at": int(now.timestamp())}
+    def postpone(self, job: Job, now: datetime, *, later: bool) -> None:
+        """Let the sweep check the job again: `later`, after CHECKED_AFTER, or at its next run.
+
+        Raises Superseded as `change` does.
+        """
+        at = due(job, now) if later or job.event_sent else {"due_at": int(now.timestamp())}
         update(job_row(job), at, job_as_read(job))
 
     def look_again(self, job: Job, now: datetime, at: datetime | None) -> None:

@@ -22,7 +22,7 @@ from clipferry.store.rows import FileRow, Item, JobRow, TagRow
 SHARDS = 4  # of each index value: 4 × 1,000 writes a second (DynamoDB's limit for one partition)
 #: Seconds, by status, after which the sweep checks a job whose row has not changed. The check of a healthy job costs
 #: one DescribeExecution. A download call may take 15 minutes, and does not change the job's row meanwhile.
-PATIENCE = {JobStatus.QUEUED: 60, JobStatus.TRIGGERING: 180, JobStatus.WAITING: 180, JobStatus.DOWNLOADING: 600}
+CHECKED_AFTER = {JobStatus.QUEUED: 60, JobStatus.TRIGGERING: 180, JobStatus.WAITING: 180, JobStatus.DOWNLOADING: 600}
 
 _NOT_IN_THE_ROW = frozenset({"files", "rows_expire"})
 
@@ -158,9 +158,9 @@ def due(job: Job, now: datetime, *, new_execution: bool = False) -> dict[str, An
         if job.clean_at is None:
             return {"due_shard": None, "due_at": None}
         return {"due_shard": shard, "due_at": int(max(now, job.clean_at).timestamp())}
-    base, patience = now, PATIENCE.get(job.status, int(CALL_LIFETIME.total_seconds()))
+    base, seconds = now, CHECKED_AFTER.get(job.status, int(CALL_LIFETIME.total_seconds()))
     if new_execution:  # if it does not start, the sweep notices as soon as for a new job
-        patience = PATIENCE[JobStatus.QUEUED]
+        seconds = CHECKED_AFTER[JobStatus.QUEUED]
     elif job.status in (JobStatus.QUEUED, JobStatus.TRIGGERING, JobStatus.WAITING) and job.next_poll_at:
         base = max(now, job.next_poll_at)
-    return {"due_shard": shard, "due_at": int(base.timestamp()) + patience}
+    return {"due_shard": shard, "due_at": int(base.timestamp()) + seconds}

@@ -9,7 +9,7 @@ from typing import Any
 from clipferry.transfer.errors import AttemptFailed, Hopeless
 from clipferry.transfer.interface import Code, CopyWarning, WarningCode
 
-PATIENCE = 2  # failed attempts at subtitles that something temporary may be the cause of, before they are left out
+ATTEMPTS = 2  # failed attempts at subtitles that something temporary may be the cause of, before they are left out
 _MAX_WHY = 300  # characters
 
 _TEMPORARY = frozenset({Code.SOURCE_UNAVAILABLE, Code.SOURCE_THROTTLED, Code.SOURCE_CHANGED, Code.SHORT_BODY})
@@ -48,7 +48,7 @@ class Subtitles:
         if isinstance(error, AttemptFailed):
             if error.code in _OURS:
                 raise error
-            if error.code in _TEMPORARY and self.failures < PATIENCE:
+            if error.code in _TEMPORARY and self.failures < ATTEMPTS:
                 self.failures += 1
                 raise error
         self.left_out[folder] = f"subtitles {label[:60]!r}: {error}"[:_MAX_WHY]
