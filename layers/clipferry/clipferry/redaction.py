@@ -57,8 +57,6 @@ def bare(value: Any, depth: int = DEPTH_SHOWN) -> Any:
     `…`.
     """
     match value:
-        case str():
-            return redact(value)
         case None | bool() | int() | float():
             return value
         case dict() | list() | tuple() if depth == 0:

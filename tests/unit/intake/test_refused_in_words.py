@@ -12,9 +12,9 @@ from clipferry.intake.job_body import ADOPT_MAX, check
 from clipferry.intake.job_query import BadQuery, parse_file_query, parse_query
 from clipferry.intake.schedule_body import define
 from clipferry.intake.schedule_expressions import BadExpression, parse
-from clipferry.intake.values import value_errors
 
 from tests.unit.intake.test_job_body import GOOD, IMS, adopt, request
+from tests.unit.intake.test_values import value_errors
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 VENDORS = "linkvisual, ims, cloudv, polyv"

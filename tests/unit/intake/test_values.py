@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from time import process_time
 from typing import Any
 
 import pytest
-from clipferry.intake.values import WHOLE_MAX, canonical, fingerprint, fingerprints, prose_fields, value_errors
+from clipferry.intake.values import WHOLE_MAX, bad_values, canonical, fingerprint, fingerprints, parts_of, prose_fields
 from hypothesis import given
 from hypothesis import strategies as st
 
 NUMBERS = st.integers(-(2**63), WHOLE_MAX) | st.floats(-(2.0**52), 2.0**52)
+
+
+def value_errors(body: object, prose: frozenset[str] = frozenset()) -> Iterator[tuple[str, str]]:
+    """The bad values in a body: (JSON Pointer of RFC 6901, what is wrong)."""
+    for way, told in bad_values(body, prose):
+        yield "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts_of(way)), told
 
 
 @pytest.mark.parametrize(

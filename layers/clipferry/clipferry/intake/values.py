@@ -21,11 +21,6 @@ EXACT_MAX = 2**53 - 1  # above it two whole numbers may become the same double (
 _Way = tuple[Any, "str | int"] | None
 
 
-def value_errors(body: object, prose: frozenset[str] = frozenset()) -> Iterator[tuple[str, str]]:
-    """The bad values in a body: (JSON Pointer, what is wrong); see `bad_values`."""
-    return ((pointer(way), told) for way, told in bad_values(body, prose))
-
-
 def bad_values(body: object, prose: frozenset[str] = frozenset()) -> Iterator[tuple[_Way, str]]:
     """The bad values in a body: (the path to the value, what is wrong), in linear time and at any depth.
 
@@ -56,11 +51,6 @@ def _problem_of(value: object, is_prose: bool) -> str | None:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return _number_problem(value)
     return None
-
-
-def pointer(way: _Way) -> str:
-    """A JSON Pointer (RFC 6901)."""
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts_of(way))
 
 
 def parts_of(way: _Way) -> list[str | int]:
