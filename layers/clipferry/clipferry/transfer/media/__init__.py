@@ -1,8 +1,8 @@
-"""What bytes are: which media format, with which type and extension, and whether they end where that format says.
+"""Finds out from bytes alone which media format they have, with its type and extension, and whether they are complete.
 
-Pure: nothing is read or written here. Files, segments, playlists and originals are told by the same rules, from their
-bytes alone, never from a name or a header. `identify` tells from the first bytes, `end_check` says which ranges to
-read to know whether the rest is there, `inspect` does both for bytes that are all in memory.
+Pure: nothing is read or written here. The same rules apply to files, segments, playlists and originals. A name or an
+HTTP header is never used. `identify` finds the format from the first bytes. `end_check` says which ranges to read in
+order to know whether the rest is there. `inspect` does both, for bytes that are all in memory.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Audio files with a header of their own: FLAC, AMR, AU, Wave64, DSF and some that have no end of their own.
+"""Audio files with their own header: FLAC, AMR, AU, Wave64, DSF, and some formats that do not mark their end.
 
 Sources: RFC 9639 (FLAC), RFC 4867 §5 (AMR), the au(5) manual page, Sony's Wave64 and DSF specifications.
 """
@@ -56,7 +56,7 @@ def identify_audio_file(head: bytes) -> Format | None:
 
 
 def declared_length(kind: Format, head: bytes) -> int:
-    """Bytes of the file by its header; 0 when that does not say."""
+    """The length of the file in bytes, as its header gives it; 0 when the header does not give it."""
     if kind is W64:
         return int.from_bytes(head[16:24], "little")
     if kind is DSF:
@@ -66,7 +66,7 @@ def declared_length(kind: Format, head: bytes) -> int:
 
 
 def amr_end(kind: Format, size: int) -> Steps:
-    """From frame to frame: they are small and have no mark by which one could be found from behind."""
+    """Read all frames from the start: they are small, and no mark shows where the last one begins."""
     if size > _AMR_LOOKED_AT:
         return unproven("is too long to be looked at frame by frame")
     lengths, at = _AMR_BYTES[kind], 9 if kind is AMR_WB else 6
@@ -86,7 +86,7 @@ def amr_end(kind: Format, size: int) -> Steps:
 
 
 def flac_end(head: bytes, size: int) -> Steps:
-    """The last frame's own checksum fits, and it holds the last of the samples that the header counts."""
+    """The checksum of the last frame is right, and the frame holds the last of the samples that the header counts."""
     at, last_block = behind_id3(head) + 4, False
     info = head[at + 4 : at + 38]
     while not last_block:
@@ -102,7 +102,7 @@ def flac_end(head: bytes, size: int) -> Steps:
 
 
 def _flac_last_frame(tail: bytes, info: bytes) -> End | None:
-    """What the last frame says; None when there is none. `info`: the file's STREAMINFO block."""
+    """The verdict by the last frame; None when no frame is found. `info`: the file's STREAMINFO block."""
     total, block_size = int.from_bytes(info[13:18], "big") & 0xFFFFFFFFF, int.from_bytes(info[2:4], "big")
     starts = [found.start() for found in _FLAC_SYNC.finditer(tail)]
     tried = 0
@@ -119,7 +119,7 @@ def _flac_last_frame(tail: bytes, info: bytes) -> End | None:
 
 
 def _flac_samples(header: bytes, block_size: int) -> int | None:
-    """How many samples there are up to the end of the frame that begins so; None when no frame does."""
+    """The number of samples up to the end of the frame with this header; None when it is no header of a frame."""
     if len(header) < 24 or header[3] & 1:
         return None
     number, length = _coded_number(header[4:11])
@@ -142,7 +142,7 @@ def _flac_block(code: int) -> int:
 
 
 def _coded_number(data: bytes) -> tuple[int | None, int]:
-    """A number coded as UTF-8 codes characters, up to 7 bytes, and how many bytes it has."""
+    """A number in the coding that UTF-8 uses for characters (up to 7 bytes), and its length in bytes."""
     ones = 8 - (data[0] ^ 0xFF).bit_length()
     if ones == 0:
         return data[0], 1

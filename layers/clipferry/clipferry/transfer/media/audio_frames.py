@@ -13,10 +13,10 @@ from clipferry.transfer.media.ending import COMPLETE, End, Span, Steps, cut, unp
 from clipferry.transfer.media.formats import AC3, ADTS, DTS, EAC3, LOAS, MP3, Format
 from clipferry.transfer.media.tags import behind_id3, trailing_tags
 
-_FRAMES = 3  # headers in a row that make a stream certain
+_FRAMES = 3  # frames in a row that prove a stream
 _TAIL = 64 * 1024  # the largest frame has 8 KiB
-_ENOUGH = 32 * 1024  # bytes before tags in which the last frames are looked for
-_SEARCHED = 64 * 1024  # bytes of padding or garbage behind which the first frame is looked for
+_ENOUGH = 32 * 1024  # bytes before the tags that are searched for the last frames
+_SEARCHED = 64 * 1024  # bytes of padding or garbage that may come before the first frame
 
 _BITRATES = {  # kbit/s by (MPEG-1?, layer)
     (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -73,7 +73,7 @@ def _loas(header: bytes) -> int:
 
 @dataclass(frozen=True)
 class Frames:
-    """One kind of frame. `length_of` tells a frame's bytes from its first ones; 0: no frame begins so."""
+    """One kind of frame. `length_of` gives the length of a frame in bytes by its header; 0: it is no header."""
 
     format: Format
     first: int  # the first byte of every frame
@@ -81,12 +81,12 @@ class Frames:
     length_of: Callable[[bytes], int]
 
     def at(self, data: bytes, at: int) -> int:
-        """Bytes of the frame that begins here; 0 when none does, or its header is not all there."""
+        """The length in bytes of the frame that begins here; 0 when none does, or when its header is incomplete."""
         header = data[at : at + self.header]
         return self.length_of(header) if len(header) == self.header and header[0] == self.first else 0
 
     def chain(self, data: bytes, at: int, *, whole: bool = False) -> bool:
-        """Whether frames follow one another from here. `whole`: nothing comes behind `data`, so a few may do."""
+        """Whether several frames follow one another from here. `whole`: `data` is the whole file; it may have fewer."""
         for count in range(_FRAMES):
             if whole and at == len(data) and count:
                 return True

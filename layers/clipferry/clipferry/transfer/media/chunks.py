@@ -18,8 +18,8 @@ _ASF_STREAM = bytes.fromhex("9107dcb7b7a9cf118ee600c00c205365")
 _ASF_VIDEO = bytes.fromhex("c0ef19bc4d5bcf11a8fd00805f5c442b")
 _ASF_AUDIO = bytes.fromhex("409e69f84d5bcf11a8fd00805f5c442b")
 _RIFF_FORMS = {b"AVI ": AVI, b"AMV ": AVI, b"WAVE": WAV, b"WEBP": WEBP, b"CDXA": VCD}
-_UNKNOWN = 0x7FFFF000  # lengths from here on, of files that are shorter, are what writers leave that cannot go back
-_OFF_BY = 8  # bytes that a RIFF's length is wrong by where a writer counted the RIFF's own header
+_UNKNOWN = 0x7FFFF000  # a larger length than the file has, from here on: the writer could not go back to correct it
+_OFF_BY = 8  # bytes: some writers count the RIFF header itself in the RIFF's length
 _SECTOR, _BEFORE_SECTORS = 2352, 44  # of a Video CD
 
 
@@ -27,19 +27,19 @@ _SECTOR, _BEFORE_SECTORS = 2352, 44  # of a Video CD
 class Chunk:
     name: bytes
     length: int | None  # bytes, its header included; None: the writer did not know
-    inside: int = 0  # bytes to skip when it is a frame around the following ones
+    inside: int = 0  # bytes to skip to its first child, when it encloses the following chunks
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How the chunks of one format look. `media`: the chunk without which there is nothing to play."""
+    """How the chunks of one format are built. `media`: the name of the chunk that holds the media data."""
 
     header: int  # bytes that `read` needs
     read: Callable[[bytes], Chunk | None]
     media: bytes
     start: int = 0
-    nested: bool = False  # an outer chunk's length has to hold too
-    even: bool = False  # a chunk begins at an even place
+    nested: bool = False  # the length of the outer chunk must be right, too
+    even: bool = False  # chunks begin at even positions
     spare: int = 0  # bytes by which the last chunk may be shorter than it says, as some writers leave it
 
 
@@ -106,13 +106,13 @@ def identify_chunks(head: bytes) -> Format | None:
 
 
 def _real_media(head: bytes) -> Format:
-    """By the properties' highest and average bit rate: they differ where the rate is variable."""
+    """By the highest and the average bit rate in the properties: they differ when the rate is variable."""
     at = head.find(b"PROP")
     return RM if at >= 0 and head[at + 10 : at + 14] == head[at + 14 : at + 18] else RMVB
 
 
 def asf_header(head: bytes) -> int:
-    """Bytes of an ASF file's header object, which says what streams there are; 0 of another file."""
+    """The length in bytes of an ASF file's header object, which lists the streams; 0 for another file."""
     return int.from_bytes(head[16:24], "little") if head.startswith(_ASF) else 0
 
 
@@ -124,7 +124,7 @@ def _asf_streams(head: bytes) -> Format:
 
 
 def chunks_end(layout: Layout, size: int) -> Steps:
-    """From chunk to chunk up to the end of the file."""
+    """Follow the chunks to the end of the file."""
     at, end, promised, media, long_data = layout.start, layout.start, 0, False, 0
     while at < size:
         header = yield Span(at, layout.header)
@@ -156,12 +156,12 @@ def chunks_end(layout: Layout, size: int) -> Steps:
 
 
 def _known(end: int, size: int) -> int:
-    """An end that a length leads to; 0 when that length is one that writers leave who cannot go back."""
+    """The end that a length gives; 0 when the writer could not go back to correct the length."""
     return 0 if end > size and end >= _UNKNOWN else end
 
 
 def riff_length(head: bytes) -> int:
-    """Bytes of a RIFF file by its header."""
+    """The length of a RIFF file in bytes, as its header gives it."""
     return 8 + int.from_bytes(head[4:8], "little")
 
 
@@ -172,6 +172,6 @@ def sectors_end(size: int) -> Steps:
 
 
 def sized_end(expected: int, size: int) -> Steps:
-    """For files that say in their header how long they are."""
+    """For files whose header gives their length."""
     yield from ()
     return COMPLETE if 0 < expected <= size else cut(f"has {size} bytes, by its header {expected}")

@@ -54,7 +54,7 @@ def identify_video(head: bytes) -> Format | None:
 
 
 def _annex_b(head: bytes) -> Format | None:
-    """By the parameter sets without which no stream can begin."""
+    """By the parameter sets: every stream begins with them."""
     h265 = set()
     for number, unit in enumerate(_UNIT.finditer(head)):
         first, second = unit[1][0], unit[1][1]
@@ -90,7 +90,7 @@ def video_end(kind: Format, head: bytes, size: int) -> Steps:
 
 
 def identify_jpeg(head: bytes) -> Format | None:
-    """One JPEG image, or one behind the other: Motion JPEG."""
+    """One JPEG image, or several in a row: Motion JPEG."""
     if not head.startswith(b"\xff\xd8\xff"):
         return None
     end = jpeg_length(head)
@@ -98,7 +98,7 @@ def identify_jpeg(head: bytes) -> Format | None:
 
 
 def jpeg_length(data: bytes) -> int | None:
-    """Bytes of the JPEG image that these begin with; None when they do not reach its end."""
+    """The length in bytes of the JPEG image that begins here; None when its end is not in `data`."""
     at = 2
     while at + 4 <= len(data) and data[at] == 0xFF:
         marker = data[at + 1]

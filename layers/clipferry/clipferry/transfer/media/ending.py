@@ -1,8 +1,8 @@
-"""Does a file end where its format says? Decided by reading a few small ranges of it; nothing is read here.
+"""Checks whether a file ends where its format says, by a few small ranges of the file. The caller reads them.
 
-A check of one format is a generator: it yields the next range it wants, is sent those bytes (fewer only where the file
-ends), and returns the `End`. Ranges go forward, so that a check can also watch the bytes as they pass; where one has to
-go back (behind audio with large tags at its end), the check has to be run on the stored file.
+The check of one format is a generator. It yields the next range that it needs, receives the bytes of that range (fewer
+only at the end of the file), and returns the `End`. Ranges go forward, so that a check can also watch the bytes during
+the copy. Where a check has to go back (audio with large tags at its end), it must be run on the stored file.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from enum import StrEnum
 
-WINDOW = 16 * 1024  # bytes that are read at least: one request costs the same for 16 bytes
-MAX_READ = 1024 * 1024  # bytes of one range at the most
-MAX_READS = 200  # ranges of one file
+WINDOW = 16 * 1024  # the least bytes of one range: a request for 16 bytes costs the same
+MAX_READ = 1024 * 1024  # the most bytes of one range
+MAX_READS = 200  # the most ranges of one file
 
 
 class Ending(StrEnum):
     COMPLETE = "complete"  # the format's own structure ends where the file ends
-    CUT = "cut"  # the structure goes on, or what it needs is missing
-    OPEN = "open"  # the format has nothing that says where it ends
-    UNPROVEN = "unproven"  # it should say so, and neither a whole nor a cut end was found
+    CUT = "cut"  # the structure continues after the end of the file, or a necessary part is missing
+    OPEN = "open"  # the format does not mark its end
+    UNPROVEN = "unproven"  # the format marks its end, but the file shows neither a complete nor a cut end
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class End:
 
     @property
     def whole(self) -> bool:
-        """As far as the format can tell."""
+        """Whether nothing shows that the file is incomplete."""
         return self.ending in (Ending.COMPLETE, Ending.OPEN)
 
 
@@ -57,9 +57,9 @@ def unproven(why: str) -> End:
 
 
 class EndCheck:
-    """One check under way: give it each range that is `wanted` until none is; then there is an `end`.
+    """One running check. Give it each range that is `wanted`. When no range is wanted, `end` is set.
 
-    What lies in the head, or in the range read last, is not asked for again.
+    Bytes of the head, and of the range that was read last, are not asked for again.
     """
 
     def __init__(self, steps: Steps, head: bytes, size: int, *, reads: int = MAX_READS) -> None:
@@ -78,7 +78,7 @@ class EndCheck:
         self._advance(self._from_known(self._asked))
 
     def _advance(self, reply: bytes | None) -> None:
-        """Run the generator for as long as what it wants is known."""
+        """Run the generator until it needs bytes that are not known."""
         self.wanted = None
         try:
             while True:
@@ -98,7 +98,7 @@ class EndCheck:
         self.wanted = Span(start, min(length, self._size - start))
 
     def _from_known(self, span: Span | None) -> bytes | None:
-        """The bytes of a range, where what was read last holds all of them that the file has."""
+        """The bytes of a range, if the head or the range that was read last holds all of them; else None."""
         if span is None:
             return None
         end = min(span.start + min(span.length, MAX_READ), self._size)
@@ -111,14 +111,14 @@ class EndCheck:
 
 
 class EndWatch:
-    """Gives a check the ranges that it wants while the file's bytes pass in order."""
+    """Gives a check its ranges during a copy, from the file's bytes in their order."""
 
     def __init__(self, check: EndCheck) -> None:
         self._check, self._collected, self._missed = check, bytearray(), False
 
     @property
     def end(self) -> End | None:
-        """None while it is not known, and where bytes that were wanted had passed before."""
+        """None while it is not known, and when the check needed bytes that had passed before."""
         return None if self._missed else self._check.end
 
     def see(self, position: int, data: memoryview) -> None:
@@ -147,6 +147,6 @@ def check_end(steps: Steps, read: Callable[[int, int], bytes], head: bytes, size
 
 
 def nothing_to_check(end: End = OPEN) -> Steps:
-    """The check of a format that has no end of its own."""
+    """The check of a format that does not mark its end."""
     return end
     yield Span(0, 0)

@@ -1,4 +1,4 @@
-"""FLV (Adobe's Video File Format Specification 10.1, annex E): tags, each with its length behind it again."""
+"""FLV (Adobe's Video File Format Specification 10.1, annex E): tags, each followed by its length."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def identify_flv(head: bytes) -> Format | None:
 
 
 def flv_end(size: int) -> Steps:
-    """The last four bytes lead back to the last tag. Where a writer left that length out, the tags are followed."""
+    """The last four bytes give the length of the last tag. If the writer left it out, all tags are followed."""
     start = max(0, size - _TAIL)
     tail = yield Span(start, size - start)
     length = int.from_bytes(tail[-4:], "big")
@@ -46,7 +46,7 @@ def _tag_length(data: bytes, at: int) -> int | None:
 
 
 def _follow(tail: bytes, first: int | None) -> int | None:
-    """Where the tags end, from the first place on at which several follow one another; None without any."""
+    """Where the tags end, beginning at the first place where several follow one another; None without such a place."""
     at = first if first is not None else _first_tag(tail)
     if at is None:
         return None

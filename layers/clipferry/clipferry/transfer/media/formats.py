@@ -1,6 +1,6 @@
-"""The media formats that are known here: how each is called, its media type, its extension, and what shows its end.
+"""The known media formats, each with its name, its media type, its extension, and what shows its end.
 
-Media types are those of the IANA registry where it has one (iana.org/assignments/media-types), else the common ones.
+Media types are those of the IANA registry (iana.org/assignments/media-types); the common ones where it has none.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which format some bytes are of, and the check of its end: every format's own module is asked in turn."""
+"""Finds the format of bytes, and the check of its end, by asking the module of each format in turn."""
 
 from __future__ import annotations
 
@@ -30,25 +30,25 @@ from clipferry.transfer.media.program_stream import identify_ps, ps_end
 from clipferry.transfer.media.tags import behind_id3
 from clipferry.transfer.media.transport_stream import identify_ts, ts_end
 
-HEAD = 4096  # bytes with which most formats are certain
-HEAD_MAX = 1024 * 1024  # bytes of the beginning that are looked at in the worst case
-_SEARCHED = 64 * 1024  # bytes in which the beginning of a stream is looked for behind garbage
+HEAD = 4096  # first bytes that are enough for most formats
+HEAD_MAX = 1024 * 1024  # the most first bytes that are looked at
+_SEARCHED = 64 * 1024  # bytes that are searched for the beginning of a stream behind garbage
 
 
 def identify(head: bytes, size: int | None = None) -> Format | NotMedia | None:
-    """What a file is by its first bytes; None when nobody knows. `size` is the whole file's in bytes, when known.
+    """The format of a file, by its first bytes; None when it is not known. `size`: bytes of the whole file, if known.
 
     `head` holds as many bytes as `head_wanted` asks for, or the whole file.
     """
     if (len(head) if size is None else size) >= SMALLEST and (found := _by_first_bytes(head, size)):
         return found
-    if head[:1] > b"\x7f" and (found := _by_pattern(head, size)):  # a pattern says more than what could be letters
+    if head[:1] > b"\x7f" and (found := _by_pattern(head, size)):  # no ASCII text begins so: a pattern proves more
         return found
     return identify_text(head) or identify_other(head, size) or _by_pattern(head, size)
 
 
 def _by_first_bytes(head: bytes, size: int | None) -> Format | None:
-    """Formats that begin with bytes of their own."""
+    """Formats with a signature at their beginning."""
     return (
         identify_iso(head, size)
         or identify_matroska(head)
@@ -61,7 +61,7 @@ def _by_first_bytes(head: bytes, size: int | None) -> Format | None:
 
 
 def _by_pattern(head: bytes, size: int | None) -> Format | None:
-    """Formats that are a repeating pattern, which may begin behind something else."""
+    """Formats without a signature: a pattern that repeats. Something else may come before it."""
     found = identify_video(head) or identify_jpeg(head) or identify_ts(head, size) or identify_ps(head, size)
     if found is None and (frames := identify_frames(head, size)):
         return frames.format
@@ -69,7 +69,7 @@ def _by_pattern(head: bytes, size: int | None) -> Format | None:
 
 
 def head_wanted(head: bytes, size: int | None = None) -> int:
-    """How many of the first bytes `identify` needs, by those that are there; at most HEAD_MAX."""
+    """How many of the first bytes `identify` needs, as far as `head` shows; at most HEAD_MAX."""
     if len(head) < HEAD:
         return HEAD
     if tagged := behind_id3(head):
@@ -84,7 +84,7 @@ def head_wanted(head: bytes, size: int | None = None) -> int:
 
 
 def end_check(kind: Format, head: bytes, size: int, *, reads: int = MAX_READS) -> EndCheck:
-    """The check whether a file of `size` bytes, of which `head` holds the first, ends as its format says."""
+    """The check whether a file of `size` bytes ends as its format says. `head`: its first bytes."""
     return EndCheck(_CHECKS.get(kind, _no_check)(kind, head, size), head, size, reads=reads)
 
 
@@ -143,16 +143,16 @@ _CHECKS: dict[Format, Check] = {
 
 @dataclass(frozen=True)
 class Inspection:
-    """What a whole byte string is. `initialisation`: it holds no media data but what a player needs before them."""
+    """The verdict about a whole byte string. `initialisation`: it holds what a player needs before the media data."""
 
-    format: Format | None  # None: it is no media, or nobody knows it
+    format: Format | None  # None: it is no media, or not known
     end: End
     what: str  # in words that follow "the source sends"
     initialisation: bool = False
 
 
 def inspect(data: bytes) -> Inspection:
-    """Look at bytes that are all there is, such as a segment of an HLS video."""
+    """Look at a whole byte string, such as a segment of an HLS video."""
     head = data[:HEAD_MAX]
     found = identify(head, len(data))
     if not isinstance(found, Format):

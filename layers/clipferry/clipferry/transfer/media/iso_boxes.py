@@ -1,4 +1,4 @@
-"""ISO base media files (MP4, QuickTime, 3GP, fragments, HEIC, AVIF): which kind, and do their boxes reach the end?
+"""ISO base media files (MP4, QuickTime, 3GP, fragments, HEIC, AVIF): their kind, and whether all boxes are complete.
 
 Sources: ISO/IEC 14496-12 (boxes, fragments), QuickTime File Format, ISO/IEC 23008-12 (images), mp4ra.org (brands).
 """
@@ -26,7 +26,7 @@ from clipferry.transfer.media.formats import (
 )
 from clipferry.transfer.media.iso_samples import samples_end
 
-#: Boxes that may come before the one that says what the file is.
+#: Boxes that may come before the box that shows the kind of the file.
 _LEADING = frozenset({b"free", b"skip", b"wide", b"uuid", b"pdin", b"meta", b"emsg", b"pnot", b"PICT", b"prft"})
 _FRAGMENT = frozenset({b"styp", b"moof", b"sidx", b"ssix"})
 _KNOWN = _LEADING | _FRAGMENT | frozenset({b"ftyp", b"moov", b"mdat", b"mfra", b"udta", b"idat", b"imda", b"sefd"})
@@ -66,7 +66,7 @@ class Box:
 
 
 def read_box(header: bytes, start: int) -> Box | None:
-    """The box whose first 16 bytes these are, or 8 where the file ends; None when there is none."""
+    """The box with these first bytes (16, or at least 8 at the end of the file); None when it is no box."""
     length, kind, body = int.from_bytes(header[:4], "big"), header[4:8], 8
     if len(header) < 8 or not all(0x20 <= byte < 0x7F or byte == 0xA9 for byte in kind):
         return None
@@ -80,7 +80,7 @@ def read_box(header: bytes, start: int) -> Box | None:
 
 
 def identify_iso(head: bytes, size: int | None) -> Format | None:
-    """The kind of ISO base media file that begins so; None when it is none."""
+    """The kind of ISO base media file with this beginning; None when it is none."""
     first = read_box(head[:16], 0)
     if first is None or first.kind not in _KNOWN or not _fits(first, size):
         return None
@@ -94,7 +94,7 @@ def identify_iso(head: bytes, size: int | None) -> Format | None:
             break
         box = read_box(head[box.end : box.end + 16], box.end)
     if box is None or not _fits(box, size):
-        return None  # what follows the first box is no box
+        return None  # no box follows the first box
     if box.kind == b"ftyp":
         return _by_brand(head, box)
     if fragment or box.kind == b"moof" or first.kind in (b"emsg", b"prft", b"mfra", b"imda"):
@@ -103,7 +103,7 @@ def identify_iso(head: bytes, size: int | None) -> Format | None:
 
 
 def _fits(box: Box, size: int | None) -> bool:
-    """Whether a box can be this file's. Only media data may be longer than the file: then that is cut."""
+    """Whether this can be a box of the file. Only media data may be longer than the file: then the file is cut."""
     return box.end is None or size is None or box.end <= size or box.kind in (b"mdat", b"moov", b"moof")
 
 
@@ -124,7 +124,7 @@ def _by_brand(head: bytes, ftyp: Box) -> Format | None:
 
 
 def _only_sound(head: bytes) -> bool:
-    """Whether the movie box, where the head holds all of it, has tracks of sound alone."""
+    """Whether the movie box has only tracks of sound. False when the head does not hold the whole box."""
     at = head.find(b"moov", 4) - 4
     box = read_box(head[at : at + 16], at) if at >= 0 else None
     if box is None or box.end is None or box.end > len(head):
@@ -149,7 +149,7 @@ class _Seen:
 
 
 def iso_end(kind: Format, size: int, *, segment: bool = False) -> Steps:
-    """Walk the boxes to the end of the file. Of a `segment`, a movie box may be all there is: an initialisation."""
+    """Follow the boxes to the end of the file. A `segment` may hold a movie box alone: an initialisation section."""
     seen, at = _Seen(segment=segment), 0
     while at < size:
         if seen.fragments > _FRAGMENTS_WALKED:
@@ -194,7 +194,7 @@ def _indexed(box: Box, end: int, content: bytes) -> int:
 
 
 def _judged(kind: Format, seen: _Seen, size: int) -> End:
-    """The boxes reach the end of the file: is everything there that a player needs?"""
+    """The verdict when the boxes reach the end of the file: is everything there that a player needs?"""
     if kind.family is Family.IMAGE:
         whole = b"mdat" in seen.kinds and seen.kinds & {b"meta", b"moov"}
         return COMPLETE if whole else cut("lacks its meta box or its image data")
@@ -212,7 +212,7 @@ def _judged(kind: Format, seen: _Seen, size: int) -> End:
 
 
 def _too_long(kind: Format, seen: _Seen, box: Box, size: int) -> End:
-    """A box claims more than there is. One that nobody knows, behind a whole movie, is what a device left there."""
+    """The verdict when a box is longer than the file. An unknown box behind a complete movie comes from a device."""
     if box.kind not in _KNOWN and seen.samples and _judged(kind, seen, size) == COMPLETE:
         return COMPLETE
     name = box.kind.decode("latin-1")
@@ -220,7 +220,7 @@ def _too_long(kind: Format, seen: _Seen, box: Box, size: int) -> End:
 
 
 def _behind_boxes(kind: Format, seen: _Seen, at: int, size: int, found: bytes) -> End:
-    """Something that is no box. Players stop there; the movie is whole when every sample lies before it."""
+    """The verdict when something is no box. Players stop there: the movie is complete if all samples lie before it."""
     verdict = _judged(kind, seen, at)
     if verdict == COMPLETE and not seen.samples and len(found) < 8 and any(found):
         return cut("ends inside the header of a box")
@@ -230,7 +230,7 @@ def _behind_boxes(kind: Format, seen: _Seen, at: int, size: int, found: bytes) -
 
 
 def _last_fragments(seen: _Seen, size: int) -> Steps:
-    """The boxes from one of the last fragments on, found in the last bytes."""
+    """The verdict by the last bytes: the boxes from one of the last fragments on."""
     if seen.indexed > size:
         return cut(f"ends at byte {size}, its last fragment at byte {seen.indexed}")
     start = max(0, size - _TAIL)

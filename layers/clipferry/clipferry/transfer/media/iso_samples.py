@@ -45,7 +45,7 @@ class _Track:
     def _sizes(self, at: int, length: int) -> Reading:
         header = yield Span(at, 12)
         each, total = int.from_bytes(header[4:8], "big"), int.from_bytes(header[8:12], "big")
-        if each:  # for sound 1 stands for a sample that is compressed (QuickTime): no size
+        if each:  # in QuickTime, a size of 1 means compressed sound: it is no size
             self.size = each * self.samples if each > 1 and self.samples <= total else 1
         elif 0 < self.samples <= min(total, _LAST_SAMPLES) and 12 + 4 * total <= length:
             last = yield Span(at + 12 + 4 * (total - self.samples), 4 * self.samples)
@@ -53,7 +53,7 @@ class _Track:
 
 
 def _last_entry(at: int, length: int, each: int) -> Generator[Span, bytes, bytes]:
-    """The last entry of a table of `each` bytes an entry; nothing where the table is empty or does not fit."""
+    """The last entry of a table whose entries have `each` bytes; no bytes when the table is empty or too long."""
     count = int.from_bytes((yield Span(at + 4, 4)), "big")
     if count == 0 or 8 + count * each > length:
         return b""

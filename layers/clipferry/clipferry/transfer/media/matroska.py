@@ -1,4 +1,4 @@
-"""Matroska and WebM (RFC 9559 over EBML, RFC 8794): video or audio, and does the segment end where the file ends?"""
+"""Matroska and WebM (RFC 9559 over EBML, RFC 8794): video or audio, and whether the segment is complete."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def identify_matroska(head: bytes) -> Format | None:
 
 
 def tracks_known(head: bytes) -> bool:
-    """Whether the head of a Matroska file goes far enough to say which tracks it has."""
+    """Whether the head of a Matroska file reaches the list of its tracks."""
     ebml = read_element(head, 0)
     return ebml is None or ebml.id != _EBML or ebml.end is None or _track_kinds(head, ebml.end) is not None
 
@@ -91,7 +91,7 @@ def _entries(head: bytes, at: int, end: int) -> set[int]:
 
 
 def matroska_end(size: int) -> Steps:
-    """The segment's own length; where it has none (a live recording), its clusters."""
+    """By the length of the segment; by its clusters when it has no length (a live recording)."""
     ebml = read_element((yield Span(0, _HEADER)), 0)
     at = (ebml.end if ebml else None) or size
     segment = read_element((yield Span(at, _HEADER)), 0, at)
@@ -108,7 +108,7 @@ def matroska_end(size: int) -> Steps:
 
 
 def _clusters(at: int, size: int) -> Steps:
-    """From child to child of a segment without a length."""
+    """Follow the children of a segment without a length."""
     clusters = 0
     while at < size:
         element = read_element((yield Span(at, _HEADER)), 0, at)

@@ -1,4 +1,4 @@
-"""What is recognisably no media file: error pages, JSON, XML and other text in any encoding, archives, zeros.
+"""Recognises what is no media file: error pages, JSON, XML and other text in any encoding, archives, zeros.
 
 Sources of the signatures: the formats' own specifications, as the `file` command and the IANA registry name them.
 """
@@ -57,7 +57,7 @@ class NotMedia:
 
 
 def identify_text(head: bytes) -> Format | NotMedia | None:
-    """What a text is; None when these bytes are no text."""
+    """The kind of a text; None when these bytes are no text."""
     text = as_text(head)
     if text is None:
         return None
@@ -77,7 +77,7 @@ def identify_text(head: bytes) -> Format | NotMedia | None:
 
 
 def identify_other(head: bytes, size: int | None) -> NotMedia | None:
-    """Bytes that are no text and no media either; None when nobody knows."""
+    """The kind of bytes that are neither text nor media; None when it is not known."""
     length = len(head) if size is None else size
     if length < SMALLEST:
         return NotMedia("an empty file" if not length else f"{length} bytes")
@@ -107,7 +107,7 @@ def _encodings(head: bytes) -> tuple[str, ...]:
 
 
 def _decoded(head: bytes, encoding: str) -> str | None:
-    """As text, a character that is cut at the end left out; None when that is not its encoding."""
+    """The text in this encoding, without a character that is cut at the end; None when the encoding does not fit."""
     try:
         text = codecs.getincrementaldecoder(encoding)("strict").decode(head)
     except UnicodeDecodeError:
@@ -119,14 +119,14 @@ def _decoded(head: bytes, encoding: str) -> str | None:
 
 
 def _is_wide_text(text: str) -> bool:
-    """Whether characters of two or four bytes are a text: many pairs of any bytes are some character or other."""
+    """Whether characters of two or four bytes are a text. One character proves nothing: most pairs of bytes are one."""
     if not text or 4 * sum(char < "\x7f" for char in text) > len(text):
         return True
     return bool(_WIDE_TEXT.fullmatch(text) and _BETWEEN_WORDS.search(text))
 
 
 def _without_comments(text: str) -> str:
-    """What stands behind the comments and blank lines that some servers put in front of a playlist."""
+    """The text behind comments and blank lines, which some servers put in front of a playlist."""
     for _ in range(100):
         text = text.lstrip()
         if not text.startswith("#") or text.startswith("#EXT"):

@@ -1,4 +1,4 @@
-"""Ogg (RFC 3533): which codecs (RFC 5334, RFC 7845), and is the last page whole and marked as the last?"""
+"""Ogg (RFC 3533): its codecs (RFC 5334, RFC 7845), and whether its last page is complete and marked as the last."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def identify_ogg(head: bytes) -> Format | None:
 
 
 def _first_packets(head: bytes) -> list[bytes]:
-    """How the streams' first packets begin: each is alone on a page of its own, and these pages come first."""
+    """The first bytes of each stream's first packet. Each such packet has a page for itself, before all other pages."""
     at, found = 0, []
     while head.startswith(_CAPTURE, at) and len(head) >= at + _HEADER and head[at + 5] & 2:
         segments = head[at + 26]
@@ -33,14 +33,14 @@ def _first_packets(head: bytes) -> list[bytes]:
 
 
 def ogg_end(size: int) -> Steps:
-    """Every stream that has a page in the last bytes has its last page there, too."""
+    """Each stream with a page in the last bytes must have its last page there."""
     start = max(0, size - 2 * _PAGE_MAX)
     tail = yield Span(start, size - start)
     flags, end, overshot, at = dict[bytes, int](), 0, False, 0
     while (at := tail.find(_CAPTURE, at)) >= 0:
         length = _page_length(tail, at)
         overshot = length is None
-        if length is None:  # cut; or no page, where one follows
+        if length is None:  # cut, or no page at all; in the second case a page may follow
             at += len(_CAPTURE)
         else:
             flags[tail[at + 14 : at + 18]] = tail[at + 5]
@@ -49,12 +49,12 @@ def ogg_end(size: int) -> Steps:
     if not flags or overshot or (rest and _CAPTURE.startswith(rest[:5])):
         return cut("ends inside its last page")
     if all(flag & _LAST for flag in flags.values()):
-        return COMPLETE  # what a tagger left behind it does not matter
+        return COMPLETE  # a tag behind it does not matter
     return unproven("ends with a page that is not marked as the last")
 
 
 def _page_length(data: bytes, at: int) -> int | None:
-    """Bytes of the page that begins here; None when the data end before it does."""
+    """The length in bytes of the page that begins here; None when `data` end before it does."""
     if len(data) < at + _HEADER:
         return None
     table = data[at + _HEADER : at + _HEADER + data[at + 26]]

@@ -1,4 +1,4 @@
-"""Formats that are told by a few bytes, with an end that is simple or none: MXF, SWF, images, and rare containers.
+"""Formats with a short signature and a simple end, or none: MXF, SWF, images, and rare containers.
 
 Sources: SMPTE ST 377-1 (MXF), Adobe's SWF File Format Specification 19, GIF89a, ISO/IEC 15948 (PNG), and the
 specifications of the others.
@@ -43,7 +43,7 @@ def identify_file(head: bytes, size: int | None) -> Format | None:
 
 
 def swf_length(head: bytes) -> int:
-    """Bytes of the file before it was compressed."""
+    """The length of the file in bytes before it was compressed."""
     return int.from_bytes(head[4:8], "little")
 
 
@@ -52,7 +52,7 @@ def bmp_length(head: bytes) -> int:
 
 
 def trailer_end(kind: Format, size: int) -> Steps:
-    """For formats that end in known bytes; zeros, or what a device left there, may follow."""
+    """For formats that end with known bytes. Zeros, or data of a device, may follow."""
     start = max(0, size - _TAIL)
     tail = (yield Span(start, size - start)).rstrip(b"\0")
     whole = tail.endswith(b"\x3b") if kind is GIF else _PNG_END in tail
@@ -76,7 +76,7 @@ def mxf_end(head: bytes, size: int) -> Steps:
 
 
 def _klv(at: int, size: int) -> Steps:
-    """From packet to packet: a key of 16 bytes, a length, a value (SMPTE ST 336)."""
+    """Follow the packets: each is a key of 16 bytes, a length and a value (SMPTE ST 336)."""
     for _ in range(_KLV_PACKETS):
         if at >= size:
             return COMPLETE if at == size else cut(f"ends {at - size} bytes before its last packet does")

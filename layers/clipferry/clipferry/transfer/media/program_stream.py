@@ -9,11 +9,11 @@ _PREFIX = b"\x00\x00\x01"
 _PACK, _END, _SYSTEM = 0xBA, 0xB9, 0xBB
 _PACKETS = frozenset({0xBB, 0xBC, 0xBD, 0xBE, 0xBF, *range(0xC0, 0xF0), 0xF0, 0xF1, 0xF2, 0xF8, 0xFD, 0xFF})
 _TAIL = 256 * 1024  # a packet has at most 65,541 bytes
-_SEARCHED = 64 * 1024  # bytes in front of the first pack (a recorder's own header) that are looked through
+_SEARCHED = 64 * 1024  # bytes that may come before the first pack: a recorder's own header
 
 
 def unit_length(data: bytes, at: int) -> int:
-    """Bytes of the pack header or packet that begins here; 0 when there is none, or its header is not all there."""
+    """The length of the pack header or packet that begins here; 0 when there is none, or its header is incomplete."""
     if data[at : at + 3] != _PREFIX or len(data) < at + 4:
         return 0
     code = data[at + 3]
@@ -31,7 +31,7 @@ def unit_length(data: bytes, at: int) -> int:
 
 
 def identify_ps(head: bytes, size: int | None) -> Format | None:
-    """Packs, or packets without a pack around them; some recorders put a header of their own in front."""
+    """Packs, or packets without packs. Some recorders write their own header before them."""
     starts = head.find(_PREFIX + bytes([_PACK]), 0, _SEARCHED)
     if starts >= 0 and _follows(head, starts, size):
         return PS
@@ -40,7 +40,7 @@ def identify_ps(head: bytes, size: int | None) -> Format | None:
 
 
 def _follows(head: bytes, at: int, size: int | None) -> bool:
-    """Whether something of a program stream begins where this unit ends, or the head ends before that."""
+    """Whether another unit of a program stream follows this one. True when the head ends before that."""
     length = unit_length(head, at)
     next_at = at + length
     if not length or (size is not None and next_at > size + 65_536):
@@ -75,7 +75,7 @@ def ps_end(size: int) -> Steps:
 
 
 def _first_unit(tail: bytes, at: int = 0) -> int | None:
-    """The first place from which two units follow one another, or one reaches the end."""
+    """The first place where two units follow one another, or where one reaches the end."""
     while (at := tail.find(_PREFIX, at)) >= 0:
         reached, count = at, 0
         while count < 2 and reached < len(tail) and (length := unit_length(tail, reached)):

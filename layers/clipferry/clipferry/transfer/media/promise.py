@@ -1,4 +1,4 @@
-"""What a vendor's own words promise, where the bytes tell nothing: the extension of a name or a path, a media type."""
+"""The format that names and headers promise, for bytes of an unknown format: by an extension, or a media type."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from clipferry.transfer.media.formats import Family, Format
 
 _EXTENSION = re.compile(r"\.([a-z0-9]{2,6})$")
 _TYPE = re.compile(r"([a-z]+)/([a-z0-9.+-]+)")
-_OTHER = (  # extensions of which no format here is the first
+_OTHER = (  # extensions that no format here uses for its own files
     (Family.VIDEO, "asf avc cavs dat dav dif divx evo f4p h264 h265 h266 hevc ifv jpgv m1v m2p m2t mjpg mk3d mod mp4v"),
     (Family.VIDEO, "mpe mpeg mpv mpv2 mts mtv ogm ogx qt rm svi tod tp trp vob vro vvc wm xvid"),
     (Family.AUDIO, "3ga acm aif aifc eac3 m4b m4r mp1 mp2 mpa mpc oga pcm ra spx wave"),
@@ -28,7 +28,7 @@ _FAMILIES = {"video": Family.VIDEO, "audio": Family.AUDIO, "image": Family.IMAGE
 
 
 def promised(names: Iterable[str], content_type: str = "") -> Format | None:
-    """The format that the first word which names one promises; None when none does.
+    """The format that the first of these words promises; None when no word names a format.
 
     `names`: names of the file and paths of its URL, the best first; then the media type it is sent with counts.
     """

@@ -6,7 +6,7 @@ _TAGS_MAX = 16  # one behind the other
 
 
 def behind_id3(data: bytes) -> int:
-    """Where the ID3v2 tags that a file begins with end; 0 without one. May lie behind `data`."""
+    """Where the ID3v2 tags at the beginning of a file end; 0 without a tag. This may be behind the end of `data`."""
     at = 0
     for _ in range(_TAGS_MAX):
         header = data[at : at + 10]
@@ -17,7 +17,7 @@ def behind_id3(data: bytes) -> int:
 
 
 def trailing_tags(tail: bytes) -> int:
-    """Bytes of the tags that a file with these last bytes ends with. May be more than `tail` has."""
+    """The length in bytes of the tags at the end of a file with this tail. It may be more than `tail` holds."""
     end = len(tail)
     for _ in range(_TAGS_MAX):
         length = _last_tag(tail[max(0, end - 128) : end]) if end > 0 else 0

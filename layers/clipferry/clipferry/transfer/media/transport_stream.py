@@ -8,13 +8,13 @@ from clipferry.transfer.media.tags import behind_id3
 
 SYNC = 0x47
 _STRIDES = (188, 192, 204)
-_PACKETS = 5  # in a row that make a stream certain
-_SEARCHED = 64 * 1024  # bytes of garbage behind which the first packet is looked for
+_PACKETS = 5  # packets in a row that prove a stream
+_SEARCHED = 64 * 1024  # bytes of garbage that may come before the first packet
 _TAIL = 16 * 1024
 
 
 def stride_of(data: bytes, *, whole: bool) -> tuple[int, int] | None:
-    """Bytes from packet to packet, and where the first sync byte is; None when this is no transport stream.
+    """The distance of packets in bytes, and the place of the first sync byte; None when this is no transport stream.
 
     ID3 tags and garbage may lie in front. `whole`: `data` is all there is, so that a few packets are enough.
     """
@@ -47,13 +47,13 @@ def identify_ts(head: bytes, size: int | None) -> Format | None:
 
 
 def ts_end(head: bytes, size: int) -> Steps:
-    """Whole packets right up to the end. What slipped in before does not matter: players find the sync again."""
+    """The last packets must be complete. Other bytes before them do not matter: players find the sync again."""
     found = stride_of(head, whole=size <= len(head))
     stride, parity = (found[0], 16 if found[0] == 204 else 0) if found else (188, 0)
     start = max(0, size - _TAIL)
     tail = yield Span(start, size - start)
     packet = 188 + parity
-    for behind in range(min(stride, len(tail))):  # bytes that follow the last whole packet
+    for behind in range(min(stride, len(tail))):  # bytes behind the last complete packet
         first = len(tail) - behind - packet
         starts = range(first, max(-1, first - _PACKETS * stride), -stride)  # of the last packets, backwards
         if starts and {tail[at] for at in starts} == {SYNC} and (len(starts) == _PACKETS or starts[-1] < stride):
