@@ -1,8 +1,8 @@
 """Single blocks of AES-128, decrypted (FIPS 197, the equivalent inverse cipher of §5.3.5). Pure.
 
-For looking at a few blocks of an encrypted segment: whether the key fits, and what is in it. The runtime of Lambda has
-no library for it, and OpenSSL's functions are out of reach of `ssl` and `hashlib`. About 30 µs a block, so nothing for
-whole files. It keeps no secret from who runs on the same machine (table look-ups take time that depends on the key).
+It decrypts a few blocks of an encrypted segment, to see whether the key is right and what the segment holds. Lambda's
+runtime has no library for it, and `ssl` and `hashlib` do not offer it. A block takes about 30 µs, which is too slow for
+whole files. The time of a table look-up depends on the key: a program on the same machine could find out the key.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class BlockCipher:
         self._keys = self._decryption_keys(key)
 
     def decrypt(self, block: bytes | memoryview) -> bytes:
-        """One block of 16 bytes, without any chaining."""
+        """Decrypt one block of 16 bytes, without chaining."""
         t0, t1, t2, t3 = self._tables
         keys, box = self._keys, self._inverse
         value = int.from_bytes(block, "big") ^ keys[0]
@@ -74,7 +74,7 @@ def _joined(words: Sequence[int]) -> int:
 
 
 def _doubled(value: int) -> int:
-    """Times x in the field of §4.2."""
+    """Multiply by x in the field of §4.2."""
     value <<= 1
     return value ^ 0x11B if value & 0x100 else value
 

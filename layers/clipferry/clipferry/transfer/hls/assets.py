@@ -1,8 +1,8 @@
 """Copies one segment of an HLS video from the source into one S3 object: reads, checks, hashes and stores it.
 
-Reading is `source`'s work, with its retries and its pinning. What fits into one part is one PutObject; what is larger
-goes through a multipart upload, part by part, so that memory stays bounded whatever a segment weighs; its end is looked
-at in S3. The name's extension and the type are those of the bytes.
+`source` reads, with its retries and its pinning. A segment that fits into one part is stored by one PutObject. A larger
+one is stored by a multipart upload, so that memory stays bounded for any size; its end is then checked in S3. The bytes
+decide on the extension of the name and on the type.
 
 S3 calls: PutObject, HeadObject; for a segment larger than a part CreateMultipartUpload, UploadPart,
 CompleteMultipartUpload, PutObjectTagging, GetObject; ListMultipartUploads, AbortMultipartUpload and DeleteObject for
@@ -46,8 +46,10 @@ class Segments:
         starts: int,
         limit: ConnectionLimit,
     ) -> None:
-        """`url_of(name, refused)`: where the asset or key of that name is, after the URL `refused` (None at first) was
-        not answered. What an earlier start has stored is of another video. `limit` is for all of them."""
+        """`url_of(name, refused)`: the URL of an asset or key; `refused`: the URL that did not work (None at first).
+
+        Segments of an earlier start belong to another video. `limit`: of connections, for all segments together.
+        """
         self._storage, self._outbound, self._hosts = storage, outbound, hosts
         self._options, self._limit = replace(options, connections=1), limit
         self._url_of, self._starts = url_of, starts
@@ -70,7 +72,7 @@ class Segments:
             return self._copy_span(asset, expected, span, until)
         try:
             return self._copy_whole(asset, expected, until)
-        except SourceChanged:  # between two answers about one segment: a single one settles it
+        except SourceChanged:  # between two answers about one segment: one connection then decides
             return self._copy_whole(asset, expected, until, pinned=False)
 
     def _copy_whole(self, asset: Asset, expected: Expected, until: float, *, pinned: bool = True) -> Copied:
@@ -80,18 +82,18 @@ class Segments:
             return self._store(asset, expected, facts, lambda size: _parts(source, facts, size, until))
 
     def copy_key(self, url: str, until: float) -> None:
-        """A key that no segment needed so far, but a playlist names. Raises as `copy`."""
+        """Store a key that a playlist names and no segment has needed yet. Raises as `copy` does."""
         self._keys.key(url, until)
 
     def found(self, asset: Asset, suffix: str) -> Copied | None:
-        """What an earlier call has stored of this asset, under a name that ends so. Raises AttemptFailed."""
+        """What an earlier call has stored of this asset, under a name with this suffix. Raises AttemptFailed."""
         copied = self._storage.found(asset.stem + suffix, self._mark(asset))
         if copied is not None:
             self.take_note(asset, suffix)
         return copied
 
     def take_note(self, asset: Asset, suffix: str) -> None:
-        """This asset is stored in the format of this extension. Raises FormatsDiffer where that cannot be right."""
+        """Note the format (by its extension) in which this asset is stored. Raises FormatsDiffer when it cannot be right."""
         if asset.subtitles is None:
             self._sections.require_same(asset.folder, asset.reference.section, suffix)
 
@@ -110,7 +112,7 @@ class Segments:
             source.close()
 
     def _refuse_weak(self, facts: Facts) -> None:
-        """Before anything of the segment is copied; an attempt only, for another answer may declare more."""
+        """Check this before anything is copied. A failure is only an attempt: another answer may declare more."""
         level, wanted = strongest_possible(facts), level_named(self._options.minimum_evidence)
         if level.rank < wanted.rank:
             message = f"the best evidence is {level.value}; {wanted.value} is asked for"
@@ -147,7 +149,7 @@ class Segments:
 
     @contextmanager
     def _source(self, name: str, *, pinned: bool = True) -> Iterator[Source]:
-        """The way to the asset or key of that name, for as long as it is used."""
+        """A link to the asset or key of that name, for as long as it is used."""
         source = self._new_source(name, pinned=pinned)
         try:
             yield source
@@ -159,7 +161,7 @@ class Segments:
     def _shared_source(self, asset: Asset, until: float) -> Source:
         """One source for all byte ranges of one resource: pinned once, so that all are of the same file.
 
-        The last start pins no more: ETag or date differ from answer to answer, and the size has to tell.
+        The last start does not pin: ETag or date differ from answer to answer, so that only the size is compared.
         """
         with self._opening:
             source = self._shared.get(asset.reference.url)

@@ -1,7 +1,7 @@
-"""Attribute lists of HLS tags (RFC 8216 §4.2), read as players read them and written as the RFC wants them. Pure.
+"""Attribute lists of HLS tags (RFC 8216 §4.2), read as players read them and written as the RFC says. Pure.
 
-Read leniently: names in any case, blanks around commas and `=`, values that should be quoted and are not. Reading takes
-time that grows with the length of the line and no faster, whatever the line holds.
+Reading is lenient: names in any case, blanks around commas and `=`, missing quotes. The time for a line is linear in
+its length.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Value:
 
 
 def read_attributes(text: str) -> dict[str, Value]:
-    """Each name in upper case with its value, in the order of the list; of a name that is repeated the last counts."""
+    """Each name in upper case, with its value, in the order of the list. The last value of a repeated name counts."""
     return {name: value for name, value in _pairs(text) if _NAME.fullmatch(name)}
 
 

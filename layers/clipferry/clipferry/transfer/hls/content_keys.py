@@ -1,9 +1,9 @@
-"""Which key a playlist's segments are encrypted with, and whether a copy under that key can be played. Pure.
+"""Finds the keys of a playlist's segments, and whether a copy with these keys can be played. Pure.
 
 EXT-X-KEY (RFC 8216 §4.3.2.4) applies to what follows it, until the next one with the same KEYFORMAT or METHOD=NONE. A
-plain AES-128 key can be copied; keys of SAMPLE-AES and of DRM systems cannot, and are refused where something is under
-them. Where one key is offered both plainly and through DRM systems, the plain one counts. A key that nothing is under
-is passed over, so that it need not be there.
+plain AES-128 key can be copied. Keys of SAMPLE-AES and of DRM systems cannot: they are refused when a segment uses
+them. When a playlist offers one key both as a plain key and through DRM systems, the plain key counts. A key that no
+segment uses is ignored, so that it may be missing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from clipferry.transfer.hls.attributes import Value, read_attributes
 from clipferry.transfer.hls.references import Encryption, Kind, Line, Reference, absolute_url
 from clipferry.transfer.interface import Code
 
-PLAIN = "identity"  # KEYFORMAT of a key that is the 16 bytes themselves
+PLAIN = "identity"  # KEYFORMAT of a plain key: a file with the 16 bytes
 _IV = re.compile(r"0[xX]([0-9a-fA-F]{1,32})")
 _MASK = 2**128 - 1
 
@@ -52,7 +52,7 @@ class ContentKeys:
     def __init__(self, base: str) -> None:
         self._base = base
         self._keys: dict[str, _Key | _Refusal] = {}  # by KEYFORMAT
-        self._written: _Key | None = None  # the key that the lines written so far leave in force
+        self._written: _Key | None = None  # the key that applies after the lines written so far
 
     def take(self, attribute_list: str) -> None:
         """An EXT-X-KEY tag."""
@@ -64,24 +64,24 @@ class ContentKeys:
             self._keys[key_format] = _plain_key(attributes, self._base)
 
     def due(self) -> Iterator[Line]:
-        """The line to write ahead of what comes next, when it is under another key. Raises Hopeless."""
+        """The line to write before the next segment, when that has another key. Raises Hopeless."""
         key = self._in_force()
         if key != self._written:
             yield Line("#EXT-X-KEY:METHOD=NONE") if key is None else _line("EXT-X-KEY", key)
         self._written = key
 
     def of_segment(self, number: int) -> Encryption | None:
-        """What a segment with this media sequence number is under; None: nothing. Raises Hopeless."""
+        """The encryption of the segment with this media sequence number; None: it is not encrypted. Raises Hopeless."""
         key = self._in_force()
         if key is None:
             return None
         return Encryption(key.url, (key.iv if key.iv is not None else _as_iv(number),))
 
     def of_map(self, number: int) -> Encryption | None:
-        """What an EXT-X-MAP ahead of the segment with this number is under.
+        """The encryption of an EXT-X-MAP before the segment with this number.
 
-        It should have its IV in words (RFC 8216 §4.3.2.5). Where it has none, some packagers mean the number of the
-        segment behind it, others zero.
+        Its key should name an IV (RFC 8216 §4.3.2.5). When it does not, some packagers mean the number of the next
+        segment, others zero.
         """
         key = self._in_force()
         if key is None:
@@ -97,7 +97,7 @@ class ContentKeys:
 
 
 def session_key(attribute_list: str, base: str) -> Line | None:
-    """The line of an EXT-X-SESSION-KEY whose key can be copied; None where it cannot, for it is only a hint."""
+    """The line of an EXT-X-SESSION-KEY; None when its key cannot be copied: the tag is only a hint."""
     attributes = read_attributes(attribute_list)
     key = _plain_key(attributes, base)
     return _line("EXT-X-SESSION-KEY", key) if isinstance(key, _Key) else None
@@ -109,7 +109,7 @@ def _line(tag: str, key: _Key) -> Line:
 
 
 def _plain_key(attributes: dict[str, Value], base: str) -> _Key | _Refusal:
-    """The key that a tag names, when its method is AES-128 and its format plain; else why it cannot be copied."""
+    """The key of a tag with the method AES-128 and the plain format; else the reason why it cannot be copied."""
     method, key_format = _text(attributes, "METHOD").upper(), _text(attributes, "KEYFORMAT")
     if method != "AES-128" or key_format.lower() not in ("", PLAIN):
         return _Refusal(Code.HLS_ENCRYPTED, _refusal(method, key_format))

@@ -1,7 +1,7 @@
-"""An encrypted segment, of which a few bytes are decrypted: does the key fit, and what is it? Pure.
+"""Decrypts a few bytes of an encrypted segment, to see whether the key is right and what the segment holds. Pure.
 
-AES-128 in CBC mode (RFC 8216 §4.3.2.4): a block's plain bytes need no more than that block and the one before it, so
-that any part of a segment can be looked at alone.
+AES-128 in CBC mode (RFC 8216 §4.3.2.4): to decrypt a block, only this block and the one before it are needed. So any
+part of a segment can be decrypted alone.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Read = Callable[[int, int], bytes]  # (start, length) → those bytes, fewer onl
 
 
 class Decrypted:
-    """The plain bytes behind `encrypted` ones (their number), which `read_encrypted` gives."""
+    """The plain bytes of a segment. `encrypted`: its length in bytes; `read_encrypted` reads it."""
 
     def __init__(self, read_encrypted: Read, encrypted: int, key: bytes, iv: bytes) -> None:
         self._read, self._encrypted, self._cipher, self._iv = read_encrypted, encrypted, BlockCipher(key), iv
@@ -27,7 +27,7 @@ class Decrypted:
         return self._encrypted - _padding(last)
 
     def read(self, start: int, length: int) -> bytes:
-        """Some plain bytes with the padding behind them, fewer only at the end. About 30 µs for each 16 bytes."""
+        """Plain bytes of a range, padding included; fewer only at the end. It takes about 30 µs for 16 bytes."""
         end = min(start + length, self._encrypted)
         if start >= end:
             return b""
@@ -41,6 +41,6 @@ class Decrypted:
 
 
 def _padding(last: bytes) -> int:
-    """How many bytes of the last block are PKCS#7 padding; 0 where there is none, for some packagers add none."""
+    """The number of PKCS#7 padding bytes in the last block; 0 when there are none: some packagers add none."""
     count = last[-1]
     return count if 1 <= count <= BLOCK and last.endswith(bytes([count]) * count) else 0

@@ -30,7 +30,7 @@ from clipferry.transfer.errors import AttemptFailed, Hopeless, Stopped
 from clipferry.transfer.interface import Code, Options
 
 _ATTEMPTS = 4
-_WAIT_MAX = 10.0  # seconds; a server that asks for more is left to a later call
+_WAIT_MAX = 10.0  # seconds; when a server asks for a longer wait, a later call asks again
 _BETWEEN_LOOKS = 4  # times the backoff, between two answers that are compared
 
 
@@ -38,11 +38,11 @@ _BETWEEN_LOOKS = 4  # times the backoff, between two answers that are compared
 class Document:
     content: bytes = field(repr=False)
     url: str = field(repr=False)  # where it was found, after redirects; may be signed
-    proven: bool  # known to be whole; otherwise only seen twice the same
+    proven: bool  # known to be complete; False: only two equal answers
 
 
 class Documents:
-    """Reads documents, each within a bound of bytes, repeating what is worth repeating until `until` (monotonic)."""
+    """Reads documents of limited length, and repeats failed requests until `until` (on the monotonic clock)."""
 
     def __init__(self, outbound: Outbound, hosts: Sequence[str], options: Options, until: float) -> None:
         self._outbound, self._hosts, self._options, self._until = outbound, hosts, options, until
@@ -50,7 +50,7 @@ class Documents:
     def fetch(
         self, url: str, what: str, limit: int, ends_itself: Callable[[bytes], bool] = lambda content: False
     ) -> Document:
-        """The document at `url`, called `what` in messages. `ends_itself`: whether a content says that it is whole.
+        """The document at `url`, called `what` in messages. `ends_itself(content)`: whether the content marks its end.
 
         Raises NotThere (404, 410), Stopped, AttemptFailed, and Hopeless for more than `limit` bytes.
         """

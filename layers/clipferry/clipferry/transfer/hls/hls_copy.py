@@ -1,8 +1,8 @@
 """The copy of one HLS video: every playlist and every segment under `{stem}/`, the root playlist last.
 
-Many segments are copied at once and counted in their order. The objects in S3 are the checkpoint: each stored segment
-has its SHA-256 and its plan as metadata, so that a later call does not request it again from the source. The saved
-checkpoint holds only a few numbers for any number of segments.
+Many segments are copied at the same time, and counted in their order. The objects in S3 are the checkpoint: each
+stored segment has its SHA-256 and its plan as metadata, so that a later call does not request it again from the source.
+The saved checkpoint holds only a few numbers for any number of segments.
 
 The evidence's `sha256` is a chain over the segments: H(i) = SHA-256(H(i-1) + SHA-256(segment i)), H(0) empty, segments
 and initialisation sections in the order in which the playlists first name them. `chain` computes it.
@@ -67,7 +67,7 @@ _TICK = 0.25  # seconds between two checks of the time
 
 @dataclass
 class _Urls:
-    """Where the assets and keys are now: the playlists are read again when a URL is refused."""
+    """The present URLs of assets and keys. When a URL is refused, the playlists are read again."""
 
     plan: HlsPlan
     replan: Callable[[], HlsPlan]
@@ -118,7 +118,7 @@ class HlsCopy:
             self._save()
             return More(throttle_wait())
         except (AttemptFailed, UploadLost) as error:
-            if isinstance(error, FormatsDiffer):  # one of them came by mistake: all are copied again
+            if isinstance(error, FormatsDiffer):  # one of them is wrong: all are copied again
                 self._progress.begin_again()
             self._save()
             if isinstance(error, UploadLost):
@@ -151,7 +151,7 @@ class HlsCopy:
             if progress.plan:
                 raise SourceChanged("the playlists have changed since the last call")
             progress.begin(plan.digest)
-            self._save()  # before the first segment: whoever continues looks for what is stored
+            self._save()  # before the first segment, so that the next call looks for stored segments
         urls = _Urls(plan, self._plan_again)
         limit = ConnectionLimit(self._workers, progress.connections)
         segments = Segments(
@@ -167,7 +167,7 @@ class HlsCopy:
         return self._finish(plan)
 
     def _plan(self, subtitles: Subtitles) -> tuple[HlsPlan, bool]:
-        """Read the playlists; whether renditions of subtitles had to be left out that were not before."""
+        """Read the playlists. True when this left out further renditions of subtitles."""
         before = len(subtitles.left_out)
         plan = make_plan(self._link, self._outbound, self._hosts, self._options, self._clock.cut_off, subtitles)
         return plan, len(subtitles.left_out) > before
@@ -203,15 +203,15 @@ class HlsCopy:
                         self._count(ahead)
                         limit.review(self._clock.left)
                 except (AttemptFailed, NotThere):
-                    raise  # after those under way, whose bytes the next call would have to ask for again
+                    raise  # after the segments under way: else the next call would request them again
                 except BaseException:
                     segments.stop()
                     raise
-        finally:  # whatever ended this, segments that got into S3 meanwhile count
+        finally:  # segments that are in S3 count, also after an error
             self._take(ahead | {n: future.result() for future, n in running.items() if _succeeded(future)})
 
     def _result(self, copying: Future[Copied]) -> Copied:
-        """What came of one segment. Raises what it raised, and RenditionLeftOut."""
+        """Take the result of one segment. Raises its error, or RenditionLeftOut."""
         try:
             return copying.result()
         except RenditionFailed as failed:
@@ -243,13 +243,13 @@ class HlsCopy:
         return copied
 
     def _take_note(self, asset: Asset, suffix: str, probe: _Probe) -> None:
-        """This asset is stored under a name that ends so."""
+        """Note that this asset is stored under a name with this suffix."""
         probe.learn(asset, suffix)
         if asset.subtitles is not None:
             self._of_subtitles.setdefault(asset.folder, []).append(asset.stem + suffix)
 
     def _take_back_subtitles(self) -> None:
-        """Delete what is stored of renditions that are left out: no playlist will name it."""
+        """Delete the stored segments of renditions that are left out: no playlist will name them."""
         self._storage.stopped.clear()
         for folder in self._of_subtitles.keys() & self._progress.subtitles.left_out.keys():
             for name in self._of_subtitles.pop(folder):
@@ -261,14 +261,14 @@ class HlsCopy:
         return copied
 
     def _proven(self, copied: Copied) -> Copied:
-        """Refuse evidence that turned out weaker than it looked."""
+        """Refuse the copy when its evidence is weaker than `MinimumEvidence` demands."""
         if copied.level.rank < self._minimum.rank:
             message = f"the best evidence is {copied.level.value}; {self._minimum.value} is asked for"
             raise Hopeless(Code.EVIDENCE_TOO_WEAK, message)
         return copied
 
     def _take(self, ahead: dict[int, Copied]) -> None:
-        """Count what is stored, in its order; what lies behind a gap stays in `ahead`."""
+        """Count the stored segments in their order. Segments behind a gap stay in `ahead`."""
         while self._progress.done in ahead:
             self._progress.take(ahead.pop(self._progress.done))
         self._progress.most = max(self._progress.most, self._progress.done + len(ahead))
@@ -281,7 +281,7 @@ class HlsCopy:
             self._save()
 
     def _finish(self, plan: HlsPlan) -> Stored:
-        """The playlists, those below first: whoever finds the root finds everything."""
+        """Store the playlists, the root playlist last: when it is there, everything is."""
         self._save()
         progress, etag = self._progress, ""
         for name, content in plan.rendered(progress.all_suffixes):
@@ -310,7 +310,7 @@ class HlsCopy:
         return bool(self._stored) and self._progress.most > self._came_with
 
     def _pause(self) -> More | Retry:
-        """The time is over. A call that could not finish one more segment has failed."""
+        """The result when the time is over. A call that finished no further segment has failed."""
         self._save()
         if self._got_further:
             return More()
@@ -319,7 +319,7 @@ class HlsCopy:
         return Retry(Code.SOURCE_UNAVAILABLE, message)
 
     def _not_there(self, why: str) -> More | Failed:
-        """Reported ready, but not found: try again with growing waits until the grace period is over.
+        """The result when the playlist is not found: try again with growing waits until the grace period is over.
 
         A call with progress resets the period. A call without progress counts with all of its time.
         """
@@ -333,7 +333,7 @@ class HlsCopy:
         return More(pause)
 
     def _begin_again(self, why: str) -> More | Failed:
-        """After a pause that grows, for the source may be at work on the video."""
+        """The result when the source changed: start again after a pause, for the source may still write the video."""
         starts = self._progress.starts
         if starts >= self._options.max_starts:
             return Failed(Code.SOURCE_CHANGED, f"begun {starts} times, at last: {why}")
@@ -347,9 +347,9 @@ class HlsCopy:
 
 
 class _Probe:
-    """Looks whether an earlier call has stored a segment, until that has been in vain often enough.
+    """Looks for segments that an earlier call has stored. It stops after several lookups in a row that found none.
 
-    Which extension it was stored under shows in what is known of the segments before it.
+    The extensions to look for are those of the segments before.
     """
 
     def __init__(self, segments: Segments, misses: int) -> None:
@@ -377,7 +377,7 @@ def _succeeded(future: Future[Copied]) -> bool:
 
 
 def _named(error: NotThere | AttemptFailed | Hopeless | SourceChanged, what: str) -> AttemptFailed | Hopeless:
-    """The same failure, with the segment that it is about."""
+    """The same failure, with the name of the segment."""
     if isinstance(error, SourceChanged):
         return AttemptFailed(Code.SOURCE_CHANGED, f"{what}: {error}")
     if isinstance(error, NotThere):

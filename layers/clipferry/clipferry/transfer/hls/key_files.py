@@ -1,6 +1,6 @@
-"""The keys of an encrypted HLS video: fetched, checked, stored beside the segments, each once a call.
+"""Fetches the keys of an encrypted HLS video, checks them and stores them beside the segments, each once in a call.
 
-A segment is stored only when its key is: whoever finds the segment in a later call knows that the key is there too.
+A key is stored before the segments that need it. So a later call that finds a segment knows that its key is there.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class KeyFiles:
         mark: str,
         source_of: Callable[[str], AbstractContextManager[Source]],
     ) -> None:
-        """`names`: URL of each key → name of its file. `source_of(name)` is the way to where that key is now."""
+        """`names`: the URL of each key → the name of its file. `source_of(name)`: a link to the key."""
         self._storage, self._names, self._mark, self._source_of = storage, names, mark, source_of
         self._keys: dict[str, bytes] = {}
         self._locks = {name: threading.Lock() for name in names.values()}

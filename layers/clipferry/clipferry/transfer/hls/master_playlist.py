@@ -15,7 +15,7 @@ _KEPT = frozenset({"EXT-X-VERSION", "EXT-X-INDEPENDENT-SEGMENTS", "EXT-X-START"}
 
 
 class MasterReader:
-    """Line by line; a variant's attributes stand on a line ahead of its location."""
+    """Reads line by line. The attributes of a variant are on the line before its location."""
 
     def __init__(self, url: str, variables: Variables) -> None:
         self._url, self._variables = url, variables
@@ -29,7 +29,7 @@ class MasterReader:
                 yield Line(line)
             elif tag:
                 yield from self._tagged(tag, line.partition(":")[2])
-            elif self._variant is not None:  # players read no location that is no variant's
+            elif self._variant is not None:  # players ignore a location without EXT-X-STREAM-INF
                 yield from self._location(line, self._variant)
                 self._variant = None
 
@@ -56,7 +56,7 @@ class MasterReader:
         yield Line("", Reference(Kind.PLAYLIST, absolute_url(self._url, self._variables.expand(line))))
 
     def _rendition(self, attributes: dict[str, Value]) -> Line:
-        """An EXT-X-MEDIA; where it names no URI, the rendition is in the variants themselves."""
+        """Read an EXT-X-MEDIA. A rendition without a URI is part of the variants."""
         kind, subtitles = _text(attributes, "TYPE").upper(), None
         address = "" if kind == "CLOSED-CAPTIONS" else _text(attributes, "URI")  # these are always in the variants
         if kind == "SUBTITLES":
@@ -69,7 +69,7 @@ class MasterReader:
         return _line("EXT-X-MEDIA", Reference(Kind.PLAYLIST, url, subtitles=subtitles), attributes, group)
 
     def _subtitles_url(self, address: str) -> str:
-        """Subtitles whose URI is no good are left out later; they never cost the video."""
+        """Read a rendition of subtitles. If its URI is invalid, it is left out later, and the video is still copied."""
         try:
             return absolute_url(self._url, address)
         except Hopeless:
@@ -77,7 +77,7 @@ class MasterReader:
 
 
 def require_variants(lines: Sequence[Line]) -> None:
-    """Raises Hopeless (HLS_INVALID) where nothing but renditions is listed: no player plays that."""
+    """Raises Hopeless (HLS_INVALID) when only renditions are listed: no player plays that."""
     if not any(line.text.startswith(VARIANT) for line in lines):
         raise Hopeless(Code.HLS_INVALID, "a master playlist lists no variant")
 
@@ -88,7 +88,7 @@ def _line(tag: str, reference: Reference, attributes: dict[str, Value], group: s
 
 
 def _without_urls(attributes: dict[str, Value]) -> dict[str, Value]:
-    """Attributes of vendors' own may hold URLs that lead away from the copy, or that are signed."""
+    """The attributes to keep. Others may hold URLs that lead away from the copy, or that are signed."""
     return {name: value for name, value in attributes.items() if name == "URI" or "://" not in value.text}
 
 

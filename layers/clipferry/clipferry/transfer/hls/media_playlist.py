@@ -27,13 +27,13 @@ _KEPT = frozenset(
         "EXT-X-BITRATE",
     }
 )
-_PARTIAL = frozenset({"EXT-X-SKIP", "EXT-X-GAP"})  # the playlist says itself that it is not the whole video
+_PARTIAL = frozenset({"EXT-X-SKIP", "EXT-X-GAP"})  # the playlist itself says that it is not the whole video
 _RANGE = re.compile(r"([0-9]{1,15})(?:@([0-9]{1,15}))?")
 _NUMBER = re.compile(r"[0-9]{1,20}")
 
 
 class MediaReader:
-    """Line by line, with what one line says about later ones."""
+    """Reads line by line, and keeps what one line says about later lines."""
 
     def __init__(self, url: str, variables: Variables) -> None:
         self._url, self._variables = url, variables
@@ -80,7 +80,7 @@ class MediaReader:
             yield Line(line)
 
     def _note(self, tag: str, content: str) -> None:
-        """Remember what a tag that is kept as it is says about the segments behind it."""
+        """Remember what an unchanged tag says about the next segments."""
         if tag == "EXT-X-DISCONTINUITY":
             self._section += 1
         elif tag == "EXT-X-MEDIA-SEQUENCE" and _NUMBER.fullmatch(content):

@@ -1,6 +1,6 @@
-"""What an HLS copy consists of: the playlists read, and a name of our own for everything they refer to.
+"""The plan of an HLS copy: the playlists, and a new name for each resource that they refer to.
 
-Names come from counters, never from what a playlist says, so that none can lead out of the copy's prefix. The extension
+Names come from counters, never from the playlist, so that no name can leave the copy's prefix. The extension
 of a segment is not part of the plan: it comes from the segment's bytes.
 """
 
@@ -33,7 +33,7 @@ KEY_SUFFIX = ".key.vob"
 
 _LOOP = "a playlist lists itself, directly or through another one"
 
-#: Extensions by which a segment that an earlier call has stored is looked for first, by RFC 8216 §3.
+#: Extensions that are tried first when a stored segment is looked for, by RFC 8216 §3.
 _LIKELY = frozenset({".ts", ".m4s", ".mp4", ".m4a", ".aac", ".ac3", ".ec3", ".mp3", ".vtt", ".srt", ".ttml"})
 
 
@@ -52,7 +52,7 @@ class Asset:
 
     @property
     def likely_suffix(self) -> str:
-        """The extension that it has at the source, or that most have."""
+        """The extension that it has at the source, or else the most usual one."""
         if self.reference.kind is Kind.INIT:
             return ".mp4"
         suffix = splitext(_file_name(self.reference.url))[1].lower()
@@ -61,14 +61,14 @@ class Asset:
 
 @dataclass(frozen=True)
 class HlsPlan:
-    """All of one HLS video, in an order that is the same for the same playlists."""
+    """All resources of one HLS video. Equal playlists give the same order."""
 
     playlists: tuple[tuple[str, Playlist], ...]  # name and content; the root first
     assets: tuple[Asset, ...]
     keys: Mapping[str, str] = field(repr=False)  # name of each key's file → the URL of the key
     names: Mapping[Identity, str] = field(repr=False)  # of playlists and keys
     left_out: frozenset[Identity] = field(repr=False)  # renditions of subtitles
-    digest: str = ""  # of the structure, whatever signatures the URLs carry
+    digest: str = ""  # of the structure, without the signatures in the URLs
     proven: bool = True  # every playlist is known to be whole
 
     @cached_property
@@ -78,13 +78,13 @@ class HlsPlan:
 
     @property
     def unneeded_keys(self) -> set[str]:
-        """URLs of keys that no asset is looked at with, for another playlist names it under another key."""
+        """URLs of keys that no asset uses here, because another playlist names the asset with another key."""
         return set(self.keys.values()) - {
             asset.reference.encryption.key for asset in self.assets if asset.reference.encryption
         }
 
     def rendered(self, suffixes: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-        """Each playlist with its name as it is stored: every reference relative to where it stands; the root last.
+        """Each playlist as it is stored, with its name. References are relative to the playlist; the root comes last.
 
         `suffixes`: the extension of each asset.
         """
@@ -117,7 +117,7 @@ def make_plan(
 
 @dataclass
 class _Open:
-    """A master playlist that is being read: what is still to be read of it, and how to know it again."""
+    """A master playlist that is being read: its remaining playlists, and what identifies it."""
 
     references: Iterator[Reference]
     variables: Mapping[str, str]
@@ -146,7 +146,7 @@ class _Planner:
         return HlsPlan(playlists, assets, self._keys, self._names, left_out, digest, proven)
 
     def read(self, url: str, root: Document) -> None:
-        """The root playlist and, one after the other, all that it lists and that these list."""
+        """Read the root playlist and then, one by one, all playlists below it."""
         self._take(ROOT, parsed(root), url, root)
         while self._open:
             reference = next(self._open[-1].references, None)
@@ -156,7 +156,7 @@ class _Planner:
                 self._read_below(reference)
 
     def _is_known(self, reference: Reference) -> bool:
-        """Whether it has been read, or left out; one above the playlist that is read is a loop."""
+        """Whether it was read or left out before. Raises Hopeless when it lists itself, directly or indirectly."""
         if reference.subtitles is not None and reference.identity in self._left_out:
             return True
         return reference.identity in self._names and not self._is_above(reference.url)
@@ -178,7 +178,7 @@ class _Planner:
             self._left_out.add(reference.identity)
 
     def _fetched(self, reference: Reference) -> tuple[Document, Playlist]:
-        """A playlist below the one that is read. Raises AttemptFailed and Hopeless."""
+        """Read a playlist below the present one. Raises AttemptFailed and Hopeless."""
         if not reference.url:
             raise Hopeless(Code.HLS_INVALID, "they have no URI that can be used")
         if len(self._open) > MAX_DEPTH or self._counts[reference.subtitles is not None] >= MAX_PLAYLISTS:

@@ -1,8 +1,8 @@
-"""HLS playlists (RFC 8216): what one refers to, and the same playlist with other references. Pure: no I/O.
+"""Reads an HLS playlist (RFC 8216): its references, and its lines, to be written with other references. Pure: no I/O.
 
-Read as players read: comments, blank lines and a byte order mark may stand ahead of `#EXTM3U`, and tags that belong
-into the other kind of playlist are passed over. Only known tags survive a copy. The rest may hold URLs (advertising,
-steering, low-latency parts) that would lead away from the copy or leak what was signed.
+It reads as players do: comments, blank lines and a byte order mark may come before `#EXTM3U`, and tags of the other
+kind of playlist are ignored. Only known tags are copied. Others may hold URLs (advertising, steering, low-latency parts)
+that lead away from the copy, or that hold a signature.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ def parse(content: bytes, url: str, above: Mapping[str, str] | None = None) -> P
 
 
 def says_that_it_ends(content: bytes) -> bool:
-    """Whether the last line is EXT-X-ENDLIST: what came before it came whole. A master playlist has no such line."""
+    """Whether the last line is EXT-X-ENDLIST, so that the playlist is complete. A master playlist has no such line."""
     return content.rstrip(b" \t\r\n").endswith((b"\n#EXT-X-ENDLIST", b"\r#EXT-X-ENDLIST"))
 
 
 def _tagged_lines(content: bytes) -> list[tuple[str, str]]:
-    """Each line behind `#EXTM3U` with the name of its tag; a location has none. Comments and blank lines are gone."""
+    """Each line behind `#EXTM3U`, with the name of its tag (a location has none), without comments and blank lines."""
     text = content.decode("utf-8", "replace").removeprefix("\ufeff")
     lines = [line.strip() for line in text.replace("\r", "\n").split("\n")]
     start = next((number for number, line in enumerate(lines) if line and not _is_comment(line)), len(lines))
@@ -74,9 +74,9 @@ def _tag(line: str) -> str:
 
 
 def _is_master(raw: Sequence[tuple[str, str]]) -> bool:
-    """What the locations are decides: each belongs to the last EXTINF or EXT-X-STREAM-INF ahead of it.
+    """Whether it is a master playlist, by its locations: each belongs to the last EXTINF or EXT-X-STREAM-INF before it.
 
-    Tags of the other kind alone decide nothing: players pass them over. Raises Hopeless where both kinds are listed.
+    Tags without a location decide nothing: players ignore them. Raises Hopeless when both kinds have locations.
     """
     listed: set[str] = set()
     last = ""

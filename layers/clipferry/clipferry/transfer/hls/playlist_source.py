@@ -1,4 +1,4 @@
-"""The playlists of one HLS video as they come from the source: whole, or a failed attempt."""
+"""Fetches the playlists of one HLS video from the source. An incomplete playlist is a failed attempt."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class PlaylistSource:
         self.proven = True  # every playlist so far is known to be whole
 
     def fetch_root(self, link: Link) -> tuple[str, Document]:
-        """The playlist that the vendor names, and the URL it was asked for at: a fresh one after a refusal.
+        """The playlist that the vendor names, and its URL: a new one when the vendor's file server refused the last.
 
         Raises NotThere too.
         """
@@ -39,14 +39,14 @@ class PlaylistSource:
         return remote.url, self._fetch(remote.url, "the playlist")
 
     def fetch(self, url: str, what: str) -> Document:
-        """A playlist that another one lists; `what` is what errors call it."""
+        """A playlist that another one lists. `what`: its name in errors."""
         try:
             return self._fetch(url, what)
         except NotThere as error:
             raise AttemptFailed(Code.HLS_SEGMENT_MISSING, f"{what} of the HLS stream: {error}") from None
 
     def _fetch(self, url: str, what: str) -> Document:
-        """A playlist that is whole, as far as its server or itself can say; see `documents`."""
+        """A complete playlist, as far as its server or its content shows; see `documents`."""
         document = self._documents.fetch(url, what, MAX_PLAYLIST_SIZE, says_that_it_ends)
         if not document.proven and self._minimum.rank > Level.NONE.rank:
             message = f"{what} of the HLS stream may be cut: its server does not say where it ends"
@@ -56,7 +56,7 @@ class PlaylistSource:
 
 
 def parsed(document: Document, above: Mapping[str, str] | None = None) -> Playlist:
-    """The playlist in a document; see `parse`. What is wrong with one that may be cut is an attempt, not final."""
+    """The playlist in a document; see `parse`. If the document may be cut, an error in it is only a failed attempt."""
     try:
         return parse(document.content, document.url, above)
     except Hopeless as error:

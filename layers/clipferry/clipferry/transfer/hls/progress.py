@@ -41,8 +41,8 @@ class Progress:
     complete: bool = True  # the structure of each of these ends where it ends
     suffixes: str = ""  # extensions of these, in runs such as ".mp4*1.m4s*300"
     starts: int = 1  # of the copy, from its first segment: one more when the playlists changed
-    not_there: float = 0.0  # seconds waited for playlists that are ready but not to be found
-    most: int = 0  # segments stored, behind a gap too, at the most
+    not_there: float = 0.0  # seconds of waiting for playlists that are reported ready but not found
+    most: int = 0  # the most segments that were ever stored, with those behind a gap
     connections: int | None = None  # segments at once at the start of the next call; None: as many as are allowed
     subtitles: Subtitles = field(default_factory=Subtitles)
 

@@ -1,4 +1,4 @@
-"""What a playlist that was read consists of: lines to write again, and references to other resources. Values only."""
+"""A playlist after reading: its lines, and its references to other resources. Values only."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Encryption:
     """AES-128 in CBC mode with PKCS#7 padding (RFC 8216 §4.3.2.4)."""
 
     key: str = field(repr=False)  # absolute URL of the 16 bytes
-    ivs: tuple[bytes, ...]  # initialisation vectors that the playlist may mean; more than one only for an EXT-X-MAP
+    ivs: tuple[bytes, ...]  # possible initialisation vectors; several only for an EXT-X-MAP
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Reference:
     """Something that a playlist refers to."""
 
     kind: Kind
-    url: str = field(repr=False)  # absolute; may be signed. Empty: EXT-X-MEDIA of subtitles that names none
+    url: str = field(repr=False)  # absolute; may be signed. Empty: an EXT-X-MEDIA of subtitles without a URI
     span: tuple[int, int] | None = None  # first byte and length, when it is a part of what the URL gives
     encryption: Encryption | None = None
     section: int = 0  # segments of one section, which ends at a discontinuity or a new EXT-X-MAP, are of one format
@@ -50,7 +50,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Line:
-    """One line to write again; a reference stands between `text` and `rest`."""
+    """One line of the stored playlist. A reference comes between `text` and `rest`."""
 
     text: str
     reference: Reference | None = None
@@ -70,11 +70,11 @@ class Playlist:
         return (line.reference for line in self.lines if line.reference)
 
     def render(self, name_of: Callable[[Reference], str | None]) -> str:
-        """The playlist with every reference replaced by a name; a line whose reference has none is left out."""
+        """The playlist with a name in place of each reference. A line whose reference has no name is left out."""
         return "".join(f"{text}\n" for line in self.lines if (text := _rendered(line, name_of)) is not None)
 
     def without(self, left_out: Collection[Identity]) -> Playlist:
-        """The master playlist without these renditions of subtitles, and without groups that have lost their last."""
+        """The master playlist without these renditions of subtitles, and without groups that are then empty."""
         if not left_out:
             return self
         lines = [line for line in self.lines if not _is_left_out(line.reference, left_out)]
@@ -94,7 +94,7 @@ def _rendered(line: Line, name_of: Callable[[Reference], str | None]) -> str | N
 
 
 def _without_group(line: Line, groups: Collection[str]) -> Line:
-    """A variant without its SUBTITLES attribute where that names none of the groups; any other line as it is."""
+    """The line; a variant loses its SUBTITLES attribute when that names no remaining group."""
     tag, colon, attribute_list = line.text.partition(":")
     if tag != VARIANT or line.group is None or line.group in groups:
         return line

@@ -1,7 +1,7 @@
-"""What a segment is and whether it is whole, by its bytes: clear ones all of them, encrypted ones a few. Pure.
+"""Checks the format and the completeness of a segment by its bytes; of an encrypted segment, by a few of them. Pure.
 
-A segment that is no media, or is cut, fails the attempt. So does one that is of another format than the others of its
-section: then one of the two is not what the playlist promises.
+A segment that is no media, or is cut, is a failed attempt. So is a segment of another format than the others of its
+section: then one of them is not what the playlist promises.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from clipferry.transfer.media.formats import AC3, ADTS, EAC3, ISO_SEGMENT, M2TS,
 from clipferry.transfer.media.iso_boxes import ISO_FORMATS, read_box
 from clipferry.transfer.media.transport_stream import identify_ts
 
-_ALL = 16 * 1024  # bytes up to which an encrypted segment is decrypted wholly; of a longer one its head and its end
+_ALL = 16 * 1024  # bytes: a longer encrypted segment is not decrypted whole, but at its beginning and its end
 _ALL_INIT = 256 * 1024  # … an initialisation section, which is all head
 _END = 4 * 1024  # bytes that show whether packets or frames are whole at the end
 
@@ -48,7 +48,7 @@ _ISO_SUFFIXES = frozenset(kind.extension for kind in ISO_FORMATS)
 
 
 class FormatsDiffer(AttemptFailed):
-    """Segments of one section are of different formats. Which of them is the wrong one, nobody can tell."""
+    """Segments of one section have different formats. It is not known which of them is wrong."""
 
     def __init__(self, message: str) -> None:
         super().__init__(Code.NOT_A_VIDEO, message)
@@ -66,7 +66,7 @@ class Expected:
 @dataclass(frozen=True)
 class SegmentMedia:
     format: Format
-    complete: bool  # its own structure ends where it ends; also where there is nothing to see
+    complete: bool  # its structure is complete, or its format does not mark its end
 
 
 def examine(data: bytes, expected: Expected) -> SegmentMedia:
@@ -105,20 +105,20 @@ def format_of(first: bytes, size: int | None, expected: Expected) -> Format:
 
 
 def _played_format(head: bytes, size: int | None) -> Format | None:
-    """The format of a segment of video or sound; None where it is no such segment."""
+    """The format of a segment of video or sound; None when it is neither."""
     found = identify(head, size)
     if isinstance(found, Format) and found in _PLAYED:
         return found
-    if packets := identify_ts(head[:HEAD], size):  # behind whatever a host puts in front: players find it as well
+    if packets := identify_ts(head[:HEAD], size):  # behind other bytes, too: players also find it there
         return packets
     frames = identify_frames(head, size) if size is not None and size < SMALLEST else None  # the last bit of a silence
     return frames.format if frames is not None and frames.format in _PLAYED else None
 
 
 def is_complete(kind: Format, read: Read, size: int, expected: Expected) -> bool:
-    """Whether the structure of a segment of `size` bytes ends where the segment ends; not only where it cannot be told.
+    """Whether a segment of `size` bytes is complete. False: its format marks its end, but this end was not found.
 
-    Raises AttemptFailed (CONTAINER_CUT) where it goes on.
+    Raises AttemptFailed (CONTAINER_CUT) when the segment is cut.
     """
     if expected.subtitles:
         return True
@@ -131,7 +131,7 @@ def is_complete(kind: Format, read: Read, size: int, expected: Expected) -> bool
 
 
 def _end(kind: Format, read: Read, size: int, *, looked_at: int = HEAD_MAX) -> End:
-    """What a format's own check says. Of each range that it wants only the last `looked_at` bytes are read."""
+    """The verdict of the format's own check. Of each range, only the last `looked_at` bytes are read."""
     check = end_check(kind, read(0, min(HEAD, size)), size)
     while (wanted := check.wanted) is not None:
         length = min(wanted.length, looked_at)
@@ -141,7 +141,7 @@ def _end(kind: Format, read: Read, size: int, *, looked_at: int = HEAD_MAX) -> E
 
 
 def _end_of_boxes(plain: Decrypted) -> End:
-    """From box to box, of which only the headers are decrypted."""
+    """Follow the boxes; only their headers are decrypted."""
     kinds, at = set(), 0
     while at < plain.size:
         box = read_box(plain.read(at, 16), at)
@@ -155,21 +155,21 @@ def _end_of_boxes(plain: Decrypted) -> End:
 
 
 def require_blocks(size: int) -> None:
-    """Raises AttemptFailed where so many encrypted bytes cannot be whole."""
+    """Raises AttemptFailed when the length shows that the encrypted segment is cut."""
     if size == 0 or size % BLOCK:
         why = f"it should be encrypted with AES-128, and its {size} bytes are no whole number of blocks of {BLOCK}"
         raise AttemptFailed(Code.CONTAINER_CUT if size else Code.NOT_A_VIDEO, why)
 
 
 class Sections:
-    """Which format the segments of each section are of, by their extensions. Safe to use from many threads."""
+    """The format of each section's segments, by their extensions. Safe to use from many threads."""
 
     def __init__(self) -> None:
         self._suffixes: dict[tuple[str, int], str] = {}
         self._lock = threading.Lock()
 
     def require_same(self, folder: str, section: int, suffix: str) -> None:
-        """Take note of a segment. Raises FormatsDiffer where another one of its section is of another format."""
+        """Take note of a segment. Raises FormatsDiffer when another segment of its section has another format."""
         with self._lock:
             other = self._suffixes.setdefault((folder, section), suffix)
         if other != suffix and not {other, suffix} <= _ISO_SUFFIXES:
@@ -177,7 +177,7 @@ class Sections:
 
 
 def _decrypted(read: Read, size: int, encryption: Encryption | None, key: bytes) -> Decrypted:
-    """With the initialisation vector that makes media of it, where the playlist may mean several."""
+    """The decrypted segment, with the initialisation vector that makes it media, when several are possible."""
     candidates = [Decrypted(read, size, key, iv) for iv in (encryption.ivs if encryption else ())]
     fitting = (plain for plain in candidates if isinstance(identify(plain.read(0, HEAD), size), Format))
     return candidates[0] if len(candidates) == 1 else next(fitting, candidates[0])
@@ -194,7 +194,7 @@ def _all_plain(data: bytes, expected: Expected) -> bytes | None:
 
 
 def _begins(kind: Format, head: bytes) -> bool:
-    """Whether the first bytes are already those of the format: with a wrong initialisation vector they are not."""
+    """Whether the format begins with the first byte. With a wrong initialisation vector it does not."""
     first = {TS: b"\x47", ADTS: b"\xff", MP3: b"\xff", AC3: b"\x0b\x77", EAC3: b"\x0b\x77"}.get(kind, b"")
     return head.startswith((first, b"ID3"))
 
@@ -204,14 +204,14 @@ def _reader(data: bytes) -> Read:
 
 
 def _judged(end: End, reference: Reference) -> bool:
-    """Whether the end proves the segment whole; a picture cut out of a segment need not have an end of its own."""
+    """The result of `is_complete`, by the check of the end. A picture that is cut out of a segment may lack its end."""
     if end.ending is Ending.CUT and not reference.cut_out:
         raise AttemptFailed(Code.CONTAINER_CUT, f"it {end.why}")
     return reference.cut_out or end.ending is not Ending.UNPROVEN
 
 
 def _subtitles(head: bytes, size: int | None) -> Format:
-    """Subtitles as they come: some are empty, some are not WebVTT. Only what is no subtitles at all is refused."""
+    """Check subtitles. Empty ones and other formats than WebVTT are accepted, what cannot be subtitles is refused."""
     if not head.replace(codecs.BOM_UTF8, b"").strip():
         return VTT
     found = identify(head, size)

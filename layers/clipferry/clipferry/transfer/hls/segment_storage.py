@@ -1,4 +1,4 @@
-"""The objects of one HLS copy in S3, all under `{stem}/`. What each segment carries is the copy's checkpoint.
+"""The objects of one HLS copy in S3, all under `{stem}/`. The metadata of the segments are the copy's checkpoint.
 
 S3 calls: PutObject, HeadObject and DeleteObject, besides those of the multipart writer.
 """
@@ -30,10 +30,10 @@ class Copied:
     sha256: str
     level: Level
     suffix: str  # the extension of its name
-    complete: bool = True  # its structure ends where it ends
+    complete: bool = True  # its structure is complete
 
     def metadata(self, mark: str) -> dict[str, str]:
-        """What the object carries. `mark`: under which plan it was copied."""
+        """The metadata of the object. `mark`: the plan under which it was copied."""
         own = {_SHA256: self.sha256, _MARK: mark, _EVIDENCE: self.level.value}
         return own if self.complete else {**own, _UNVERIFIED: "true"}
 
@@ -48,7 +48,7 @@ class SegmentStorage(Storage):
     def put_object(
         self, name: str, body: bytes | bytearray, crc: int, content_type: str, metadata: dict[str, str]
     ) -> str:
-        """PutObject with its checksum, so that S3 refuses what was damaged on the way; the ETag."""
+        """PutObject with a checksum, so that S3 refuses damaged bytes. Returns the ETag."""
         how: dict[str, Any] = {}
         if self._to.storage_class:
             how["StorageClass"] = self._to.storage_class
@@ -73,7 +73,7 @@ class SegmentStorage(Storage):
         return f"{self._to.stem}/{name}"
 
     def found(self, name: str, mark: str) -> Copied | None:
-        """HeadObject: what an earlier call has stored under the same plan, by the metadata that it left."""
+        """HeadObject: the segment that an earlier call has stored under the same plan; None when there is none."""
         try:
             reply = self._with_retries(self._client.head_object, Key=self.key(name))
         except AttemptFailed as error:
@@ -87,9 +87,9 @@ class SegmentStorage(Storage):
         return Copied(size, metadata[_SHA256], level, splitext(name)[1], _UNVERIFIED not in metadata)
 
     def discard(self, name: str) -> None:
-        """DeleteObject: something of this copy that turned out not to belong to it."""
+        """DeleteObject: an object that does not belong to this copy after all."""
         self._with_retries(self._client.delete_object, Key=self.key(name))
 
     def for_large(self, stem: str) -> Storage:
-        """The multipart writer of a segment larger than one part. Not stopped with the rest: it has to clean up."""
+        """The multipart writer of a segment larger than one part. It is not stopped with the rest: it must clean up."""
         return Storage(self._client, replace(self._to, stem=self.key(stem), file_name=""), self._options)

@@ -9,7 +9,7 @@ from typing import Any
 from clipferry.transfer.errors import AttemptFailed, Hopeless
 from clipferry.transfer.interface import Code, CopyWarning, WarningCode
 
-ATTEMPTS = 2  # failed attempts at subtitles that something temporary may be the cause of, before they are left out
+ATTEMPTS = 2  # failed attempts with a temporary cause, after which subtitles are left out
 _MAX_WHY = 300  # characters
 
 _TEMPORARY = frozenset({Code.SOURCE_UNAVAILABLE, Code.SOURCE_THROTTLED, Code.SOURCE_CHANGED, Code.SHORT_BODY})
@@ -17,11 +17,11 @@ _OURS = frozenset({Code.STORAGE_UNAVAILABLE, Code.STORAGE_REFUSED, Code.DESTINAT
 
 
 class RenditionLeftOut(Exception):
-    """A rendition of subtitles was given up in the middle of the copy: the rest is to be planned without it."""
+    """A rendition of subtitles was given up during the copy. The plan must be made again without it."""
 
 
 class RenditionFailed(Exception):
-    """A part of a rendition of subtitles, known by its folder and by what users call it, could not be copied."""
+    """A part of a rendition of subtitles could not be copied. The rendition has a folder and a name for users."""
 
     def __init__(self, folder: str, label: str, failure: AttemptFailed | Hopeless) -> None:
         super().__init__(str(failure))
@@ -30,13 +30,13 @@ class RenditionFailed(Exception):
 
 @dataclass
 class Subtitles:
-    """What is decided, from one call to the next. Renditions are known by their folder, which no plan changes.
+    """The renditions that were left out, kept from call to call. A rendition is known by its folder, which stays.
 
     Not safe to use from several threads.
     """
 
-    left_out: dict[str, str] = field(default_factory=dict)  # folder → what users call it, and why
-    failures: int = 0  # attempts that failed for their sake
+    left_out: dict[str, str] = field(default_factory=dict)  # folder → its name for users, and the reason
+    failures: int = 0  # attempts that failed because of subtitles
 
     @classmethod
     def parse(cls, value: Mapping[str, Any]) -> Subtitles:
@@ -44,7 +44,7 @@ class Subtitles:
         return cls(dict(value.get("left_out", {})), int(value.get("failures", 0)))
 
     def leave_out(self, folder: str, label: str, error: AttemptFailed | Hopeless) -> None:
-        """Give the rendition up; raises the error again where it is no reason to, or not yet."""
+        """Give the rendition up. Raises the error again when it is no reason to do so, or not yet."""
         if isinstance(error, AttemptFailed):
             if error.code in _OURS:
                 raise error

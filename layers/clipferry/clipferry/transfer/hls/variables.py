@@ -18,7 +18,7 @@ _BREAKS_OUT = re.compile(r'["\r\n]')
 
 
 class Variables:
-    """What is defined so far in one playlist. `above`: what its parent playlist had defined, for IMPORT."""
+    """The variables of one playlist so far. `above`: those of its parent playlist, for IMPORT."""
 
     def __init__(self, url: str, above: Mapping[str, str]) -> None:
         self._url, self._above = url, above
