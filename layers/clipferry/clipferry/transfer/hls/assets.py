@@ -93,7 +93,7 @@ class Segments:
         return copied
 
     def take_note(self, asset: Asset, suffix: str) -> None:
-        """Note the format (by its extension) in which this asset is stored. Raises FormatsDiffer when it cannot be right."""
+        """Note the format in which this asset is stored, by its extension. Raises FormatsDiffer when that is wrong."""
         if asset.subtitles is None:
             self._sections.require_same(asset.folder, asset.reference.section, suffix)
 

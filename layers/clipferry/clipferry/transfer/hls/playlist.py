@@ -1,8 +1,8 @@
 """Reads an HLS playlist (RFC 8216): its references, and its lines, to be written with other references. Pure: no I/O.
 
 It reads as players do: comments, blank lines and a byte order mark may come before `#EXTM3U`, and tags of the other
-kind of playlist are ignored. Only known tags are copied. Others may hold URLs (advertising, steering, low-latency parts)
-that lead away from the copy, or that hold a signature.
+kind of playlist are ignored. Only known tags are copied. Others may hold URLs (advertising, steering, low-latency
+parts) that lead away from the copy, or that hold a signature.
 """
 
 from __future__ import annotations
