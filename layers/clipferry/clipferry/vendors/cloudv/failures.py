@@ -1,8 +1,8 @@
-"""What the failures of the Wangsu / CDNetworks gateway mean.
+"""The meaning of the failures of the Wangsu / CDNetworks gateway.
 
-The envelope is `{code, message, data}`; `code` 200 is a success, whatever the HTTP status says of itself. The vendor
-publishes no full table of codes: those that it does are here, all others count by their words, in Chinese or English,
-and then by the HTTP status (`call_results.settle`). A 403 may be about the signature or about too many calls.
+The envelope is `{code, message, data}`; `code` 200 is a success, with any HTTP status. The vendor publishes only some
+codes: they are in the tables below. All others count by words of the message, in Chinese or English, and then by the
+HTTP status (`call_results.settle`). A 403 may mean a wrong signature or too many calls.
 
 Sources: CDNetworks "Video Fetch", "Video Fetch Query", "getPublishCode" (return codes), the API overview (rate limit).
 """
@@ -27,12 +27,12 @@ CODES: tuple[tuple[Meaning, re.Pattern[str]], ...] = (
     (Meaning.UNCLEAR, re.compile(r"5\d\d|408|425")),
     (Meaning.AUTH, re.compile(r"401|13\d\d")),  # 1301: "user has no permission"
 )
-#: By words, the first that are found. Whether a time signed is why the account is refused tells the reply's `Date`.
+#: By words of the message: the first match counts. The reply's `Date` shows whether the signed time was the reason.
 WORDS: tuple[tuple[Meaning, re.Pattern[str]], ...] = (
     (Meaning.AUTH, re.compile(r"time.?stamp|时间戳", re.IGNORECASE)),
     (Meaning.REPEATED, SAYS_REPEATED),
     (Meaning.THROTTLED, SAYS_THROTTLED),
-    (Meaning.UNCLEAR, SAYS_BUSY),  # what many a gateway says of any failure of its own
+    (Meaning.UNCLEAR, SAYS_BUSY),  # what many gateways say for any failure of their own
 )
 FORBIDDEN = "403"
 _SOUNDS_LIKE_AUTH = re.compile(r"signature|access.?key|auth|permission|expired|签名|鉴权|认证|权限", re.IGNORECASE)
@@ -71,10 +71,10 @@ class Envelope:
 
 
 def failure_of(reply: Reply, *, trusted: bool, acts: bool) -> Failure | None:
-    """The failure in a reply that is not a success.
+    """The error for a reply that is no success.
 
-    `trusted`: the account's signature was accepted a short while ago. `acts`: the call starts something, so that a
-    page that is not the gateway's own is no proof that it did not.
+    `trusted`: the account's signature was accepted a short time ago. `acts`: the call starts something. Then a page
+    that does not come from the gateway proves nothing: the call may have had its effect.
     """
     envelope = Envelope.parse(reply)
     if reply.status == 200 and envelope.code == SUCCESS:
@@ -105,7 +105,7 @@ def _meaning(status: int, envelope: Envelope, trusted: bool, hinted: bool) -> Me
 
 
 def _forbidden(words: str, trusted: bool) -> Meaning:
-    """Too many calls, or credentials that are wrong? By the words, then by whether the account just worked."""
+    """Too many calls, or wrong credentials? The words decide, then whether the account has just worked."""
     if _SOUNDS_LIKE_AUTH.search(words):
         return Meaning.AUTH
     return Meaning.THROTTLED if trusted or _SOUNDS_THROTTLED.search(words) else Meaning.AUTH

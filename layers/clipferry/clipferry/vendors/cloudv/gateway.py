@@ -1,7 +1,7 @@
-"""The Wangsu / CDNetworks gateway: signed calls.
+"""Signed calls of the Wangsu / CDNetworks gateway.
 
-It knows how a request is signed: WS3-HMAC-SHA256 on the Cloud VoD host, CNC-HMAC-SHA256 on the open-API gateways. It
-must not know what any operation means.
+This module knows how a request is signed: WS3-HMAC-SHA256 on the Cloud VoD host, CNC-HMAC-SHA256 on the open-API
+gateways. It must not know what an operation means.
 
 Sources: CDNetworks "Authentication V3" and "Signature Calculation" (Cloud VoD), "AK/SK Authentication" (open API).
 """
@@ -28,9 +28,11 @@ CLOUDV_URL = "https://api.cloudv.haplat.net"
 OPEN_API_URL = "https://open.chinanetcenter.com"
 OPEN_API_HOSTS = ("open.chinanetcenter.com", "api.cdnetworks.com")
 SIGNED_HEADERS = "content-type;host"
-ACCEPTED_FOR = 600.0  # seconds an accepted signature speaks for the account: two windows of its rate limit
+ACCEPTED_FOR = (
+    600.0  # seconds for which an accepted signature shows that the account is right: two windows of its rate limit
+)
 CLOCK_TOLERANCE = 300.0  # seconds; "within 5 minutes"
-CLOCK_MARGIN = 120.0  # seconds; a smaller difference is not why the gateway refused
+CLOCK_MARGIN = 120.0  # seconds; a smaller difference is not the reason of a refusal
 
 Parameters = Mapping[str, str | int]
 
@@ -58,7 +60,7 @@ SCHEMES = {"ws3": WS3, "cnc": CNC}
 
 
 def canonical_request(method: str, path: str, query: str, content_type: str, host: str, body: bytes) -> str:
-    """What is signed of a request. The query counts for GET alone, decoded; header values lower-cased and trimmed."""
+    """The text that is signed. It has the decoded query only for GET; header values are lower-cased and trimmed."""
     return "\n".join(
         (
             method,
@@ -89,9 +91,9 @@ def signed_headers(
     body: bytes,
     timestamp: int,
 ) -> dict[str, str]:
-    """The headers that make one attempt of a request acceptable for five minutes around `timestamp` (epoch seconds).
+    """The headers of one signed request, valid for five minutes before and after `timestamp` (epoch seconds).
 
-    `Host` is among them, with the URL's port when it has one, for it is part of what is signed.
+    `Host` is among them, with the URL's port if there is one, because it is signed.
     """
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
@@ -133,7 +135,7 @@ def host_of(url: str) -> str | None:
 
 
 class Gateway:
-    """One account's way to the API. `hosts` are the vendor's; the account's own endpoint is allowed besides."""
+    """The API for one account. `hosts`: the vendor's; the endpoint of the account is allowed, too."""
 
     def __init__(self, account: Account, outbound: ApiOutbound, hosts: Sequence[str]) -> None:
         endpoint = host_of(account.endpoint or "")
@@ -172,7 +174,7 @@ class Gateway:
 
 @dataclass
 class _Trust:
-    """When an account's signature was last accepted, in seconds of the monotonic clock; kept for a process."""
+    """When an account's signature was last accepted, by the monotonic clock. It is kept while the process runs."""
 
     accepted_at: float | None = None
 

@@ -1,4 +1,4 @@
-"""One look at a fetch task: what has become of each wanted file, and where it is."""
+"""One look at a fetch task: the state and the address of each wanted file."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from clipferry.vendors.portions import in_turn
 BETWEEN_LOOKS = 10.0  # seconds; 30 calls in 5 minutes are recommended for one operation
 UNKNOWN_GRACE = 300.0  # seconds after a trigger in which the vendor may not know its own new task yet
 NO_URL_GRACE = 1800.0  # seconds a file of a completed task may stay without a URL
-LOOKUPS_PER_LOOK = 10  # getPublishCode calls in one look, so that a batch that finishes at once keeps the budget
+LOOKUPS_PER_LOOK = 10  # the most getPublishCode calls of one look: many files may finish at the same time
 _SETTLED = (LookStatus.READY, LookStatus.FAILED)
 
 
 def look(urls: MediaUrls, task: Task, pull: PullTask) -> Look:
-    """What a reading of the task shows; some files' addresses take a call each, for other files first each time."""
+    """The look, from a reading of the task. Some addresses need a call each; each look begins at another file."""
     if pull.completed and not pull.items:
         message = "the vendor completed the task without a single file"
         return Look(LookStatus.EMPTY, raw_status="completed", code="NO_FILES", message=message)
@@ -55,7 +55,7 @@ def look(urls: MediaUrls, task: Task, pull: PullTask) -> Look:
 
 
 def settled_sources(task: Task) -> set[str]:
-    """The sources all of whose files known so far are stored or failed."""
+    """The sources whose known files are all stored or failed."""
     sources: dict[str, bool] = {}
     for file in task.files:
         source = source_of(file.ref)
@@ -91,7 +91,7 @@ def all_candidates(task: Task, pull: PullTask) -> Iterator[Candidate]:
 
 
 def _sight(task: Task, pull: PullTask, candidate: Candidate, known: KnownFile | None, lookups: Lookups) -> Sighting:
-    """What a look reports of one file. READY only with a URL seen, in this look or in an earlier one."""
+    """The sighting of one file. READY only if this look or an earlier one saw a URL."""
     item = candidate.item
     seen = Sighting(
         ref=candidate.ref,
@@ -140,9 +140,9 @@ def _md5(task: Task, item: Item) -> str | None:
 def _without_url(
     seen: Sighting, task: Task, pull: PullTask, known: KnownFile | None, refusal: VendorError | None
 ) -> Sighting:
-    """A finished file that has no URL: waited for within a bound that starts when the whole task is completed.
+    """The sighting of a finished file without a URL. The wait for it is limited, from the completion of the whole task.
 
-    What the vendor gives in place of a URL, and what cannot be one, is not waited for.
+    When the vendor gives something that cannot be a URL, the file fails at once.
     """
     if isinstance(refusal, VendorRefused) and refusal.kind == INVALID:
         return replace(seen, status=LookStatus.FAILED, code=INVALID, message=refusal.message)
@@ -163,7 +163,7 @@ def _without_url(
 
 
 def _dropped(task: Task, pull: PullTask, sightings: Sequence[Sighting]) -> list[Sighting]:
-    """Files asked for, or seen in an earlier look or task, that a completed task does not list."""
+    """The sightings of files that were requested or seen before, and that a completed task does not list."""
     if not pull.completed:
         return []
     clarities = [ORIGINAL] if isinstance(_wanted(task), str) else _wanted(task)
@@ -186,8 +186,9 @@ def _dropped(task: Task, pull: PullTask, sightings: Sequence[Sighting]) -> list[
 
 
 def _unlisted(task: Task, pull: PullTask) -> list[str]:
-    """The sources asked for of which there is no item; never more than items are missing, for the vendor may write a
-    URL in its own way."""
+    """The requested sources without an item, at most as many as items are missing: the vendor may write a URL in another
+    way.
+    """
     here = {source_of(item.identity) for item in pull.items} | settled_sources(task)
     asked = [file["fetchUrl"] for file in files_of(task.request or {})]
     absent = [url for url in dict.fromkeys(asked) if identity_of(url) not in here]
@@ -207,7 +208,7 @@ def _overall(task: Task, pull: PullTask, sightings: Sequence[Sighting]) -> LookS
 
 
 def _name(candidate: Candidate) -> str:
-    """The vendor's name for the original; for a rendition with its clarity and its own extension."""
+    """The vendor's name of the original; for a rendition, with its clarity and its own extension."""
     name = candidate.item.name
     if candidate.clarity == ORIGINAL:
         return name

@@ -1,7 +1,7 @@
-"""What pullVideoQuery says of a Cloud VoD task, read leniently, and what that means for each wanted file.
+"""Reads replies of pullVideoQuery leniently: the Cloud VoD task, and the state of each wanted file.
 
-Pure: values in, values out, no call is made here. Numbers arrive as strings and strings as numbers, keys are missing
-or null, items change their order; none of that may raise.
+Pure: no call is made here. In replies, numbers may be strings and strings numbers, keys may be missing or null, and
+items change their order. None of this raises an error.
 
 Source: CDNetworks Cloud VoD "Video Fetch Query"; value ranges from the vendor's SDK models (uploadassets).
 """
@@ -19,12 +19,12 @@ from clipferry.vendors.cloudv.sources import Sources, last_segment, text
 from clipferry.vendors.contract import LookStatus
 
 PROCESSING, SUCCEEDED, FAILED = 1, 2, 3  # pullStatus and cmdStatus of an item
-COMPLETED = 2  # status of a task: every item has settled, for better or worse
+COMPLETED = 2  # status of a task: each item has succeeded or failed
 ORIGINAL = 1  # clarity
-OTHER = 0  # a clarity that the reply does not say
+OTHER = 0  # a clarity that is not in the reply
 CLARITY_NAMES = {0: "other", 1: "original", 2: "ld", 3: "sd", 4: "hd", 5: "fhd"}
 _ORIGINAL_SERVER_TYPES = (-1, 1)  # the sample of the vendor's page and its SDK disagree
-MAX_ITEMS = 1000  # a task takes 50; more than this is not a reply to believe
+MAX_ITEMS = 1000  # a task has at most 50; a reply with more than this is wrong
 
 Wanted = str | Sequence[int]  # "original", "all", or clarity values
 
@@ -55,12 +55,12 @@ class Item:
 
     @property
     def commands_done(self) -> bool:
-        """Whether transcoding has ended. An absent cmdStatus means that there was no command to wait for."""
+        """Whether transcoding has ended. Without a cmdStatus there is no transcoding."""
         return self.command_status != PROCESSING
 
     @property
     def processing(self) -> bool:
-        """Whether renditions may still be added to what was fetched."""
+        """Whether further renditions may still appear."""
         return self.pull_status == SUCCEEDED and not self.commands_done
 
 
@@ -80,7 +80,7 @@ class PullTask:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One file somebody wants of an item. READY still needs a URL to be found for its entry."""
+    """One wanted file of an item. For READY, its URL must still be found."""
 
     ref: str
     item: Item
@@ -182,7 +182,7 @@ def _items(raw: Sequence[Mapping[str, Any]], sources: Sources) -> Iterator[Item]
         fetch_url, file_name = text(item.get("fetchUrl")), text(item.get("fileName"))
         identity = sources.identity(fetch_url, file_name) if fetch_url else str(position)
         seen[identity] += 1
-        if seen[identity] > 1:  # the same source twice in one task: told apart by their order alone
+        if seen[identity] > 1:  # the same source twice in one task: only their order shows which is which
             identity += f".{seen[identity]}"
         info = lenient.mapping(item.get("videoInfo"))
         pull, command = lenient.integer(item.get("pullStatus")), lenient.integer(item.get("cmdStatus"))

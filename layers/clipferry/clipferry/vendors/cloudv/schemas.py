@@ -1,4 +1,4 @@
-"""What a user may ask of Cloud VoD: the JSON Schemas of `request` and `adopt`.
+"""What users may request of Cloud VoD: the JSON Schemas of `request` and `adopt`.
 
 Pages: CDNetworks Cloud VoD "Video Fetch", "Video Fetch Query".
 """

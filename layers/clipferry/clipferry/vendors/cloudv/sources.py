@@ -1,9 +1,8 @@
-"""Which of the videos that a task was asked for is which item of its reply?
+"""Finds, for each item of a reply, the requested video to which it belongs.
 
-The vendor names an item by its fetchUrl, which it may write back in another way than it was given (`source_urls`), and
-changes the order of the items. What tells one item from another is therefore the URL that was asked for. Where two of
-those differ only in how they are written, the file name has to tell them apart: `files_of` gives such files names of
-their own, if the user did not.
+The vendor names an item by its fetchUrl. It may write the URL differently (`source_urls`), and it changes the order of
+the items. So an item is identified by the requested URL. When two requested URLs differ only in how they are written,
+the file name identifies the item: `files_of` gives such files different names, if the user did not.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _NAMES = (("file_name", "fileName"), ("fetch_url", "fetchUrl"), ("md5", "md5"))
 
 
 def files_of(request: Mapping[str, Any]) -> list[File]:
-    """The request's files as the vendor names their fields, the same one only once."""
+    """The request's files with the vendor's names of the fields, equal ones only once."""
     files = [{theirs: file[ours] for ours, theirs in _NAMES if file.get(ours)} for file in request.get("files", ())]
     files = [file for position, file in enumerate(files) if file not in files[:position]]
     twins = Counter(alike(url) for url in {file["fetchUrl"] for file in files})
@@ -40,7 +39,7 @@ def files_of(request: Mapping[str, Any]) -> list[File]:
 
 
 def check(files: Sequence[File]) -> None:
-    """Raises VendorRefused (REQUEST_INVALID) where two sources could not be told apart in the vendor's replies."""
+    """Raises VendorRefused (REQUEST_INVALID) when two sources could be confused in the vendor's replies."""
     seen: dict[tuple[str, str], str] = {}
     for file in files:
         other = seen.setdefault((alike(file["fetchUrl"]), file.get("fileName", "")), file["fetchUrl"])
@@ -51,7 +50,7 @@ def check(files: Sequence[File]) -> None:
 
 @dataclass(frozen=True)
 class Sources:
-    """What a task was asked for, and the identities under which its files are known."""
+    """The requested sources of a task, and the identities of its files."""
 
     files: Sequence[File]
     known: frozenset[str]
@@ -63,13 +62,13 @@ class Sources:
         return cls(files, frozenset(source_of(file.ref) for file in task.files) - asked)
 
     def identity(self, fetch_url: str, file_name: str) -> str:
-        """Of the item with this fetchUrl and fileName. One known by the URL as it is written here stays that."""
+        """The identity of the item with this fetchUrl and fileName. A known identity with exactly this URL is kept."""
         written = identity_of(fetch_url)
         asked = None if written in self.known else self._asked(fetch_url, file_name)
         return written if asked is None else identity_of(asked)
 
     def _asked(self, fetch_url: str, file_name: str) -> str | None:
-        """The URL asked for that is meant; None for none and for several."""
+        """The requested URL that this URL stands for; None when it is none, or when there are several."""
         key = alike(fetch_url)
         twins = [file for file in self.files if alike(file["fetchUrl"]) == key]
         named = {file["fetchUrl"] for file in twins if file.get("fileName") == file_name}
@@ -89,7 +88,7 @@ def last_segment(url: str) -> str:
 
 
 def identity_of(fetch_url: str) -> str:
-    """What tells a task's items apart: their source."""
+    """The identity of an item in its task: its source."""
     return hashlib.sha256(text(fetch_url).encode()).hexdigest()[:12]
 
 
@@ -99,5 +98,5 @@ def source_of(ref: str) -> str:
 
 
 def text(value: Any) -> str:
-    """Text, or a number's spelling, fit to be sent and stored: JSON lets half a surrogate pair through."""
+    """A text, or a number as text, that can be sent and stored: without half surrogate pairs, which JSON may hold."""
     return lenient.text(value).encode("utf-8", "replace").decode()

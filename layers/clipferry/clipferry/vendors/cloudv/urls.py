@@ -1,6 +1,6 @@
-"""Where a Cloud VoD file is: an absolute URL of the vendor's, a path on the account's media domain, or as published.
+"""Finds the address of a Cloud VoD file: an absolute URL, a path on the account's media domain, or by getPublishCode.
 
-It knows getPublishCode and nothing else of the API. URLs may be signed, so none is ever kept.
+Of the API, this module knows only getPublishCode. URLs may be signed, so none is stored.
 
 Source: CDNetworks Cloud VoD "getPublishCode".
 """
@@ -25,7 +25,7 @@ from clipferry.vendors.file_urls import FileUrl
 
 VIDEO_URL = 4  # codeType of getPublishCode
 _PUBLISHED = {1: "originUrl", 2: "fluentUrl", 3: "sdUrl", 4: "highUrl", 5: "hdPullUrl"}  # by clarity
-DEFAULT_PAUSE = 30.0  # seconds to leave the API alone when it gave no hint of its own
+DEFAULT_PAUSE = 30.0  # seconds without a call when the API gave no Retry-After
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,11 @@ class MediaUrls:
     media_base: str | None
 
     def needs_call(self, address: str) -> bool:
-        """Whether only getPublishCode can tell where a fileUrl leads."""
+        """Whether only getPublishCode can give the address of a fileUrl."""
         return not (_is_absolute(address) or (address and self.media_base))
 
     def of(self, address: str, video_id: str, clarity: int) -> str | None:
-        """The http(s) URL of a file from its fileUrl ("" when it has none); None when the vendor names none (yet).
+        """The http(s) URL of a file, by its fileUrl ("" when it has none); None when the vendor gives none (yet).
 
         Raises the contract's errors.
         """
@@ -68,16 +68,16 @@ class MediaUrls:
 
 
 class Lookups:
-    """The addresses asked for in one look: bounded, and a failing lookup never costs the look itself."""
+    """The lookups of addresses in one look. Their number is limited, and the look counts even if a lookup fails."""
 
     def __init__(self, urls: MediaUrls, limit: int) -> None:
         self._urls, self._left = urls, limit
-        self.retry_after: float | None = None  # seconds, when some were left for another look
-        self.limit: VendorThrottled | None = None  # met by a lookup
+        self.retry_after: float | None = None  # seconds until the next look, when some lookups are left
+        self.limit: VendorThrottled | None = None  # an error of a lookup
         self.refusal: VendorError | None = None  # of the last lookup
 
     def url(self, address: str, video_id: str, clarity: int) -> str | None:
-        """As `MediaUrls.of`, without the errors that another look may heal."""
+        """As `MediaUrls.of`, but without errors that a later look may not meet."""
         self.refusal = None
         if self._urls.needs_call(address):
             if self._left <= 0:
@@ -98,7 +98,7 @@ class Lookups:
 
 
 def kind_of(url: str) -> str:
-    """Playlists are "hls", everything else is a "file"."""
+    """Playlists are "hls", all others are "file"."""
     return "hls" if path_of(url).lower().endswith(".m3u8") else "file"
 
 

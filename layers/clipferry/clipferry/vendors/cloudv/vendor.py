@@ -1,8 +1,8 @@
 """Wangsu / CDNetworks Cloud VoD: fetch tasks that pull videos into the vendor's cloud, and the files they yield.
 
-A task takes 1 to 50 source URLs under an id of our own (`transNo`), so that a lost trigger is never in doubt. A task
-that is "completed" has not succeeded: each item settles for itself. It knows nothing of signatures (`gateway`) nor of
-the shape of a reply (`replies`) nor of how a file's address is found (`urls`).
+A task takes 1 to 50 source URLs. We choose its id (`transNo`), so that a lookup shows whether a lost trigger had its
+effect. A task that is "completed" may have failed: each item succeeds or fails by itself. This module does not know
+signatures (`gateway`), the form of replies (`replies`), or how the address of a file is found (`urls`).
 
 Sources: CDNetworks Cloud VoD "Video Fetch" (pullVideo), "Video Fetch Query" (pullVideoQuery), "getPublishCode".
 """
@@ -39,11 +39,11 @@ from clipferry.vendors.contract import (
 )
 
 FIRST_LOOK = 30.0  # seconds; a fetch takes longer
-VISIBLE_WITHIN = 30.0  # seconds after a trigger from which on a task that the vendor does not know is not there
+VISIBLE_WITHIN = 30.0  # seconds after a trigger, after which a task that the vendor does not know does not exist
 
 
 class CloudV:
-    """The contract on Cloud VoD. One call a look, plus at most ten where the account names no `media_base_url`."""
+    """The contract for Cloud VoD. A look is one call, and up to ten more if the account has no `media_base_url`."""
 
     name: ClassVar[str] = "cloudv"
     title: ClassVar[str] = "Wangsu / CDNetworks Cloud VoD"
@@ -78,8 +78,8 @@ class CloudV:
     def trigger(self, task: Task) -> Submitted:
         """pullVideo under `task.key`.
 
-        When the vendor refuses, an earlier copy of the call may have used the key: the refusal counts only when there
-        is no task of that key.
+        When the vendor refuses, an earlier copy of the call may have used the key. So the refusal counts only if there
+        is no task with that key.
         """
         files = _missing_files(task)
         check(files)
@@ -93,7 +93,7 @@ class CloudV:
         return _submitted(text(data.get("taskId")) if isinstance(data, Mapping) else "", task.key)
 
     def _earlier(self, task: Task, refusal: VendorRefused | CallRepeated) -> Submitted | None:
-        """The task of the key that was refused. Where that cannot be told, the refusal is a doubt."""
+        """The task with the refused key. When the lookup fails, the refusal is in doubt."""
         try:
             pull, _ = self._query(task, {"transNo": task.key})
         except VendorError as error:
@@ -102,7 +102,7 @@ class CloudV:
         return _submitted(pull.task_id, task.key) if pull else None
 
     def find(self, task: Task) -> Submitted | None:
-        """The task under `task.key`; None when the vendor has none, for then it is provably not there."""
+        """The task under `task.key`; None when the vendor does not know it: then it certainly does not exist."""
         pull, _ = self._query(task, {"transNo": task.key})
         if pull is None and task.elapsed < VISIBLE_WITHIN:
             left = VISIBLE_WITHIN - task.elapsed
@@ -110,7 +110,7 @@ class CloudV:
         return _submitted(pull.task_id, task.key) if pull else None
 
     def adopt(self, task: Task) -> Submitted:
-        """No call: an id that the vendor does not know shows in the first look."""
+        """Makes no call: the first look shows whether the vendor knows the id."""
         adopt = task.adopt or {}
         return Submitted(refs={key: adopt[key] for key in ("task_id", "trans_no") if adopt.get(key)})
 
@@ -121,7 +121,7 @@ class CloudV:
         return look(self._urls, task, pull) if pull else unknown_task(task, handle, refusal)
 
     def locate(self, task: Task, file: KnownFile) -> Remote | None:
-        """The file's URL. No call with a `media_base_url` and a relative fileUrl, else one; two at the very most."""
+        """The file's URL. Makes no call for a relative fileUrl with a `media_base_url`, else one call, at most two."""
         detail = file.detail
         address, video_id = text(detail.get("path")), text(detail.get("video_id"))
         if not address:  # an absolute fileUrl may be signed: it was not kept
@@ -141,9 +141,9 @@ class CloudV:
         return False
 
     def _query(self, task: Task, handle: Mapping[str, str | int]) -> tuple[PullTask | None, VendorRefused | None]:
-        """The task and no refusal, or no task and what the vendor said.
+        """The task, or else the vendor's refusal.
 
-        The operation has no error codes of its own and takes nothing but the id, so that a refusal is about the id.
+        The operation has no error codes of its own, and the id is its only parameter: so a refusal is about the id.
         Raises VendorUnavailable for a reply about another task.
         """
         try:
@@ -160,7 +160,7 @@ class CloudV:
 
 
 def _missing_files(task: Task) -> list[File]:
-    """What a trigger asks for: everything, or after a retry only the sources not all of whose files are settled."""
+    """The sources of a trigger: all, or after a retry only those with files that are not settled."""
     files = files_of(task.request or {})
     settled = settled_sources(task)
     return [file for file in files if identity_of(file["fetchUrl"]) not in settled] or files
@@ -182,6 +182,6 @@ def _submitted(task_id: str, trans_no: str) -> Submitted:
 
 
 def _handle(task: Task) -> Mapping[str, str | int]:
-    """What a query names the task by; the vendor prefers its own id."""
+    """The id in a query: the vendor's own id if it is known, else ours."""
     task_id = task.refs.get("task_id")
     return {"taskId": str(task_id)} if task_id else {"transNo": str(task.refs.get("trans_no") or task.key)}

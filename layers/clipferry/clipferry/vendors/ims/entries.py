@@ -1,7 +1,7 @@
-"""A task's uploads: which of its URLs or job ids each one is, and what stands for it at IMS.
+"""The uploads of a task: for each of its URLs or job ids, the upload job at IMS.
 
-What a task remembers (`refs`) is `{"jobs": [entry, …]}`, and while a search goes on `"absent": [index, …]` besides: the
-URLs of which IMS has said that it has no upload.
+A task stores them as its `refs`: `{"jobs": [entry, …]}`. During a search there is also `"absent": [index, …]`: the URLs
+for which IMS has reported that it has no upload.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ FIRST_LOOK = 5.0  # seconds
 
 @dataclass(frozen=True)
 class Entry:
-    """One URL or job id of a task: which it is, and the upload job that stands for it, if there is one."""
+    """One URL or job id of a task, with its upload job, if there is one."""
 
     index: int  # in the request's URLs, or in what is adopted
     job_id: str = ""
     media_id: str = ""
-    refused: str = ""  # why the vendor took none of this URL's chunk
+    refused: str = ""  # why IMS refused the call with this URL
     refused_code: str = ""
 
     @classmethod
@@ -36,13 +36,13 @@ class Entry:
 
 
 def urls_of(task: Task) -> list[str]:
-    """The URLs asked for or adopted, each once."""
+    """The requested or adopted URLs, each once."""
     given = (task.request or task.adopt or {}).get("upload_urls", ())
     return list(dict.fromkeys(url.strip() for url in given))
 
 
 def names_of(task: Task) -> list[str]:
-    """The files' refs by index: adopted job ids, else the URLs without what may be secret in them."""
+    """The refs of the files by index: adopted job ids, or the URLs without parts that may be secret."""
     job_ids = (task.adopt or {}).get("job_ids")
     if job_ids:
         return list(dict.fromkeys(job_ids))
@@ -56,7 +56,7 @@ def entries_of(task: Task) -> list[Entry]:
 
 
 def without_entry(task: Task, entries: Iterable[Entry]) -> list[int]:
-    """Indexes of the URLs that still need an upload job: neither here nor settled."""
+    """Indexes of the URLs that need an upload job: they have none, and are not settled."""
     taken = {entry.index for entry in entries}
     settled = {file.ref for file in task.files if file.settled}
     return [index for index, name in enumerate(names_of(task)) if index not in taken and name not in settled]
@@ -68,7 +68,7 @@ def submitted(task: Task, entries: Sequence[Entry], *, first_look: float = FIRST
 
 
 def in_doubt(task: Task, entries: Sequence[Entry], absent: Sequence[int] = ()) -> Submitted:
-    """What is known so far; the rest is to be looked for, but for what is absent."""
+    """The known uploads. The others must be searched, except for the absent ones."""
     found = submitted(task, entries)
     refs = {**found.refs, "absent": list(absent)} if absent else found.refs
     return Submitted(refs, first_look=found.first_look, complete=False, in_doubt=True)

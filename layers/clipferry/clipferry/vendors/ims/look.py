@@ -1,8 +1,8 @@
-"""One look at a task's uploads: first whether they succeeded, then where the originals of those are.
+"""One look at a task's uploads: first the state of the uploads, then the URLs of the originals.
 
-Each of the two is a call of its own, so that a look at many uploads takes many calls. It begins elsewhere each time and
-ends when the vendor or the step's time says so; what it has seen counts. Of an upload that succeeded only its media is
-asked about from then on.
+Both need calls of their own, so that a look at many uploads takes many calls. Each look begins at another upload. It
+ends early when IMS throttles, or when the step's time is over; then its results so far count. After an upload has
+succeeded, only its media is asked about.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 
 def look(operations: Operations, task: Task) -> Look:
-    """The present state of each file that is neither ready nor settled."""
+    """The present state of each file that is not ready and not settled."""
     names = names_of(task)
     past = {file.ref for file in task.files if file.ready or file.settled}
     entries = [entry for entry in entries_of(task) if names[entry.index] not in past]
@@ -56,7 +56,7 @@ def look(operations: Operations, task: Task) -> Look:
 
 
 def _as_far_as_possible(sightings: Iterator[Sighting]) -> tuple[list[Sighting], VendorThrottled | None]:
-    """What was seen, and the limit that ended it. An error before anything was seen is the look's."""
+    """The sightings, and the limit that ended the look early. An error before the first sighting is raised."""
     seen: list[Sighting] = []
     try:
         for sighting in sightings:
@@ -78,7 +78,7 @@ class _Asking:
     media_left: int = MEDIA_LOOKUPS
 
     def sightings(self, entries: Sequence[Entry]) -> Iterator[Sighting]:
-        """Of one entry at most one; none of those that there was no time for."""
+        """At most one sighting of each entry. Entries for which there was no time have none."""
         names, known = names_of(self.task), {file.ref: file for file in self.task.files}
         named = [(known.get(names[entry.index]), entry) for entry in entries]
         uploaded = [(file, entry) for file, entry in named if file and UPLOADED_AT in file.detail]
@@ -110,7 +110,7 @@ class _Asking:
                 raise
 
     def _media(self, sighting: Sighting) -> Iterator[Sighting]:
-        """An upload that succeeded: READY when the original has a URL."""
+        """The sighting of an upload that succeeded: READY when the original has a URL."""
         if self.media_left <= 0:
             yield sighting
             return
@@ -148,20 +148,20 @@ def _sighting(task: Task, entry: Entry, record: Record) -> Sighting:
 
 
 def _succeeded(task: Task, entry: Entry, record: Record) -> Sighting:
-    """RUNNING, for its media's URL is not known yet; its detail says all that later looks need."""
+    """RUNNING, because the URL of the media is not known yet. The detail holds what later looks need."""
     seen = _sighting(task, entry, record)
     completed = record.completed_at.isoformat() if record.completed_at else ""
     return replace(seen, status=LookStatus.RUNNING, detail={**seen.detail, UPLOADED_AT: completed, "size": seen.size})
 
 
 def _remembered(file: KnownFile, entry: Entry) -> Sighting:
-    """The same of an upload that succeeded at an earlier look."""
+    """The same for an upload that succeeded at an earlier look."""
     size = lenient.integer(file.detail.get("size"))
     return Sighting(file.ref, file.name, LookStatus.RUNNING, "uploaded", size=size, detail=file.detail)
 
 
 def _unregistered(task: Task, sighting: Sighting, refusal: VendorRefused) -> Sighting:
-    """A media that IMS does not know, or not yet."""
+    """The sighting of a media that IMS does not know, or does not know yet."""
     completed_at = lenient.iso_time(sighting.detail[UPLOADED_AT])
     ago = datetime.now(UTC) - completed_at if completed_at else timedelta.max
     if task.elapsed < REGISTERED_WITHIN.total_seconds() or ago < REGISTERED_WITHIN:
@@ -171,7 +171,7 @@ def _unregistered(task: Task, sighting: Sighting, refusal: VendorRefused) -> Sig
 
 
 def _unlisted(task: Task, entry: Entry, listing: Listing) -> Sighting:
-    """An upload job that the reply does not describe."""
+    """The sighting of an upload job that the reply does not describe."""
     name = names_of(task)[entry.index]
     waiting = Sighting(ref=name, name=name, status=LookStatus.RUNNING)
     grace = NAMED_WITHIN if task.adopt is None else VISIBLE_WITHIN
@@ -181,7 +181,7 @@ def _unlisted(task: Task, entry: Entry, listing: Listing) -> Sighting:
 
 
 def _without_upload(name: str, entry: Entry) -> Sighting:
-    """A URL without an upload job: IMS refused its chunk, or it was never uploaded."""
+    """The sighting of a URL without an upload job: IMS refused its call, or it was never uploaded."""
     waiting = Sighting(ref=name, name=name, status=LookStatus.RUNNING)
     if entry.refused:
         return _failed(waiting, "VENDOR_FILE_REFUSED", entry.refused, entry.refused_code or None)

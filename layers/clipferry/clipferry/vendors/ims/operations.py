@@ -1,4 +1,4 @@
-"""IMS's three operations, from values to values. Each may raise the contract's errors.
+"""The three operations of IMS. Each may raise the errors of the contract.
 
 Pages: IMS "UploadMediaByURL", "GetUrlUploadInfos", "GetMediaInfo" (version 2020-11-09).
 """
@@ -30,9 +30,9 @@ class Operations:
     def submit(
         self, urls: Sequence[str], user_data: str, metadata: Sequence[Mapping[str, Any]]
     ) -> dict[int, tuple[str, str]]:
-        """UploadMediaByURL of at most 20 URLs, no two of them alike: by the URL's index its job id and media id.
+        """UploadMediaByURL of at most 20 URLs, no two of them alike. Gives job id and media id by the index of the URL.
 
-        A URL may be missing, of which the reply does not say that its upload was begun.
+        A URL is missing when the reply does not say that its upload was begun.
         """
         params = {
             "UploadURLs": joined(urls),

@@ -78,14 +78,14 @@ class Record:
 
 @dataclass(frozen=True)
 class Listing:
-    """A GetUrlUploadInfos reply: the records, and the ids or URLs said not to exist."""
+    """A GetUrlUploadInfos reply: the records, and the ids or URLs that do not exist."""
 
     records: list[Record]
     absent: frozenset[str]
 
     @classmethod
     def parse(cls, reply: Mapping[str, Any]) -> Listing:
-        """Raises VendorUnavailable for a reply that has neither list."""
+        """Raises VendorUnavailable for a reply that has neither of the two lists."""
         if not reply.keys() & {"URLUploadInfoList", "NonExists"}:
             raise VendorUnavailable("GetUrlUploadInfos: a reply without any list.")
         records = [Record.parse(entry) for entry in lenient.entries(reply.get("URLUploadInfoList"))]
@@ -96,10 +96,10 @@ class Listing:
         return any(reading(url, name) is not None for name in self.absent)
 
     def of(self, url: str) -> tuple[Reading | None, list[Record]]:
-        """The records of one URL, which may have been uploaded many times, and how they were recognised.
+        """The records of one URL, which may have been uploaded many times, and how their URLs were recognised.
 
-        Those count whose URL is read most closely; a record that may as well be another URL's does not where the reply
-        says that this URL has none.
+        Records whose URL matches most exactly count. When the reply says that this URL has no upload, records that may
+        belong to another URL do not count.
         """
         read = [(how, record) for record in self.records if (how := reading(url, record.url)) is not None]
         best_reading = min((how for how, _ in read), default=None)
@@ -121,7 +121,7 @@ def _absent(value: Any) -> Iterable[str]:
 
 
 def best(records: Iterable[Record]) -> Record | None:
-    """The newest that succeeded, else the newest."""
+    """The newest record that succeeded; if none did, the newest record."""
     epoch = datetime.fromtimestamp(0, UTC)
     return max(records, key=lambda r: (r.status is LookStatus.READY, r.created_at or epoch), default=None)
 
@@ -155,7 +155,7 @@ class Source:
 
 
 def _https(given: FileUrl) -> FileUrl:
-    """The URL with https: OSS gives http URLs, answers on both schemes, and its signature covers no scheme."""
+    """The URL with https. OSS gives http URLs and answers on both; the signature does not include the scheme."""
     parts = urlsplit(given.url or "")
     oss = parts.scheme == "http" and (parts.hostname or "").endswith(".aliyuncs.com") and parts.port is None
     return FileUrl(parts._replace(scheme="https").geturl()) if oss else given

@@ -1,4 +1,4 @@
-"""What a user may ask of IMS: the JSON Schemas of `request` and `adopt`, and the limits no schema can say.
+"""What users may request of IMS: the JSON Schemas of `request` and `adopt`, and limits that a schema cannot express.
 
 Page: IMS "UploadMediaByURL", its UploadMetadata table.
 """
@@ -109,7 +109,7 @@ ADOPT: Mapping[str, Any] = {
 
 
 def check(request: Mapping[str, Any]) -> None:
-    """Raise VendorRefused with kind REQUEST_INVALID for metadata that IMS would refuse with less of an explanation."""
+    """Raise VendorRefused with kind REQUEST_INVALID for metadata that IMS would refuse with a worse message."""
     urls = {url.strip() for url in request.get("upload_urls", ())}
     for number, entry in enumerate(request.get("media_metadata", ())):
         where = f"media_metadata[{number}]"

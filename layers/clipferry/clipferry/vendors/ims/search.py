@@ -1,7 +1,7 @@
-"""Uploads found by their URL: after a trigger whose outcome is not known, and for work that is adopted.
+"""Finds uploads by their URL: after a trigger whose outcome is not known, and for adopted work.
 
-A URL may have been uploaded many times, by anybody, and IMS may write it differently in its answer (`source_urls`). An
-upload never counts for two URLs.
+Others may have uploaded the same URL, also several times, and IMS may write it differently in its reply
+(`source_urls`). An upload never counts for two URLs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ RECORDS_MAX = 100  # in one GetUrlUploadInfos reply
 
 @dataclass(frozen=True)
 class Uploads:
-    """What IMS reports about one URL: its uploads, or that there are none."""
+    """The report of IMS about one URL: its uploads, or that there are none."""
 
     records: Sequence[Record] = ()
     reading: Reading | None = None  # how the records' URLs were recognised
@@ -34,7 +34,7 @@ class Uploads:
 
 @dataclass
 class Search:
-    """`found`: by index, for the URLs asked about so far. `limit`: what ended the search early, if something did."""
+    """`found`: the reports so far, by the index of the URL. `limit`: the error that ended the search early, or None."""
 
     found: dict[int, Uploads] = field(default_factory=dict)
     limit: VendorThrottled | VendorUnavailable | None = None
@@ -43,8 +43,8 @@ class Search:
 def search(operations: Operations, urls: Sequence[str], indexes: Sequence[int], taken: Collection[str]) -> Search:
     """Ask about the URLs at `indexes`, as far as the vendor and the time allow.
 
-    `taken`: job ids that stand for others of the URLs. Raises VendorThrottled or VendorUnavailable only when not one
-    URL could be asked about.
+    `taken`: job ids that belong to other URLs of the task. Raises VendorThrottled or VendorUnavailable only when not
+    even one URL could be asked about.
     """
     asking, limit, seen = _Asking(operations, urls), None, dict[int, Uploads]()
     for group in apart(urls, indexes, QUERY_BATCH):
@@ -64,12 +64,12 @@ def search(operations: Operations, urls: Sequence[str], indexes: Sequence[int], 
 class _Asking:
     operations: Operations
     urls: Sequence[str]
-    alone_helps: bool = True  # whether asking about one URL alone has told anything so far
+    alone_helps: bool = True  # whether a call about one URL alone has helped so far
 
     def about(self, group: Sequence[int]) -> dict[int, Uploads]:
-        """One call, and one more for each URL of which it leaves everything open."""
+        """One call, and another call for each URL that the first reply does not mention."""
         listing = self.operations.by_url([self.urls[index] for index in group])
-        full = len(listing.records) >= RECORDS_MAX  # one URL's records may have crowded out another's
+        full = len(listing.records) >= RECORDS_MAX  # the records of one URL may have left no room for those of another
         found = {}
         for index in group:
             uploads = _of(listing, self.urls[index])
@@ -86,15 +86,15 @@ def _of(listing: Listing, url: str) -> Uploads:
 
 
 def _without_open_twins(urls: Sequence[str], indexes: Sequence[int], seen: Collection[int]) -> set[int]:
-    """Those of the URLs seen that are alike to none which is still to be asked about."""
+    """The reports whose URL is not alike to a URL that must still be asked about."""
     still_open = {alike(urls[index]) for index in indexes if index not in seen}
     return {index for index in seen if alike(urls[index]) not in still_open}
 
 
 def _one_owner_each(seen: Mapping[int, Uploads], taken: Collection[str]) -> dict[int, Uploads]:
-    """An upload that is listed for several URLs belongs to none of them: nothing tells which it was made for.
+    """Remove uploads that are listed for several URLs: it is not known for which of them they were made.
 
-    A URL whose uploads are all known as others' has none of its own.
+    A URL has no uploads when all of them are known to belong to other URLs.
     """
     claims = Counter(job_id for uploads in seen.values() for job_id in {record.job_id for record in uploads.records})
     owned = {}

@@ -1,8 +1,8 @@
-"""Alibaba IMS (ICE): fetching videos by URL into its media library, and the originals from there.
+"""Alibaba IMS (ICE): IMS fetches videos by URL into its media library, and gives the URLs of the originals.
 
-One upload job and one media for each URL, both named when submitted, 20 URLs a call. An upload's success is not yet
-a file: the original's URL comes from GetMediaInfo, some seconds later. Knows nothing of signatures (`alibaba`), nor of
-jobs, waiting or storage.
+Each URL becomes one upload job and one media; the reply to the call names both. A call takes 20 URLs. When an upload
+has succeeded, there is no file yet: GetMediaInfo gives the original's URL some seconds later. This module does not know
+signatures (`alibaba`), jobs, waiting or storage.
 
 Pages: IMS "UploadMediaByURL", "GetUrlUploadInfos", "GetMediaInfo" (version 2020-11-09).
 """
@@ -39,7 +39,7 @@ from clipferry.vendors.source_urls import Reading, apart
 REGIONS = ("cn-shanghai", "cn-beijing", "cn-shenzhen", "cn-hangzhou", "ap-southeast-1", "us-west-1")
 
 VISIBLE_WITHIN = 15.0  # seconds after which an upload that IMS does not list counts as absent
-LISTED_WITHIN = 600.0  # seconds after which a URL that is neither listed nor said to be absent is given up
+LISTED_WITHIN = 600.0  # seconds after which a URL is given up that IMS neither lists nor reports as absent
 CLOCK_SKEW = 120.0  # seconds between our clock and the one that writes CreationTime
 
 
@@ -79,9 +79,9 @@ class Ims:
     # --- the contract ---
 
     def trigger(self, task: Task) -> Submitted:
-        """Submit the next URLs that have no upload job yet: at most 20, and none that an answer could take for another.
+        """Submit the next URLs without an upload job: at most 20, and no two that could be confused in the reply.
 
-        A URL that the reply leaves out is in doubt.
+        A URL that the reply does not mention is in doubt.
         """
         schemas.check(task.request or {})
         entries, urls = entries_of(task), urls_of(task)
@@ -94,14 +94,14 @@ class Ims:
         except VendorRefused as refusal:
             if not entries:
                 raise
-            # Earlier chunks are on their way; a refusal of this one must not lose them.
+            # The URLs of earlier calls are being uploaded: they must not be lost because this call is refused.
             said = {"refused": refusal.message, "refused_code": refusal.code or ""}
             return submitted(task, [*entries, *(Entry(index, **said) for index in chunks[0])])
         named = [*entries, *(Entry(index, *jobs[at]) for at, index in enumerate(chunks[0]) if at in jobs)]
         return submitted(task, named) if len(jobs) == len(chunk) else in_doubt(task, named)
 
     def find(self, task: Task) -> Submitted | None:
-        """The uploads that arrived, by URL. What IMS says not to know is left to be submitted."""
+        """Find the uploads that were begun, by URL. URLs that IMS does not know are submitted later."""
         entries, absent = entries_of(task), list(task.refs.get("absent", ()))
         wanted = [index for index in without_entry(task, entries) if index not in absent]
         result = search(self._operations, urls_of(task), wanted, {entry.job_id for entry in entries})
@@ -125,7 +125,7 @@ class Ims:
         return submitted(task, entries) if entries else None
 
     def adopt(self, task: Task) -> Submitted:
-        """Job ids are taken as they are. URLs cost a call for each ten: the newest success of each, else the newest."""
+        """Job ids need no call, ten URLs need one. Of each URL, the newest success counts, else the newest upload."""
         if "job_ids" in (task.adopt or {}):
             job_ids = enumerate(names_of(task))
             return submitted(task, [Entry(index, job_id) for index, job_id in job_ids], first_look=0.0)
@@ -141,7 +141,7 @@ class Ims:
         return adopted
 
     def poll(self, task: Task) -> Look:
-        """Ask about what is neither ready nor settled; a limit met on the way ends the look, not what it has seen."""
+        """Ask about files that are not ready and not settled. When a limit ends the look, its results so far count."""
         return look(self._operations, task)
 
     def locate(self, task: Task, file: KnownFile) -> Remote | None:
@@ -159,7 +159,7 @@ def _metadata(task: Task, urls: Sequence[str]) -> list[Mapping[str, Any]]:
 
 
 def _user_data(task: Task) -> str:
-    """The user's own, with our key under Extend wherever it is an object that leaves room for it."""
+    """The user's metadata, with our key under Extend, if Extend is an object with room for it."""
     given = (task.request or {}).get("user_data")
     if isinstance(given, str):
         return given
@@ -170,9 +170,9 @@ def _user_data(task: Task) -> str:
 
 
 def _ours(task: Task, record: Record, uploads: Uploads) -> bool:
-    """Whether an upload is one that this task submitted. In doubt it is: it is the same video.
+    """Whether this task submitted an upload. True in doubt, because it is the same video.
 
-    Where its URL is not read closely enough to be sure of that, only our key makes it ours.
+    When the URL does not match exactly, this is not certain: then only our key proves it.
     """
     if task.key in record.user_data:
         return True

@@ -51,7 +51,7 @@ class Segment:
 
 
 def segments(listing: Any, zone: timezone) -> list[Segment]:
-    """The files of a listing in the order of their begin, each name once."""
+    """The files of a listing by their begin, each name once."""
     found: dict[str, Segment] = {}
     for entry in lenient.entries(listing):
         name = lenient.text(entry.get("FileName"))
@@ -62,7 +62,7 @@ def segments(listing: Any, zone: timezone) -> list[Segment]:
 
 
 def in_order(found: Iterable[Segment]) -> list[Segment]:
-    """By begin; files without one come last, as they were listed."""
+    """The order of files: by their begin; files without a begin come last, as they were listed."""
     latest = datetime.max.replace(tzinfo=UTC)
     return sorted(found, key=lambda segment: segment.begin or latest)
 
@@ -78,7 +78,7 @@ def moment(value: Any, zone: timezone) -> datetime | None:
             found = (local if local.tzinfo else local.replace(tzinfo=zone)).astimezone(UTC)
         except (ValueError, OverflowError):
             return None
-    return found if found and 1970 < found.year < 9999 else None  # so that sums with it stay within what dates can be
+    return found if found and 1970 < found.year < 9999 else None  # so that sums with it are still valid dates
 
 
 def zone_of(offset: str) -> timezone:
@@ -116,9 +116,9 @@ class Download:
 
     @property
     def status(self) -> LookStatus:
-        """READY takes Status 0, Progress 100 and a URL: the vendor's own sample has Status 0 at Progress 0.
+        """READY needs Status 0, Progress 100 and a URL: a sample of the vendor has Status 0 at Progress 0.
 
-        A text that cannot be a URL gives FAILED.
+        FAILED when the text cannot be a URL.
         """
         status = STATUSES.get(self.raw_status, LookStatus.UNKNOWN)
         if self.made and self.url.problem:

@@ -1,4 +1,4 @@
-"""LinkVisual's operations on one camera, from values to values. Each may raise the contract's errors."""
+"""LinkVisual's operations on one camera. Each may raise the errors of the contract."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Camera:
         self._rpc, self._device, self._zone = rpc, device, zone
 
     def record(self, duration: int, pre_record: int | None, stream_type: int | None) -> str:
-        """Start a recording of so many seconds; its record id. Do not repeat it: each call makes a recording."""
+        """Start a recording of so many seconds. Returns its record id. Each call makes another recording."""
         params = {"RecordDuration": duration, "PreRecordDuration": pre_record, "StreamType": stream_type}
         record_id = lenient.text(self._ask("TriggerRecord", params, acts=True))
         if not record_id:
@@ -40,7 +40,7 @@ class Camera:
         return segments(self._ask("QueryRecordByRecordId", {"RecordId": record_id}), self._zone)
 
     def recorded(self, begin: int, end: int, stream_type: int) -> list[Segment]:
-        """Files made on demand between two epoch seconds, page after page until a short one."""
+        """The files that were made on demand between two epoch seconds. Reads pages until one is not full."""
         found: dict[str, Segment] = {}
         wanted = {"BeginTime": begin, "EndTime": end, "RecordType": TRIGGERED, "StreamType": stream_type}
         for page in range(1, PAGES_MAX + 1):
@@ -53,7 +53,7 @@ class Camera:
         return in_order(found.values())
 
     def download(self, file_name: str) -> Download:
-        """How far a file's MP4 is; the first call starts making it."""
+        """The progress of a file's MP4. The first call starts it."""
         return Download.parse(self._ask("QueryRecordDownloadUrl", {"FileName": file_name}))
 
     def _ask(self, action: str, params: Parameters, *, acts: bool = False) -> Any:

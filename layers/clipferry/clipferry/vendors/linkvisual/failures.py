@@ -1,4 +1,4 @@
-"""What LinkVisual's refusals mean.
+"""The meaning of LinkVisual's refusals.
 
 It refuses with HTTP 200 and `Success: false`, or with an HTTP error of the gateway. Codes are group numbers ("403") or
 names (iot.vision.DeviceOffline), so the message is matched too; it comes with and without a final dot, in upper or
@@ -30,7 +30,7 @@ _NEVER = re.compile(r"(?!)")
 
 @dataclass(frozen=True)
 class Row:
-    """A refusal is meant when its code matches, or all `words` do and `unless` does not.
+    """A row matches a refusal when its code matches, or when all `words` match and `unless` does not.
 
     Codes and words are matched in lower case, words without their dots.
     """
@@ -85,7 +85,7 @@ def data_of(action: str, body: Mapping[str, Any]) -> Any:
 
 
 def refusal(action: str, code: str, words: str, request_id: str | None) -> VendorError:
-    """The error that a refusal is."""
+    """The error for a refusal."""
     row = _row(code, words)
     shown = f"{action}: {words or code}"
     if row.kind == OFFLINE:

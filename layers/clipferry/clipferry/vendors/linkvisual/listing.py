@@ -1,4 +1,4 @@
-"""Which files a task has: those of its record id, or those that the camera recorded at the time of its trigger."""
+"""Finds the files of a task: by its record id, or by the time of its trigger."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from clipferry.vendors.linkvisual.recording import (
 
 @dataclass(frozen=True)
 class Listing:
-    """A task's files, whether they are all, and why the vendor would not list them, if it would not."""
+    """The files of a task, whether they are complete, and why the vendor refused to list them, if it did."""
 
     files: list[Segment]
     wholeness: Wholeness
@@ -32,10 +32,10 @@ class Listing:
 
 
 def listing(camera: Camera, task: Task) -> Listing:
-    """What there is of a task; one call, and none when everything is known already."""
+    """The present files of a task. Makes one call; none when all files are known."""
     known = {file.ref: Segment.from_detail(file.ref, file.detail) for file in task.files}
     if "file_names" in task.refs:
-        names = dict.fromkeys([*task.refs["file_names"], *known])  # known: of a recording before a retry, say
+        names = dict.fromkeys([*task.refs["file_names"], *known])  # known, for example of a recording before a retry
         return Listing([known.get(name) or Segment(name) for name in names], Wholeness.WHOLE)
     if known and _all_there(task, list(known.values())):
         return Listing(list(known.values()), Wholeness.WHOLE)
@@ -44,12 +44,12 @@ def listing(camera: Camera, task: Task) -> Listing:
     found = listed + [segment for name, segment in known.items() if name not in fresh]
     verdict = _wholeness(task, found)
     if verdict is Wholeness.WHOLE and fresh - known.keys() and not (late(task) or _all_there(task, found)):
-        verdict = Wholeness.OPEN  # the listing has just grown, and may once more
+        verdict = Wholeness.OPEN  # the listing has just grown, and may grow again
     return Listing(found, verdict, refused)
 
 
 def _listed(camera: Camera, task: Task) -> tuple[list[Segment], VendorRefused | None]:
-    """By the record id; where the vendor does not know it (yet) or cannot list by it, by the time of the trigger."""
+    """List by the record id; by the time of the trigger if the vendor does not know the id or cannot list by it."""
     try:
         return camera.files_of(task.refs.get("record_id", "")), None
     except VendorRefused as refused:
@@ -61,7 +61,7 @@ def _listed(camera: Camera, task: Task) -> tuple[list[Segment], VendorRefused | 
 
 
 def near_the_trigger(camera: Camera, task: Task) -> list[list[Segment]]:
-    """What the camera recorded at the time of the trigger: those of the right length first, then by nearness."""
+    """The camera's recordings at the time of the trigger: those with the right length first, then the nearest."""
     if task.request is None or task.triggered_at is None:
         return []
     expected = Expected.of(task.request)
@@ -77,19 +77,19 @@ def near_the_trigger(camera: Camera, task: Task) -> list[list[Segment]]:
 
 
 def passing(offline: VendorRefused) -> VendorUnavailable:
-    """A camera that was there when it was triggered may come back and upload what it recorded."""
+    """Wait for a camera that is offline: it was online at the trigger, and may upload its recording later."""
     return VendorUnavailable(offline.message, code=offline.code, request_id=offline.request_id)
 
 
 def late(task: Task) -> bool:
-    """Whether all that the vendor is to learn of this task has long been there."""
+    """Whether the vendor has had enough time to learn of all files of this task."""
     if task.request is None:
         return task.elapsed > ADOPT_GRACE
     return task.elapsed > Expected.of(task.request).over_after + RECORDING_GRACE
 
 
 def _all_there(task: Task, found: Sequence[Segment]) -> bool:
-    """Whether these files are all, whatever the next listing would say. Without times their number decides."""
+    """Whether these files are complete, so that no further listing is needed. Without times, their number decides."""
     if task.request is not None and timed(found):
         return Expected.of(task.request).covers(found)
     return _wholeness(task, found) is Wholeness.WHOLE

@@ -1,4 +1,4 @@
-"""One look at a recording: what files there are, and how far the MP4 of each one is."""
+"""One look at a recording: its files, and the progress of their MP4s."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SETTLED = (LookStatus.READY, LookStatus.FAILED)
 
 
 def look(camera: Camera, task: Task) -> Look:
-    """One listing, and one question for each file that is neither settled nor ready."""
+    """One listing, and one call for each file that is not settled and not ready."""
     there = listing(camera, task)
     if there.wholeness is Wholeness.NONE:
         return _nothing(task, there.refused)
@@ -51,7 +51,7 @@ def look(camera: Camera, task: Task) -> Look:
 
 
 def _sightings(camera: Camera, task: Task, found: Sequence[Segment]) -> tuple[list[Sighting], VendorThrottled | None]:
-    """Every unsettled file as it is now, in the order of the listing, and the limit met on the way."""
+    """The state of each unsettled file, in the order of the listing, and the limit that ended the look early."""
     files = {file.ref: file for file in task.files}
     settled = {ref for ref, file in files.items() if file.settled}
     ready = {ref for ref, file in files.items() if file.ready}
@@ -66,9 +66,9 @@ def _sightings(camera: Camera, task: Task, found: Sequence[Segment]) -> tuple[li
 
 
 def _asked(camera: Camera, task: Task, open_: Sequence[Segment]) -> tuple[dict[str, Sighting], VendorThrottled | None]:
-    """The open files that could be asked about, by name: first those that no look has seen, then another one each time.
+    """The download states by file name: first of files that no look has seen. Each look begins at another file.
 
-    A call that fails after news ends the asking, not the look.
+    When a call fails after some states are known, no further file is asked about, and the look counts.
     """
     known = {file.ref for file in task.files}
     fresh = [segment for segment in open_ if segment.name not in known]
@@ -86,7 +86,7 @@ def _asked(camera: Camera, task: Task, open_: Sequence[Segment]) -> tuple[dict[s
 
 
 def _sighted(camera: Camera, segment: Segment, *, late: bool) -> Sighting:
-    """One file, asked about. `late`: the vendor has had its time to learn of it."""
+    """The sighting of one file. `late`: the vendor has had enough time to learn of it."""
     try:
         download = camera.download(segment.name)
     except VendorRefused as refused:
@@ -125,7 +125,7 @@ def _overall(sightings: Sequence[Sighting], wholeness: Wholeness) -> LookStatus:
 
 
 def _until_next(task: Task, found: Sequence[Segment], sightings: Sequence[Sighting]) -> float | None:
-    """Seconds until the recording's next file can be there; None when there is something else to look for."""
+    """Seconds until the next file of the recording can exist; None when there is something else to look for."""
     if task.request is None or any(sighting.status not in _SETTLED for sighting in sightings):
         return None
     seconds = Expected.of(task.request).file_over_after(len(found)) + LOOK_MARGIN - task.elapsed
@@ -133,7 +133,7 @@ def _until_next(task: Task, found: Sequence[Segment], sightings: Sequence[Sighti
 
 
 def _progress(task: Task, found: Sequence[Segment], sightings: Sequence[Sighting]) -> int | None:
-    """Percent over all files, those to come included; None while there is none."""
+    """Percent of all files, with the files to come; None while there is no file."""
     if not found:
         return None
     count = max(len(found), Expected.of(task.request).files if task.request else 0)
@@ -142,7 +142,7 @@ def _progress(task: Task, found: Sequence[Segment], sightings: Sequence[Sighting
 
 
 def _nothing(task: Task, refused: VendorRefused | None) -> Look:
-    """The look at a task that will have no files."""
+    """The look at a task without files, now and later."""
     code, request_id = (refused.code, refused.request_id) if refused else (None, None)
     if task.request is None:
         record_id, kind = lenient.message(task.refs.get("record_id")), NOT_FOUND

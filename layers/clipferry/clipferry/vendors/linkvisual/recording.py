@@ -1,6 +1,6 @@
-"""When a recording is whole. LinkVisual lists its files one by one and never says which one is the last.
+"""Decides when a recording is complete. LinkVisual lists its files one by one, and does not say which is the last.
 
-Pure: values in, a verdict out. Times since the trigger are seconds.
+Pure functions of values. Times since the trigger are in seconds.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ FILE_SECONDS = 1800  # "A single video file can be up to 30 minutes in length"
 LOOK_MARGIN = 5.0  # after the end of a file's recording: the upload takes a moment
 RECORDING_GRACE = 300.0  # after the recording's end, in which its files may still be listed
 ADOPT_GRACE = 60.0  # after adopting: the recording should exist already
-SETTLE = 30.0  # after the recording's end, when enough files are there but cover clearly less than was asked for
+SETTLE = 30.0  # after the recording's end, when there are enough files, but they cover clearly less than requested
 SLACK = 5.0  # seconds by which cameras may be early or late
 SEAM = 1.0  # seconds that may lie between files without a gap, because the vendor's times are whole seconds
-EARLIEST = 15.0  # a recording that begins so long before its trigger (and its pre-record) is another's
-LATEST = 90.0  # … and so long after it: the call may take a minute, the camera some seconds
+EARLIEST = 15.0  # a recording that begins so long before its trigger (and its pre-record) belongs to another trigger
+LATEST = 90.0  # the same after the trigger: the call may take a minute, the camera some seconds
 
 
 class Wholeness(Enum):
@@ -34,7 +34,7 @@ class Wholeness(Enum):
 
 @dataclass(frozen=True)
 class Expected:
-    """What a request for a recording should give."""
+    """The recording that a request should give."""
 
     duration: int  # seconds, pre-record included
     pre_record: int = 0
@@ -53,11 +53,11 @@ class Expected:
         return float(self.duration - self.pre_record)
 
     def file_over_after(self, earlier: int) -> float:
-        """Seconds from the trigger to the end of the file after so many earlier ones; the recording's at the most."""
+        """Seconds from the trigger to the end of the file after so many others; at most to the recording's end."""
         return float(min(self.duration, FILE_SECONDS * (earlier + 1)) - self.pre_record)
 
     def wholeness(self, found: Sequence[Segment], elapsed: float) -> Wholeness:
-        """What is `found` after `elapsed` seconds; while it still grows, only what `covers` says is final."""
+        """The files `found` after `elapsed` seconds. While the listing grows, only `covers` can make them final."""
         late = elapsed > self.over_after + RECORDING_GRACE
         if not found:
             return Wholeness.NONE if late else Wholeness.OPEN
@@ -65,26 +65,26 @@ class Expected:
             return Wholeness.WHOLE
         if len(found) < self.files:
             return Wholeness.SHORT if late else Wholeness.OPEN
-        if len(found) > self.files and timed(found):  # a camera that divides more finely: only their length tells
+        if len(found) > self.files and timed(found):  # a camera with shorter files: only their length shows the end
             complete = Wholeness.WHOLE if self.length_fits(found) else Wholeness.SHORT
             return complete if late else Wholeness.OPEN
         settled = elapsed > self.over_after + SETTLE
         return Wholeness.WHOLE if self.length_fits(found) or not timed(found) or settled else Wholeness.OPEN
 
     def covers(self, found: Sequence[Segment]) -> bool:
-        """Whether the files are as long as what was asked for, so that no other can follow."""
+        """Whether the files have the requested length, so that no other file can follow."""
         last_file = self.duration - FILE_SECONDS * (self.files - 1)
         return covered(found) >= self.duration - min(SLACK, last_file / 2)
 
     def length_fits(self, found: Sequence[Segment]) -> bool:
-        """Whether the files are not clearly less than was asked for; a camera need not be able to pre-record."""
+        """Whether the files are not clearly shorter than requested. Not every camera can pre-record."""
         return covered(found) >= self.over_after * 0.95 - SLACK
 
 
 def adopted_wholeness(found: Sequence[Segment], elapsed: float, now: datetime | None) -> Wholeness:
-    """The same for a recording that somebody else asked for: its last file is shorter than a full one.
+    """The same for an adopted recording: its last file is shorter than a full one.
 
-    After a full one (or one without times) another may follow. `now` is UTC.
+    After a full file (or one without times) another may follow. `now` is UTC.
     """
     late = elapsed > ADOPT_GRACE
     if not found:
@@ -96,7 +96,7 @@ def adopted_wholeness(found: Sequence[Segment], elapsed: float, now: datetime | 
         return Wholeness.WHOLE if late or len(recordings(found)) == 1 else Wholeness.OPEN
     patience = FILE_SECONDS + RECORDING_GRACE
     gone_by = now > last.end + timedelta(seconds=patience)
-    # Where waits run faster than the clock, `now` lags behind the camera: time since adopting counts as well.
+    # When waits run faster than the clock (in tests), `now` is too early: the time since adopting counts, too.
     return Wholeness.WHOLE if gone_by or elapsed > patience + FILE_SECONDS * (len(found) - 1) else Wholeness.OPEN
 
 
@@ -116,9 +116,9 @@ def covered(found: Iterable[Segment]) -> float:
 
 
 def recordings(found: Sequence[Segment], *, finely: bool = False) -> list[list[Segment]]:
-    """The files of a listing, in order of begin, grouped into recordings: after a full file the next one goes on.
+    """The files of a listing, by their begin, grouped into recordings: a full file and the next one belong together.
 
-    `finely`: as a camera would have made them that ends its files earlier; each goes on where the one before it ends.
+    `finely`: for a camera with shorter files: a file belongs to the one before it if it begins where that one ends.
     """
     groups: list[list[Segment]] = []
     for segment in found:
@@ -139,7 +139,7 @@ def _goes_on(last: Segment, segment: Segment, *, finely: bool) -> bool:
 
 
 def window(expected: Expected, triggered_at: datetime) -> tuple[int, int]:
-    """Epoch seconds between which everything of a recording triggered then must lie."""
+    """The epoch seconds between which all files of a recording with this trigger must lie."""
     begin = triggered_at - timedelta(seconds=expected.pre_record + EARLIEST)
     end = triggered_at + timedelta(seconds=LATEST + expected.duration)
     return int(begin.timestamp()), math.ceil(end.timestamp())
@@ -148,8 +148,8 @@ def window(expected: Expected, triggered_at: datetime) -> tuple[int, int]:
 def plausible(found: Sequence[Segment], expected: Expected, triggered_at: datetime) -> list[list[Segment]]:
     """The recordings that a trigger at that time may have made, the nearest first.
 
-    Where none is as long as was asked for, a seamless row of shorter files that is: whoever had it made, it shows what
-    was to be recorded.
+    If none has the requested length, a row of shorter files without gaps counts that has it: even if another trigger
+    made it, it shows what was to be recorded.
     """
     near = _near(recordings(found), expected, triggered_at)
     if not any(expected.length_fits(recording) for recording in near):

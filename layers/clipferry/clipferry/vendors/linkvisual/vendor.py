@@ -1,8 +1,8 @@
 """Alibaba LinkVisual: recordings that an IP camera makes on demand and uploads as files of at most 30 minutes.
 
-A trigger gives a record id; the id lists its files one by one; each file becomes an MP4 with a download URL when it is
-asked for. Triggering is not idempotent: LinkVisual knows no token of the caller's, so a lost reply is followed by a
-search for the recording, never by a second trigger. Knows nothing of jobs, waiting or storage.
+A trigger gives a record id. A listing by this id shows the files one by one. A file becomes an MP4 with a download URL
+when it is asked for. A trigger is not idempotent, because LinkVisual accepts no token of the caller. So after a lost
+reply the recording is searched; there is never a second trigger. This module does not know jobs, waiting or storage.
 
 Pages: TriggerRecord, StopTriggeredRecord, QueryRecordByRecordId, QueryRecord, QueryRecordDownloadUrl.
 """
@@ -37,7 +37,7 @@ from clipferry.vendors.linkvisual.recording import FILE_SECONDS, LOOK_MARGIN, RE
 from clipferry.vendors.linkvisual.schemas import ADOPT_SCHEMA, FILE_NAMES_MAX, REQUEST_SCHEMA
 
 DEFAULT_REGION = "cn-shanghai"
-REGIONS_WITH_HOST = ("cn-shanghai", "cn-hangzhou", "ap-northeast-1")  # every other one answers on COMMON_HOST
+REGIONS_WITH_HOST = ("cn-shanghai", "cn-hangzhou", "ap-northeast-1")  # all others answer on COMMON_HOST
 COMMON_HOST = "linkvisual.aliyuncs.com"
 LOOK_AGAIN = 30.0  # seconds between searches for a recording that should be listed by now
 
@@ -84,7 +84,7 @@ class LinkVisual:
         return Submitted({"record_id": record_id}, first_look=expected.file_over_after(0) + LOOK_MARGIN)
 
     def find(self, task: Task) -> Submitted | None:
-        """Search the camera's triggered recordings. If only one fits the trigger's time and length, it is the task's.
+        """Search the camera's triggered recordings. If exactly one fits the trigger's time and length, it is the task.
 
         Never returns None: a recording is listed only after it was made, so its absence proves nothing.
         """

@@ -1,4 +1,4 @@
-"""Polyv's application gateway: signed calls. Must not know what any operation means.
+"""Signed calls of Polyv's application gateway. This module must not know what an operation means.
 
 Page: "MD5签名生成规则" of Polyv's VOD API.
 """
@@ -22,9 +22,9 @@ from clipferry.vendors.polyv.failures import BLOCKED_FOR, Envelope, failure_of
 
 PUBLIC_ENDPOINT = "https://api.polyv.net"
 API_HOSTS = ("api.polyv.net",)
-CLOCK_TOLERANCE = 180.0  # seconds; a timestamp is good for 3 minutes
+CLOCK_TOLERANCE = 180.0  # seconds; Polyv accepts a timestamp for 3 minutes
 
-#: When (monotonic) Polyv last shut out the address behind a way out; whatever account was calling.
+#: When Polyv last blocked the address of an outbound client, for any account, by the monotonic clock.
 _blocked: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
 
 
@@ -45,11 +45,11 @@ class PolyvApi:
         self._clock = clock_of(outbound, self._endpoint, CLOCK_TOLERANCE)
 
     def now(self) -> datetime:
-        """Polyv's time, as far as it has told us."""
+        """Polyv's time, by the clock difference that its replies have shown."""
         return datetime.fromtimestamp(self._clock.now(), UTC)
 
     def denies(self, url: str, hosts: Sequence[str]) -> bool:
-        """Whether a file server says no to a download; VendorUnavailable when it says nothing."""
+        """Whether a file server refuses a download. Raises VendorUnavailable when it gives no answer."""
         headers = {**self._file_headers, "Range": "bytes=0-0"}
         try:
             with self._outbound.stream(url, hosts=(*hosts, *self._hosts), headers=headers) as answer:

@@ -1,9 +1,9 @@
-"""What Polyv says when it does not say yes.
+"""The meaning of Polyv's failures.
 
-Its application always answers in its envelope, `{requestId, code, status, error: {code, desc} | null, data}`, and
-HTTP's status says nothing. An error code that is not in the table here counts by its words, then by the envelope's
-code, which is as an HTTP status (`call_results.settle`). What Polyv says while it blocks an address is not documented;
-most likely its application never hears of those calls.
+Polyv's application always answers in an envelope, `{requestId, code, status, error: {code, desc} | null, data}`; the
+HTTP status says nothing. An error code that the table below lacks counts by the words of its message, then by the
+envelope's code, which is like an HTTP status (`call_results.settle`). The replies while Polyv blocks an address are not
+documented. Probably such calls do not reach the application.
 
 Page: "全局错误说明" of Polyv's VOD API.
 """
@@ -33,7 +33,7 @@ CODES: Mapping[int, Meaning] = {
     105: Meaning.AUTH,  # permission limited
     2000: Meaning.REFUSED,  # invalid vid
 }
-#: By words, the first that are found.
+#: By words of the message: the first match counts.
 WORDS: tuple[tuple[Meaning, re.Pattern[str]], ...] = (
     (Meaning.REPEATED, SAYS_REPEATED),
     (Meaning.THROTTLED, SAYS_THROTTLED),
@@ -80,7 +80,7 @@ class Envelope:
 
 
 def failure_of(reply: Reply) -> Failure | None:
-    """What a reply is that is no success."""
+    """The error for a reply that is no success."""
     envelope = Envelope.parse(reply)
     hint = retry_after(reply.headers.get("Retry-After"))
     if envelope is None:

@@ -1,8 +1,8 @@
-"""Polyv VOD v3: bringing back the source files of videos (source-file tasks).
+"""Polyv VOD v3: source-file tasks, which make the source files of videos available.
 
-One task holds up to 100 videos (`vid`), each of which settles by itself. Creating a task has no side effect beyond
-making sources available, so a task whose id was lost is created again. Knows the two operations; knows nothing of
-signatures (`api`), nor of jobs, waiting or storage.
+One task holds up to 100 videos (`vid`); each of them ends by itself. A task does nothing but make sources available, so
+that a task whose id was lost is created again. This module knows the two operations, but not signatures (`api`), jobs,
+waiting or storage.
 
 Pages: "创建视频源文件取回任务", "查询视频源文件取回任务" of Polyv's VOD API.
 """
@@ -42,7 +42,7 @@ GET = "/v3/video/source-file-task/get"
 VIDS_PER_TASK = 100
 EXPIRE_DAYS_DEFAULT = 3
 EXPIRE_DAYS_MAX = 7
-FIRST_LOOK = 10.0  # seconds; a source in cold storage takes longer, a warm one less
+FIRST_LOOK = 10.0  # seconds; a source in cold storage takes longer, another source less
 VISIBLE_WITHIN = 60.0  # seconds after its creation until a task must be known to `get`
 LISTED_WITHIN = 600.0  # seconds after its creation until a task must list each of its videos
 URL_LIFETIME = timedelta(hours=24)  # assumed: Polyv does not say how long a download URL works
@@ -76,7 +76,7 @@ class Item:
 
     @property
     def status(self) -> LookStatus:
-        """READY needs the URL too: it may come later than SUCCESS. What cannot be a URL is FAILED."""
+        """READY only with a URL: this may come later than SUCCESS. FAILED when Polyv's text cannot be a URL."""
         status = STATUSES.get(self.raw_status.upper(), LookStatus.UNKNOWN)
         if status is LookStatus.READY and not self.url.url:
             return LookStatus.FAILED if self.url.problem else LookStatus.RUNNING
@@ -84,7 +84,7 @@ class Item:
 
     @property
     def done(self) -> bool:
-        """Whether Polyv says that the source is there, whatever its URL."""
+        """Whether Polyv says that the source is available, with or without a URL."""
         return STATUSES.get(self.raw_status.upper()) is LookStatus.READY
 
     @property
@@ -171,7 +171,7 @@ class Polyv:
         return Submitted({"task_id": task_id}, first_look=FIRST_LOOK)
 
     def find(self, task: Task) -> Submitted | None:
-        """None: tasks cannot be searched, and creating one again costs nothing."""
+        """None: tasks cannot be searched, and another task costs nothing."""
         return None
 
     def adopt(self, task: Task) -> Submitted:
@@ -187,10 +187,10 @@ class Polyv:
         return tally(sightings)
 
     def locate(self, task: Task, file: KnownFile) -> Remote | None:
-        """Polyv's URL of the moment.
+        """Polyv's present URL of the file.
 
-        Raises VendorRefused with kind SOURCE_EXPIRED once the source's days are over: only a new task helps then; with
-        kind FILE_URL_INVALID when what Polyv gives cannot be a URL.
+        Raises VendorRefused with kind SOURCE_EXPIRED after the last day of the source: then only a new task helps.
+        Raises it with kind FILE_URL_INVALID when Polyv's text cannot be a URL.
         """
         item = self._items(task).get(file.ref)
         given = item.url if item and item.done else FileUrl()
@@ -199,7 +199,7 @@ class Polyv:
         if ends and ends <= now:
             if given.url is None or self._api.denies(given.url, self.download_hosts):
                 raise VendorRefused(_expired(task, file.ref, ends), kind="SOURCE_EXPIRED")
-            ends = None  # the URL works all the same: another task may have kept the source available
+            ends = None  # the URL still works: another task may have kept the source available
         url = given.usable(file.name)
         return Remote(url, expires_at=min(ends or now + URL_LIFETIME, now + URL_LIFETIME)) if url else None
 
@@ -208,11 +208,11 @@ class Polyv:
         return False
 
     def _items(self, task: Task) -> dict[str, Item]:
-        """The task's videos by vid. Empty while a task just created is not known yet."""
+        """The task's videos by vid. Empty while Polyv does not know a new task yet."""
         task_id = task.refs["task_id"]
         try:
             data = self._api.call("GET", GET, {"taskId": task_id})
-        except VendorRefused as refusal:  # the id is all we sent, so it is what is being refused
+        except VendorRefused as refusal:  # the call holds nothing but the id: it is the id that Polyv refuses
             if task.request is not None and task.elapsed < VISIBLE_WITHIN:
                 return {}
             raise _unknown_task(task_id, refusal) from refusal
@@ -224,7 +224,7 @@ class Polyv:
         return items
 
     def _not_listed(self, task: Task) -> Look:
-        """An empty list: not visible yet, or no such task; for a task seen before, a bad reply."""
+        """The look for an empty list: the task is not visible yet, or does not exist. If seen before: a bad reply."""
         if task.files:
             raise VendorUnavailable(f"Polyv lists nothing for task {task.refs['task_id']}, which had videos before.")
         if task.elapsed < VISIBLE_WITHIN:
@@ -233,13 +233,13 @@ class Polyv:
 
 
 def _wanted(task: Task) -> list[str]:
-    """The vids asked for and not settled before, each once; none for an adopted task: only Polyv knows its videos."""
+    """The requested vids that are not settled, each once; none for an adopted task: only Polyv knows its videos."""
     settled = {file.ref for file in task.files if file.settled}
     return [vid for vid in dict.fromkeys((task.request or {}).get("vids", ())) if vid not in settled]
 
 
 def _expire_days(task: Task) -> int:
-    """Days asked for; for an adopted task, of which nobody says, the most there can be."""
+    """The requested days; for an adopted task, whose days are not known, the maximum."""
     return EXPIRE_DAYS_MAX if task.request is None else int(task.request.get("expire_days", EXPIRE_DAYS_DEFAULT))
 
 
@@ -264,7 +264,7 @@ def _sighting(task: Task, item: Item, now: datetime) -> Sighting:
 
 
 def _missing(vid: str, elapsed: float) -> Sighting:
-    """A video that the task should list and does not."""
+    """The sighting of a video that the task does not list, but should."""
     waiting = Sighting(ref=vid, name=vid, status=LookStatus.RUNNING)
     if elapsed < LISTED_WITHIN:
         return waiting
@@ -297,5 +297,5 @@ def _recorded_success(file: KnownFile) -> datetime | None:
 
 
 def _source_ends(task: Task, succeeded_at: datetime | None) -> datetime | None:
-    """When the source goes back to cold storage; of an adopted task at the latest possible time."""
+    """When the source goes back to cold storage; for an adopted task, the latest possible time."""
     return succeeded_at + timedelta(days=_expire_days(task)) if succeeded_at else None
