@@ -186,7 +186,7 @@ def _dropped(task: Task, pull: PullTask, sightings: Sequence[Sighting]) -> list[
 
 
 def _unlisted(task: Task, pull: PullTask) -> list[str]:
-    """The requested sources without an item. Not more than items are missing: the vendor may write a URL differently."""
+    """The requested sources without an item, at most as many as are missing: the vendor may rewrite a URL."""
     here = {source_of(item.identity) for item in pull.items} | settled_sources(task)
     asked = [file["fetchUrl"] for file in files_of(task.request or {})]
     absent = [url for url in dict.fromkeys(asked) if identity_of(url) not in here]
