@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -103,12 +104,16 @@ class Emulator:
         lost = [line for line in failed if "cloudwatch_logs" not in line]  # a function may log while it writes
         if lost or not words:
             raise EmulatorFailed(f"the emulator did not keep its state: {lost or 'it did not write it down in time'}")
+        for left in (self.folder / "tmp").glob("ministack-lambda-*"):  # workers' copies of their code; they have ended
+            shutil.rmtree(left, ignore_errors=True)
         if not self._launch():
             raise EmulatorFailed(f"the emulator did not start again on port {self.port}")
 
     def stop(self) -> None:
         """End the emulator and its workers, and remove its folder. May be repeated."""
         self._end(keep=False)
+        if self.folder.name:  # a restart that failed has kept it
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def scale_waits(self, factor: float) -> None:
         """Change `wait_scale` while it runs."""

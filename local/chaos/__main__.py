@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import signal
 import sys
-import tempfile
 import time
-from pathlib import Path
 
 from local.chaos import report
 from local.chaos.campaign import Form, run
-
-MEMORY = Path("/dev/shm")
-ROOMY = 6 * 1024**3  # bytes: a folder for each Lambda worker, and the videos
 
 
 def main() -> int:
@@ -28,7 +22,6 @@ def main() -> int:
     options = parser.parse_args()
     for end in (signal.SIGTERM, signal.SIGINT):  # at once; each emulator's keeper cleans up
         signal.signal(end, lambda number, _: os._exit(128 + number))
-    _use_memory()
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     form = Form(seeds=seeds, jobs=options.jobs, rounds_at_once=options.at_once)
     began = time.monotonic()
@@ -44,12 +37,6 @@ def main() -> int:
             for breach in breaches:
                 print(f"BROKEN, seed {tally.seed}: {promise}: {breach}", file=sys.stderr)
     return 0 if campaign.kept else 1
-
-
-def _use_memory() -> None:
-    """Put temporary files into memory if there is room: each killed function is unpacked again, with 1,500 files."""
-    if "TMPDIR" not in os.environ and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOMY:
-        tempfile.tempdir = str(MEMORY)
 
 
 if __name__ == "__main__":

@@ -40,6 +40,16 @@ def test_a_restart_keeps_the_state() -> None:
         assert emulator.client("secretsmanager").get_secret_value(SecretId="kept")["SecretString"] == "{}"
 
 
+def test_a_restart_that_fails_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Emulator() as emulator:
+        monkeypatch.setattr(emulator, "_launch", lambda: False)
+
+        with pytest.raises(EmulatorFailed):
+            emulator.restart()
+
+    assert not emulator.folder.exists()
+
+
 def test_a_port_that_is_taken_is_told() -> None:
     with Emulator() as emulator, pytest.raises(EmulatorFailed, match=str(emulator.port)):
         Emulator(port=emulator.port).start()
