@@ -45,7 +45,7 @@ down: setup  ## end what `make up` has started
 invoke: setup  ## call a function of the running stack: FUNCTION=poll EVENT=events/poll.json
 	@$(RUN) -m local invoke "$(FUNCTION)" "$(EVENT)"
 
-# Tests of the deployed stack mostly wait, so the other tests run at the same time, on one more worker.
+# Tests of the deployed stack mostly wait, so the other tests run at the same time, on two more workers.
 test: lint  ## lint and every test
 	$(RUN) -m pytest -n $$(($(WORKERS) + 2)) --dist loadgroup --no-loadscope-reorder \
 	  tests/integration tests/conformance tests/unit

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 from clipferry.jobs.job import CALL_LIFETIME
+from clipferry.jobs.problems import Problem
 from clipferry.jobs.statuses import FileStatus, JobStatus
 from clipferry.settings import settings
 from clipferry.steps.account_holds import LONGEST_WAIT, PROBE_INTERVAL
+from clipferry.steps.finish import end_of
 from clipferry.vendors.contract import LookStatus, VendorUnavailable
 
 from tests.unit.steps.aws import PREFIX, client
@@ -359,6 +361,19 @@ def test_a_late_look_that_is_refused_does_not_spoil_a_job_whose_files_are_stored
 
     job = world.job(job_id)
     assert (job.status, job.error) == (JobStatus.SUCCEEDED, None)
+
+
+@pytest.mark.parametrize("still_refused", [True, False])
+@pytest.mark.parametrize(("code", "status"), [("ACCOUNT_REFUSED", "SUCCEEDED"), ("VENDOR_FILES_MISSING", "PARTIAL")])
+def test_only_a_report_of_the_vendor_makes_stored_files_partial(
+    world: World, code: str, status: str, still_refused: bool
+) -> None:
+    job_id = downloading(world)
+    world.download(job_id)
+    job = world.job(job_id)
+    job.error, job.refused_at = Problem(code, "said"), world.time if still_refused else None
+
+    assert end_of(job, None, world.time) == (status, job.error if status == "PARTIAL" else None)
 
 
 def test_a_grace_of_zero_is_no_grace(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

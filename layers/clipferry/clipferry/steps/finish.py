@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from clipferry.jobs.job import CALL_LIFETIME, Job, outcome
-from clipferry.jobs.problems import Problem
+from clipferry.jobs.problems import ACCOUNT_CODES, Problem
 from clipferry.jobs.statuses import FileStatus, JobStatus
 from clipferry.steps.conclusion import Conclusion
 from clipferry.steps.context import Runtime
@@ -140,7 +140,8 @@ def end_of(job: Job, caught: str | None, now: datetime) -> tuple[JobStatus | Non
 def _end_of_files(job: Job) -> tuple[JobStatus, Problem | None]:
     """The end of a job whose files are all known, and each stored or failed."""
     status = outcome(job.files)
-    reported = None if job.refused_at else job.error  # a job that waits for its account has the reason as its error
+    waits = job.error is not None and job.error.code in ACCOUNT_CODES  # the reason of a wait, no report of the vendor
+    reported = None if waits else job.error
     if status is JobStatus.SUCCEEDED and reported:
         return JobStatus.PARTIAL, reported  # the vendor reported that something is missing
     return status, reported or _files_problem(job)
